@@ -1,0 +1,138 @@
+"""The declared schema of every table and of a claim's result: the contracts between steps.
+
+Token offsets (`*_start`, `*_end`) are half-open and count completion tokens, from 0.
+"""
+
+from typing import Literal
+
+import dataframely as dy
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from raml.config import BenchmarkKind
+
+
+class Question(dy.Schema):
+    """A verifiable question. `split` is `train` or the benchmark's name."""
+
+    id = dy.String(primary_key=True, min_length=1)
+    source = dy.String()
+    family = dy.String()
+    domain = dy.String()
+    split = dy.String(min_length=1)
+    kind = dy.Enum(["train", *BenchmarkKind.__args__])  # type: ignore[attr-defined]
+    prompt = dy.String(min_length=1)
+    answer = dy.String(min_length=1)
+    answer_type = dy.Enum(["integer", "integers", "labels", "math"])
+    difficulty = dy.Int32(min=0)
+    metadata = dy.String()  # JSON that the family's verifier needs
+
+
+class Trajectory(dy.Schema):
+    """One completion of one question, written by an oracle program or sampled from a model.
+
+    `token_ids` is the whole completion: thinking, `</think>`, answer marker, answer, end of text.
+    `loss_mask` is false on tokens that training must not imitate (deliberately wrong attempts).
+    """
+
+    question_id = dy.String(primary_key=True)
+    writer = dy.String(primary_key=True)
+    sample = dy.Int32(primary_key=True, min=0)
+    seed = dy.Int64()
+    prompt_ids = dy.List(dy.Int32(), min_length=1)
+    token_ids = dy.List(dy.Int32(), min_length=1)
+    loss_mask = dy.List(dy.Bool())
+    text = dy.String()
+    thinking_start = dy.Int32(min=0)
+    thinking_end = dy.Int32(min=0)
+    answer_start = dy.Int32(nullable=True, min=0)
+    answer_end = dy.Int32(nullable=True, min=0)
+    finished = dy.Bool()
+    correct = dy.Bool()
+    formatted = dy.Bool()
+    reward = dy.Float64(min=-1, max=1)
+    n_tokens = dy.Int32(min=1)
+
+    @dy.rule()
+    def mask_covers_the_tokens(cls) -> pl.Expr:
+        return pl.col("loss_mask").list.len() == pl.col("token_ids").list.len()
+
+    @dy.rule()
+    def n_tokens_counts_the_tokens(cls) -> pl.Expr:
+        return pl.col("n_tokens") == pl.col("token_ids").list.len()
+
+
+class Evaluation(dy.Schema):
+    """`c` correct ones of `n` samples of a question; `tokens` is their total length."""
+
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)  # of training
+    benchmark = dy.String(primary_key=True)
+    kind = dy.Enum(BenchmarkKind.__args__)  # type: ignore[attr-defined]
+    question_id = dy.String(primary_key=True)
+    n = dy.Int32(min=1)
+    c = dy.Int32(min=0)
+    formatted = dy.Int32(min=0)
+    finished = dy.Int32(min=0)
+    tokens = dy.Int64(min=0)
+
+    @dy.rule()
+    def c_at_most_n(cls) -> pl.Expr:
+        return pl.col("c") <= pl.col("n")
+
+
+class ProbeCurve(dy.Schema):
+    """The answer NLL after each probed prefix of a trajectory (Algorithm 3), in nats per answer token.
+
+    `position` counts trajectory tokens read, 0 being the bare question; `token_id` is the last one
+    read (null at position 0).
+    """
+
+    trajectory_id = dy.String(primary_key=True)  # question_id/writer/sample
+    question_id = dy.String()
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    mode = dy.Enum(["thinking", "no_thinking"], primary_key=True)
+    correct = dy.Bool()
+    position = dy.Int32(primary_key=True, min=0)
+    length = dy.Int32(min=0)  # trajectory tokens in all
+    token_id = dy.Int32(nullable=True)
+    nll = dy.Float64(min=0)
+
+
+class MetricTable(dy.Schema):
+    """A metric of one model on one benchmark with its interval, as a share of 1."""
+
+    model = dy.String(primary_key=True)
+    benchmark = dy.String(primary_key=True)
+    kind = dy.Enum(BenchmarkKind.__args__)  # type: ignore[attr-defined]
+    metric = dy.String(primary_key=True)
+    value = dy.Float64()
+    lower = dy.Float64()
+    upper = dy.Float64()
+    n_questions = dy.Int32(min=1)
+    n_samples = dy.Int32(min=1)
+
+
+Verdict = Literal["holds", "contradicted", "inconclusive", "not_run"]
+
+
+class ClaimResult(BaseModel):
+    """What `results/<scale>/claims.json` says of one claim."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    exhibit: str
+    statement: str
+    paper: str  # where in the paper
+    reported: dict[str, object] | None
+    measured: float | None
+    unit: str | None
+    interval: tuple[float, float] | None
+    n: dict[str, int] | None
+    verdict: Verdict
+    reason: str
+    details: dict[str, object]
+    artifacts: list[str]
+    command: str

@@ -1,0 +1,93 @@
+"""How a step of the workflow is started: `python -m raml.<phase>.<step> --scale S --config JSON --name path ...`.
+
+A step declares its configuration section and its files, and is a function of them:
+
+    def main(step: Step[SFT]) -> None: ...
+
+    if __name__ == "__main__":
+        run(main, SFT, inputs=["base", "trajectories"], outputs=["out"])
+
+Errors that we can name end with one line on stderr and the exit code of `raml.errors`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from raml.config import Section, validate
+from raml.errors import ConfigError, RamlError
+from raml.provenance import provenance
+from raml.storage import Provenance
+
+C = TypeVar("C", bound=Section)
+
+
+@dataclass(frozen=True)
+class Step(Generic[C]):
+    """What a step was given. `files` holds inputs and outputs by name."""
+
+    module: str
+    scale: str
+    config: C
+    seed: int
+    files: dict[str, Path]
+    names: dict[str, str]
+
+    def provenance(self, *, model_hash: str | None = None) -> Provenance:
+        """The provenance to store in this step's outputs."""
+        return provenance(self.scale, self.config, self.module, seed=self.seed, model_hash=model_hash)
+
+
+def run(
+    main: Callable[[Step[C]], None],
+    config: type[C],
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    names: Sequence[str] = (),
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line, validate the section and call `main`; exit 0, 1 or 2.
+
+    Args:
+        inputs: names of files or folders that must exist.
+        outputs: names of files or folders that `main` writes.
+        names: names of plain string arguments (a model's name, a style).
+        arguments: the command line, for tests; `sys.argv[1:]` by default.
+    """
+    module = sys.modules[main.__module__].__spec__
+    name = module.name if module else main.__module__
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=sys.modules[main.__module__].__doc__)
+    parser.add_argument("--scale", required=True, help="the scale's name")
+    parser.add_argument("--config", required=True, help=f"the section {config.__name__} as JSON")
+    parser.add_argument("--seed", type=int, default=0)
+    for option in [*inputs, *outputs, *names]:
+        parser.add_argument(f"--{option.replace('_', '-')}", required=True)
+    values = vars(parser.parse_args(arguments))
+    try:
+        step = Step(
+            module=name,
+            scale=values["scale"],
+            config=validate(config, _json(values["config"]), "--config"),
+            seed=values["seed"],
+            files={option: Path(values[option]) for option in [*inputs, *outputs]},
+            names={option: values[option] for option in names},
+        )
+        for option in inputs:
+            if not step.files[option].exists():
+                raise ConfigError(f"--{option} = {step.files[option]} does not exist")
+        main(step)
+    except RamlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--config is not JSON: {error}") from None

@@ -1,0 +1,175 @@
+"""Files between steps: written whole or not at all, read only if they match their schema.
+
+Every output is written under a temporary name in its own folder, flushed to disk and renamed, so
+that a killed job or a full disk never leaves a file that looks done.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dataframely as dy
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from raml.errors import DataError, RamlError
+
+S = TypeVar("S", bound=dy.Schema)
+
+METADATA_KEY = "raml"
+
+
+class Provenance(BaseModel):
+    """Where a file comes from; stored in its metadata."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    scale: str
+    config_hash: str
+    code_version: str
+    seed: int | None = None
+    model_hash: str | None = None
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` only if the block succeeds.
+
+    Raises:
+        RamlError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise _write_error(path, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that replaces `path` only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        raise _write_error(path, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_error(path: Path, error: OSError) -> RamlError:
+    return RamlError(f"cannot write {path}: {error.strerror or error}; nothing was left behind, free space and rerun")
+
+
+def write_table(table: pl.DataFrame, schema: type[dy.Schema], path: Path, provenance: Provenance) -> None:
+    """Validate `table` against `schema` and write it as Parquet with its provenance.
+
+    Raises:
+        DataError: the table breaks its schema.
+        RamlError: the file cannot be written.
+    """
+    valid = _validate(table, schema, f"table for {path}")
+
+    def write(target: Path) -> None:
+        valid.write_parquet(target, compression="zstd", metadata={METADATA_KEY: provenance.model_dump_json()})
+
+    _write(path, write)
+
+
+def read_table(path: Path, schema: type[S]) -> "dy.DataFrame[S]":
+    """Read a Parquet table and validate it against `schema`.
+
+    Raises:
+        DataError: the file is missing, truncated, not Parquet, or of another schema.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; `snakemake --cores 2 {path}` makes it")
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path} is truncated or not Parquet ({_first_line(error)}); delete it and rerun") from None
+    return _validate(table, schema, str(path))
+
+
+def read_provenance(path: Path) -> Provenance:
+    """The provenance that `write_table` stored in `path`.
+
+    Raises:
+        DataError: the file is unreadable or was not written by this package.
+    """
+    try:
+        return Provenance.model_validate_json(pl.read_parquet_metadata(path)[METADATA_KEY])
+    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} carries no provenance of this package ({_first_line(error)})") from None
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    write_text(text, path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write `text` as UTF-8."""
+    _write(path, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        DataError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; `snakemake --cores 2 {path}` makes it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not JSON ({_first_line(error)})") from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of the file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_hash(folder: Path) -> str:
+    """First 12 hex digits of the SHA-256 of a model's weights."""
+    return file_hash(folder / "model.safetensors")[:12]
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    with atomic_path(path) as temporary:
+        write(temporary)
+
+
+def _validate(table: pl.DataFrame, schema: type[S], where: str) -> "dy.DataFrame[S]":
+    try:
+        return schema.validate(table)
+    except (dy.exc.SchemaError, dy.exc.ValidationError) as error:
+        raise DataError(f"{where} breaks the schema {schema.__name__}: {' '.join(str(error).split())}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
