@@ -37,7 +37,7 @@ class Trajectory(dy.Schema):
 
     question_id = dy.String(primary_key=True)
     writer = dy.String(primary_key=True)
-    sample = dy.Int32(primary_key=True, min=0)
+    sample_ = dy.Int32(alias="sample", primary_key=True, min=0)  # `sample` is a method of dy.Schema
     seed = dy.Int64()
     prompt_ids = dy.List(dy.Int32(), min_length=1)
     token_ids = dy.List(dy.Int32(), min_length=1)

@@ -12,9 +12,13 @@ Errors that we can name end with one line on stderr and the exit code of `raml.e
 
 import argparse
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -25,10 +29,12 @@ from raml.storage import Provenance
 
 C = TypeVar("C", bound=Section)
 
+WORKFLOW_PID = "RAML_WORKFLOW_PID"
+
 
 @dataclass(frozen=True)
 class Step(Generic[C]):
-    """What a step was given. `files` holds inputs and outputs by name."""
+    """What a step was given. `files` holds inputs and outputs by name, `lists` inputs of several files each."""
 
     module: str
     scale: str
@@ -36,6 +42,7 @@ class Step(Generic[C]):
     seed: int
     files: dict[str, Path]
     names: dict[str, str]
+    lists: dict[str, list[Path]] = field(default_factory=dict)
 
     def provenance(self, *, model_hash: str | None = None) -> Provenance:
         """The provenance to store in this step's outputs."""
@@ -47,6 +54,7 @@ def run(
     config: type[C],
     *,
     inputs: Sequence[str] = (),
+    many: Sequence[str] = (),
     outputs: Sequence[str] = (),
     names: Sequence[str] = (),
     arguments: Sequence[str] | None = None,
@@ -55,6 +63,7 @@ def run(
 
     Args:
         inputs: names of files or folders that must exist.
+        many: names of inputs that take one or more files or folders (one a seed, say); all must exist.
         outputs: names of files or folders that `main` writes.
         names: names of plain string arguments (a model's name, a style).
         arguments: the command line, for tests; `sys.argv[1:]` by default.
@@ -67,7 +76,11 @@ def run(
     parser.add_argument("--seed", type=int, default=0)
     for option in [*inputs, *outputs, *names]:
         parser.add_argument(f"--{option.replace('_', '-')}", required=True)
+    for option in many:
+        parser.add_argument(f"--{option.replace('_', '-')}", required=True, nargs="+")
     values = vars(parser.parse_args(arguments))
+    if WORKFLOW_PID in os.environ:
+        end_with(int(os.environ[WORKFLOW_PID]))
     try:
         step = Step(
             module=name,
@@ -76,14 +89,40 @@ def run(
             seed=values["seed"],
             files={option: Path(values[option]) for option in [*inputs, *outputs]},
             names={option: values[option] for option in names},
+            lists={option: [Path(value) for value in values[option]] for option in many},
         )
-        for option in inputs:
-            if not step.files[option].exists():
-                raise ConfigError(f"--{option} = {step.files[option]} does not exist")
+        given = [(option, path) for option in many for path in step.lists[option]]
+        for option, path in [*((option, step.files[option]) for option in inputs), *given]:
+            if not path.exists():
+                raise ConfigError(f"--{option} = {path} does not exist")
         main(step)
     except RamlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def end_with(pid: int, *, interval: float = 0.5) -> None:
+    """End this process once process `pid`, the Snakemake that started it, is gone (looked up every `interval` seconds).
+
+    After `kill -9` of Snakemake a job would run on, and write into the run that comes next.
+    """
+
+    def watch() -> None:
+        while _lives(pid):
+            time.sleep(interval)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-workflow").start()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _json(text: str) -> object:

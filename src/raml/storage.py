@@ -7,8 +7,8 @@ that a killed job or a full disk never leaves a file that looks done.
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,44 +41,73 @@ class Provenance(BaseModel):
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` only if the block succeeds.
 
+    The temporary name is fixed, so that what a killed job left is overwritten by the next.
+
     Raises:
         RamlError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise _write_error(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _temporary(path)
+    with _write_errors_named(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces `path` only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    """Yield a temporary folder beside `path` that replaces `path` only if the block succeeds.
+
+    Raises:
+        RamlError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = _temporary(path)
+    with _write_errors_named(path):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb+") as handle:
+                        os.fsync(handle.fileno())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+@contextmanager
+def _write_errors_named(path: Path) -> Iterator[None]:
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    except OSError as error:
-        raise _write_error(path, error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except Exception as error:
+        reason = _system_error(error)
+        if reason is None:
+            raise
+        raise RamlError(
+            f"cannot write {path}: {reason}; nothing was left behind, rerun once it can be written"
+        ) from None
 
 
-def _write_error(path: Path, error: OSError) -> RamlError:
-    return RamlError(f"cannot write {path}: {error.strerror or error}; nothing was left behind, free space and rerun")
+def _system_error(error: Exception) -> str | None:
+    """Why the system refused a write, or None if `error` has another cause.
+
+    polars and safetensors raise errors of their own, which end in `(os error NUMBER)`.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(number[1])) if number else None
 
 
 def write_table(table: pl.DataFrame, schema: type[dy.Schema], path: Path, provenance: Provenance) -> None:
@@ -150,7 +179,7 @@ def read_json(path: Path) -> Any:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of the file's bytes, in hex."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,0 +1,1 @@
+"""What the paper claims, how each claim is tested, and what our measurements decide."""

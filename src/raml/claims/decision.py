@@ -1,0 +1,48 @@
+"""What all tests of claims share: the decision and the rule that makes it.
+
+A claim is about which side of a line, drawn beforehand, an effect lies on. It holds if the whole
+interval lies on the claimed side, is contradicted if the whole interval lies on the other side, and is
+inconclusive otherwise, or if there are too few questions.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from raml.evaluation.intervals import Bootstrap, Cells, Interval
+from raml.schemas import Verdict
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The measured part of a `schemas.ClaimResult`; `estimate` is None if too few questions were measured."""
+
+    verdict: Verdict
+    reason: str
+    estimate: Interval | None
+    unit: str
+    n: dict[str, int]
+    details: dict[str, object]
+
+
+def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Interval | None:
+    """The mean of `values` (shape [seeds, questions]) with its interval, None with fewer than two questions."""
+    return bootstrap.mean(values, *labels) if values.shape[1] >= 2 else None
+
+
+def judge(
+    estimate: Interval | None, claimed: Literal["above", "below"], line: float, questions: int, min_questions: int
+) -> tuple[Verdict, str]:
+    """The verdict on "the effect lies `claimed` the line", and its reason in words."""
+    if estimate is None or questions < min_questions:
+        return "inconclusive", f"{questions} questions; the test asks for at least {min_questions}"
+    shown = f"{estimate.estimate:+.3f} [{estimate.lower:+.3f}, {estimate.upper:+.3f}]"
+    if estimate.lower > line:
+        return "holds" if claimed == "above" else "contradicted", f"{shown} lies above {line:+g}"
+    if estimate.upper < line:
+        return "holds" if claimed == "below" else "contradicted", f"{shown} lies below {line:+g}"
+    return "inconclusive", f"{shown} spans {line:+g}"
+
+
+def as_json(interval: Interval | None) -> dict[str, float] | None:
+    """An interval as a mapping."""
+    return None if interval is None else asdict(interval)

@@ -1,0 +1,132 @@
+"""`config/claims.yaml`: every claim of the paper, with the test that decides it or the reason why none does yet.
+
+Tests, minimal effects and margins are fixed there before the data are looked at. Reported numbers are
+keys into `config/reported.yaml`, so that each is written down once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import Field, model_validator
+
+from raml.config import BenchmarkKind, Section, validate
+from raml.errors import ConfigError
+
+Exhibit = Literal[
+    "prop2.1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig11", "fig12", "fig13",
+    "fig14", "fig15", "fig16", "tab1", "tab2", "tab3", "sec4.3",
+]  # fmt: skip
+
+
+class CurveTrend(Section):
+    """Whether answer-NLL curves fall: Spearman's rho of the NLL with the position, against -`minimal_effect`."""
+
+    name: Literal["curve_trend"]
+    trajectories: Literal["correct", "incorrect"]
+    direction: Literal["falls", "does_not_fall"]
+    minimal_effect: float = Field(gt=0, lt=1, description="smallest fall that matters, in rho")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    min_positions: int = Field(ge=3, description="curves with fewer probed positions are left out")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class BestOrLevel(Section):
+    """Whether `model` is nowhere worse than `baseline` by `margin` in Pass@k and mG-Pass@k."""
+
+    name: Literal["best_or_level"]
+    model: str
+    baseline: str
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    margin: float = Field(ge=0, lt=1, description="deficit that still counts as level, as a share of 1")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class Claim(Section):
+    """One claim. `command` and `artifacts` hold the placeholder {scale}."""
+
+    id: str = Field(min_length=1)
+    exhibit: Exhibit
+    statement: str = Field(min_length=1, description="the claim in our words")
+    paper: str = Field(min_length=1, description="where the paper makes it")
+    reported: list[str] = Field(default=[], description="keys of config/reported.yaml; none if there is only a plot")
+    measured: str = Field(min_length=1, description="the quantity that decides it")
+    test: CurveTrend | BestOrLevel | None = Field(default=None, discriminator="name")
+    not_run: str | None = Field(default=None, min_length=1, description="why it is not tested, and what it needs")
+    artifacts: list[str] = Field(default=[], description="tables and figures that show it")
+    command: str = Field(min_length=1, description="regenerates it")
+
+    @model_validator(mode="after")
+    def _is_named_after_its_exhibit(self) -> Self:
+        if self.id != self.exhibit and not self.id.startswith(f"{self.exhibit}-"):
+            raise ValueError(f"id must be {self.exhibit!r} or begin with '{self.exhibit}-'")
+        return self
+
+    @model_validator(mode="after")
+    def _is_tested_or_says_why_not(self) -> Self:
+        if (self.test is None) == (self.not_run is None):
+            raise ValueError("a claim needs either `test` or `not_run` (the reason), and not both")
+        return self
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All claims in the file's order, and what the paper reports."""
+
+    claims: list[Claim]
+    reported: dict[str, Any]
+
+    def reported_of(self, claim: Claim) -> dict[str, object] | None:
+        """The numbers that the paper reports for `claim` by their keys, or None if it reports none."""
+        return {key: _look_up(self.reported, key) for key in claim.reported} or None
+
+
+def load_registry(claims: Path, reported: Path) -> Registry:
+    """Read and check both files.
+
+    Raises:
+        ConfigError: unreadable YAML, an unknown key or exhibit, a repeated id, an exhibit without a claim, a
+            claim with neither test nor reason, or a key that `reported` lacks; one line says which and where.
+    """
+    numbers = _read_mapping(reported)
+    entries = _read_mapping(claims).get("claims")
+    if not isinstance(entries, list):
+        raise ConfigError(f"{claims} must hold a list under the key `claims`")
+    registry = Registry([_claim(entry, place, claims) for place, entry in enumerate(entries, 1)], numbers)
+    ids = [claim.id for claim in registry.claims]
+    if repeated := sorted({name for name in ids if ids.count(name) > 1}):
+        raise ConfigError(f"{claims}: id {repeated[0]!r} is used twice; ids must be unique")
+    if missing := [name for name in get_args(Exhibit) if name not in {claim.exhibit for claim in registry.claims}]:
+        raise ConfigError(f"{claims}: no claim for {', '.join(missing)}; add one, with `not_run` if it is not built")
+    for claim in registry.claims:
+        for key in claim.reported:
+            if _look_up(numbers, key) is None:
+                raise ConfigError(f"{claims}: claim {claim.id!r}: reported names {key!r}, which {reported} lacks")
+    return registry
+
+
+def _claim(entry: Any, place: int, path: Path) -> Claim:
+    name = entry.get("id", f"number {place}") if isinstance(entry, dict) else f"number {place}"
+    return validate(Claim, entry, f"{path}: claim {name!r}")
+
+
+def _look_up(numbers: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key ("table2.sft_long"), None if there is none."""
+    node: Any = numbers
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping, found {type(raw).__name__}")
+    return raw

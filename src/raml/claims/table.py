@@ -1,0 +1,25 @@
+"""Reading `results/<scale>/claims.json` back."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from raml.errors import DataError
+from raml.schemas import ClaimResult
+from raml.storage import read_json
+
+RESULTS = TypeAdapter(list[ClaimResult])
+
+
+def load_results(path: Path) -> list[ClaimResult]:
+    """The decided claims, in the registry's order.
+
+    Raises:
+        DataError: the file is missing, not JSON, or not a list of claim results.
+    """
+    try:
+        return RESULTS.validate_python(read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        raise DataError(f"{path} is no list of claim results: {place}: {problem['msg']}; decide again") from None

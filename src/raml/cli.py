@@ -1,0 +1,74 @@
+"""The command `raml`. Each subcommand imports what it needs, so that `raml --help` starts at once."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import raml
+from raml.errors import DataError, RamlError
+
+if TYPE_CHECKING:
+    from raml.schemas import ClaimResult
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Reasoning as meta-learning, reproduced.")
+
+Scale = Annotated[str, typer.Option("--scale", help="The scale that was run, a folder of results/.")]
+
+COLOURS = {"holds": "green", "contradicted": "red", "inconclusive": "yellow", "not_run": "dim"}
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Options that need no subcommand."""
+    if version:
+        typer.echo(f"raml {raml.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def claims(
+    scale: Scale = "micro",
+    as_json: Annotated[bool, typer.Option("--json", help="Print results/<scale>/claims.json as it is.")] = False,
+) -> None:
+    """Show every claim of the paper with what was measured and the verdict."""
+    path = Path("results", scale, "claims.json")
+    found = _read_claims(path)
+    if as_json:
+        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+        return
+    from rich import print as rich_print
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("claim", "statement", "measured", "interval", "verdict", "reason", title=f"claims at scale {scale}")
+    for claim in found:
+        measured = "" if claim.measured is None else f"{claim.measured:.3g} {claim.unit or ''}".strip()
+        interval = "" if claim.interval is None else f"{claim.interval[0]:.3g} to {claim.interval[1]:.3g}"
+        verdict = f"[{COLOURS[claim.verdict]}]{claim.verdict}[/]"
+        table.add_row(claim.id, escape(claim.statement), measured, interval, verdict, escape(claim.reason))
+    rich_print(table)
+
+
+def _read_claims(path: Path) -> "list[ClaimResult]":
+    from pydantic import TypeAdapter, ValidationError
+
+    from raml.schemas import ClaimResult
+    from raml.storage import read_json
+
+    try:
+        return TypeAdapter(list[ClaimResult]).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} is not a list of claims: {where}: {first['msg']}; delete it and rerun") from None
+
+
+def main() -> None:
+    """Run the command; exit 0, 1 (failed) or 2 (bad input), with one line on stderr."""
+    try:
+        app()
+    except RamlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,110 @@
+"""How fast the packed method is on the micro architecture, and how close to separate passes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import numpy as np
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from raml.probing.curves import answer_nll_curve, separate_answer_nll_curve
+
+VOCABULARY = 128
+PROMPT, POSITIONS, MARKER, ANSWER = 40, 96, 1, 5  # tokens; the curve has POSITIONS points
+REPETITIONS = 15
+
+
+def probing_benchmark() -> dict[str, float]:
+    """Packed curves against separate passes and against a plain forward pass, on one thread in fp32.
+
+    A randomly initialised model of micro size; CPU seconds (a busy machine distorts wall time), medians of
+    `REPETITIONS` runs that alternate between the methods.
+
+    *Plain* is one uncached forward pass with causal attention and all logits over at least as many tokens
+    (here exactly, 615) as the packed method feeds to the model, P + T + (T + 1)(M + A - 1), in two forms: as
+    equal rows of at most the usual sequence length P + T + M + A (`plain_rows`, 5 x 123), and as one single
+    row (`plain_row`), whose attention grows with its square.
+
+    Returns:
+        `separate_over_packed` (target: at least 8), `packed_over_plain_rows` and `packed_over_plain_row`
+        (target: at most 1.3), `max_difference_nats` between packed and separate, `positions`, `tokens_fed`
+        and the median seconds of each.
+    """
+    rng = np.random.default_rng(0)
+    model = _micro_model()
+    prompt, trajectory, marker, answer = (
+        rng.integers(3, VOCABULARY, size).tolist() for size in (PROMPT, POSITIONS - 1, MARKER, ANSWER)
+    )
+    length = PROMPT + POSITIONS - 1 + MARKER + ANSWER
+    fed = PROMPT + POSITIONS - 1 + POSITIONS * (MARKER + ANSWER - 1)
+    n_rows = -(-fed // length)
+    rows = torch.from_numpy(rng.integers(3, VOCABULARY, (n_rows, -(-fed // n_rows))))
+
+    with _one_thread():
+        seconds = _alternating(
+            {
+                "packed": lambda: answer_nll_curve(model, prompt, trajectory, marker, answer),
+                "separate": lambda: separate_answer_nll_curve(model, prompt, trajectory, marker, answer),
+                "plain_rows": lambda: _plain(model, rows),
+                "plain_row": lambda: _plain(model, rows.reshape(1, -1)),
+            }
+        )
+        difference = answer_nll_curve(model, prompt, trajectory, marker, answer) - separate_answer_nll_curve(
+            model, prompt, trajectory, marker, answer
+        )
+    return {
+        "separate_over_packed": seconds["separate"] / seconds["packed"],
+        "packed_over_plain_rows": seconds["packed"] / seconds["plain_rows"],
+        "packed_over_plain_row": seconds["packed"] / seconds["plain_row"],
+        "max_difference_nats": float(np.abs(difference).max()),
+        "positions": POSITIONS,
+        "tokens_fed": fed,
+        **{f"{name}_seconds": value for name, value in seconds.items()},
+    }
+
+
+def _micro_model() -> Qwen2ForCausalLM:
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        intermediate_size=352,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        dtype=torch.float32,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.eval()
+    return model
+
+
+@torch.no_grad()
+def _plain(model: Qwen2ForCausalLM, ids: torch.Tensor) -> None:
+    model(input_ids=ids, use_cache=False)
+
+
+def _alternating(methods: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median CPU seconds of each method; one round of warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for repetition in range(1 + REPETITIONS):
+        for name, method in methods.items():
+            start = time.process_time()
+            method()
+            if repetition:
+                seconds[name].append(time.process_time() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,164 @@
+"""Answer-NLL curves of one model along its own sampled trajectories, correct and incorrect ones (figs 3, 16).
+
+Thinking mode: the answer marker is forced right after the first i thinking tokens, without `</think>`,
+as Algorithm 3 has it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from raml.answers.format import MARKER
+from raml.config import Probing, Section
+from raml.errors import DataError, InputError
+from raml.probing.curves import Curve, answer_nll_curve
+from raml.progress import track
+from raml.schemas import ProbeCurve, Question, Trajectory
+from raml.step import Step, run
+from raml.storage import model_hash, read_table, write_table
+
+EMPTY = ProbeCurve.create_empty()
+
+
+class Job(Section):
+    """The sections that probing depends on."""
+
+    probing: Probing
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A sampled trajectory to follow, and the gold answer to force along it."""
+
+    question_id: str
+    gold: str
+    sample: int
+    correct: bool
+    prompt_ids: list[int]
+    thinking_ids: list[int]
+
+
+def main(step: Step[Job]) -> None:
+    """Probe the chosen trajectories and write one row per curve point."""
+    settings = step.config.probing
+    torch.set_num_threads(settings.threads)
+    questions = read_table(step.files["questions"], Question)
+    samples = read_table(step.files["samples"], Trajectory)
+    chosen, empty = choose_trajectories(questions, samples, settings)
+    model, tokenizer = load(step.files["model"])
+    marker_ids = tokenizer.encode(MARKER, add_special_tokens=False)
+
+    tables: list[pl.DataFrame] = [EMPTY]
+    too_long = 0
+    for trajectory in track(chosen, "probing", len(chosen), "trajectory"):
+        answer_ids = gold_answer_ids(tokenizer, trajectory.gold)
+        parts = [trajectory.prompt_ids, trajectory.thinking_ids, marker_ids, answer_ids]
+        if sum(len(ids) for ids in parts) > model.config.max_position_embeddings:
+            too_long += 1
+            continue
+        curve = answer_nll_curve(model, *parts, stride=settings.stride, token_budget=settings.token_budget)
+        tables.append(curve_table(trajectory, curve, settings, step.seed))
+
+    correct = sum(trajectory.correct for trajectory in chosen)
+    print(
+        f"followed {len(tables) - 1} of {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped "
+        f"{too_long} that with the gold answer exceed the model's context; {empty} samples had no thinking to follow"
+    )
+    provenance = step.provenance(model_hash=model_hash(step.files["model"]))
+    write_table(pl.concat(tables), ProbeCurve, step.files["out"], provenance)
+
+
+def choose_trajectories(questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing) -> tuple[list[Chosen], int]:
+    """The trajectories to follow, and the number of finished samples passed over for an empty thinking part.
+
+    Per question of `settings.benchmarks`, in the order of the configuration and of the table: the first
+    `settings.trajectories_per_question` correct samples and as many incorrect ones, in sample order. Only
+    samples that ended by themselves with an answer count, and of those of one kind with the same thinking
+    only the first.
+
+    Args:
+        questions: rows of `schemas.Question`.
+        samples: rows of `schemas.Trajectory`, all written by the probed model.
+
+    Raises:
+        InputError: a benchmark without questions.
+        DataError: samples of another model.
+    """
+    if missing := [name for name in settings.benchmarks if name not in set(questions["split"])]:
+        allowed = ", ".join(questions["split"].unique(maintain_order=True))
+        raise InputError(f"probing.benchmarks names {missing}, but the questions table holds only {allowed}")
+    if others := sorted(set(samples["writer"]) - {settings.model}):
+        raise DataError(f"probing.model is {settings.model!r}, but the samples were written by {', '.join(others)}")
+
+    asked = pl.concat([questions.filter(pl.col("split") == name) for name in settings.benchmarks])
+    thinking = pl.col("token_ids").list.slice(
+        pl.col("thinking_start"), pl.col("thinking_end") - pl.col("thinking_start")
+    )
+    finished = samples.filter("finished", pl.col("answer_start").is_not_null()).select(
+        "question_id", "sample", "correct", "prompt_ids", thinking.alias("thinking_ids")
+    )
+    rows = asked.select(question_id="id", gold="answer").join(
+        finished.sort("sample"), on="question_id", maintain_order="left_right"
+    )
+    empty = pl.col("thinking_ids").list.len() == 0
+    first = (
+        rows.filter(~empty)
+        .unique(["question_id", "correct", "thinking_ids"], keep="first", maintain_order=True)
+        .group_by("question_id", "correct", maintain_order=True)
+        .head(settings.trajectories_per_question)
+    )
+    in_order = rows.select("question_id", "sample").join(first, on=["question_id", "sample"], maintain_order="left")
+    return [Chosen(**row) for row in in_order.iter_rows(named=True)], rows.select(empty.sum()).item()
+
+
+def gold_answer_ids(tokenizer: PreTrainedTokenizerBase, gold: str) -> list[int]:
+    """Token ids of a gold answer as they stand inside `\\boxed{ }`.
+
+    Raises:
+        InputError: the tokenizer does not know part of it.
+    """
+    ids: list[int] = tokenizer.encode(gold, add_special_tokens=False)
+    if {tokenizer.unk_token_id, tokenizer.pad_token_id} & set(ids):
+        raise InputError(f"the tokenizer does not know all of the gold answer {gold!r}")
+    return ids
+
+
+def curve_table(trajectory: Chosen, curve: Curve, settings: Probing, seed: int) -> pl.DataFrame:
+    """`curve` [positions] along `trajectory` as rows of `schemas.ProbeCurve`."""
+    ids = trajectory.thinking_ids
+    positions = range(0, len(ids) + 1, settings.stride)
+    return pl.DataFrame(
+        {
+            "trajectory_id": f"{trajectory.question_id}/{settings.model}/{trajectory.sample}",
+            "question_id": trajectory.question_id,
+            "model": settings.model,
+            "seed": seed,
+            "mode": "thinking",
+            "correct": trajectory.correct,
+            "position": positions,
+            "length": len(ids),
+            "token_id": [ids[position - 1] if position else None for position in positions],
+            "nll": curve,
+        },
+        schema=EMPTY.schema,
+    )
+
+
+def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model, in the precision it was saved in, and tokenizer of a Hugging Face folder.
+
+    Raises:
+        DataError: the folder holds no causal LM.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
+        return model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
+
+
+if __name__ == "__main__":
+    run(main, Job, inputs=["model", "samples", "questions"], outputs=["out"])

@@ -1,0 +1,116 @@
+"""Build the train split and the benchmarks, and fail if any prompt stands in two splits.
+
+Each question is drawn with a seed of its own (scale seed, split, family, level, index), so adding a
+benchmark or enlarging one leaves all other questions as they were.
+"""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import count
+from typing import Any
+
+import polars as pl
+
+from raml.config import Questions, QuestionSet
+from raml.errors import ConfigError, RamlError
+from raml.questions.family import Family, stable_seed
+from raml.questions.verify import family_of
+from raml.schemas import Question
+from raml.step import Step, run
+from raml.storage import write_table
+
+Row = dict[str, Any]
+
+
+def main(step: Step[Questions]) -> None:
+    """Write the train split and all benchmarks."""
+    questions = step.config
+    used: set[str] = set()
+    benchmarks = [
+        row
+        for name, benchmark in questions.benchmarks.items()
+        for row in draw(benchmark, split=name, kind=benchmark.kind, seed=step.seed, used=used)
+    ]
+    train = [
+        row
+        for wanted in questions.train
+        for row in draw(wanted, split="train", kind="train", seed=step.seed, used=used)
+    ]
+    check_disjoint([*train, *benchmarks])
+    write_table(table(train), Question, step.files["train"], step.provenance())
+    write_table(table(benchmarks), Question, step.files["benchmarks"], step.provenance())
+
+
+def draw(wanted: QuestionSet, *, split: str, kind: str, seed: int, used: set[str]) -> list[Row]:
+    """`wanted.n` questions, spread evenly over its levels, whose prompts are not in `used` (which grows).
+
+    Raises:
+        ConfigError: unknown family or level.
+        RamlError: the family has fewer different questions than wanted.
+    """
+    family = family_of(wanted.family)
+    rows = []
+    for position in range(wanted.n):
+        level = _level(family, wanted.levels[position % len(wanted.levels)])
+        rows.append(_draw_one(family, level, position, split, kind, seed, used))
+    return rows
+
+
+def _draw_one(family: Family, level: int, position: int, split: str, kind: str, seed: int, used: set[str]) -> Row:
+    for attempt in count():
+        if attempt == 1000:
+            raise RamlError(f"{family.name} level {level} has too few different questions for {split}; ask for fewer")
+        draft = family.generate(level, random.Random(stable_seed(seed, split, family.name, level, position, attempt)))
+        if draft.prompt not in used:
+            break
+    used.add(draft.prompt)
+    row = {
+        "id": f"{split}-{family.name}-{position:05d}",
+        "source": family.source,
+        "family": family.name,
+        "domain": family.domain,
+        "split": split,
+        "kind": kind,
+        "prompt": draft.prompt,
+        "answer": draft.answer,
+        "answer_type": family.answer_type,
+        "difficulty": level,
+        "metadata": json.dumps(draft.metadata, sort_keys=True),
+    }
+    if not family.verify(row, draft.answer):
+        raise RamlError(
+            f"{family.name}: the verifier rejects the generator's answer {draft.answer!r} to {draft.prompt!r}"
+        )
+    return row
+
+
+def check_disjoint(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check that each prompt stands in one split only.
+
+    Raises:
+        RamlError: a prompt stands in two splits, or twice in one.
+    """
+    splits: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        splits[row["prompt"]].append(row["split"])
+    leaks = {prompt: names for prompt, names in splits.items() if len(names) > 1}
+    if leaks:
+        prompt, names = next(iter(leaks.items()))
+        raise RamlError(f"{len(leaks)} prompts occur more than once, for example {prompt!r} in {' and '.join(names)}")
+
+
+def table(rows: list[Row]) -> pl.DataFrame:
+    """Rows as a frame with the column types of `schemas.Question`."""
+    return pl.DataFrame(rows, schema=Question.to_polars_schema())
+
+
+def _level(family: Family, level: int) -> int:
+    if level not in family.levels:
+        raise ConfigError(f"{family.name} has no level {level}; allowed: {list(family.levels)}")
+    return level
+
+
+if __name__ == "__main__":
+    run(main, Questions, outputs=["train", "benchmarks"])

@@ -1,0 +1,111 @@
+"""Rows of signed one-digit terms: an answer of several parts, found one after another.
+
+    A +9 -2 -3 ; B +4 -1 ; C +7 +8 ; rows ?     ->  4 3 15        (every row's sum, in label order)
+    ... ; top ?                                 ->  C 15          (the largest row and its sum)
+    ... ; sort ?                                ->  B A C         (labels by rising sum)
+
+Rows can be computed in any order, so a question of r rows has r! different solutions. Terms do not
+repeat within a question and partial sums stay in 0..MAX_SUM, so that every number is one token.
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+from raml.questions.family import Draft, Family
+
+LABELS = "ABCD"
+MAX_SUM = 30
+TERMS = [*range(1, 10), *range(-9, 0)]
+
+# level -> (rows, terms a row)
+SHAPES = {0: ((1, 2), (1, 3), (2, 2)), 1: ((3, 2),), 2: ((3, 3),), 3: ((4, 3),)}
+
+Rows = list[tuple[str, list[int]]]
+
+
+def parse(prompt: str) -> Rows:
+    """The labelled rows of a prompt."""
+    cells = [cell.split() for cell in prompt.split(";")[:-1]]
+    return [(cell[0], [int(term) for term in cell[1:]]) for cell in cells]
+
+
+def generate(task: str, level: int, rng: random.Random) -> Draft:
+    """Draw rows until the task's answer is unique (no ties for `top` and `sort`)."""
+    count, length = rng.choice(SHAPES[level])
+    while True:
+        rows = _draw_rows(count, length, rng)
+        sums = [sum(terms) for _, terms in rows]
+        if task == "rows" or len(set(sums)) == count:
+            break
+    order = sorted(range(count), key=lambda row: sums[row])
+    answers = {
+        "rows": " ".join(str(value) for value in sums),
+        "top": f"{LABELS[order[-1]]} {sums[order[-1]]}",
+        "sort": " ".join(LABELS[row] for row in order),
+    }
+    cells = [f"{label} {' '.join(f'{term:+d}' for term in terms)}" for label, terms in rows]
+    return Draft(f"{' ; '.join(cells)} ; {task} ?", answers[task])
+
+
+def _draw_rows(count: int, length: int, rng: random.Random) -> Rows:
+    """Rows from a shrinking pool of terms; starts again when what is left cannot make a row."""
+    while True:
+        pool, rows = list(TERMS), []
+        for label in LABELS[:count]:
+            terms = next((drawn for _ in range(20) if _in_range(drawn := rng.sample(pool, length))), None)
+            if terms is None:
+                break
+            rows.append((label, terms))
+            pool = [term for term in pool if term not in terms]
+        if len(rows) == count:
+            return rows
+
+
+def _in_range(terms: list[int]) -> bool:
+    return all(0 <= partial <= MAX_SUM for partial in accumulate(terms))
+
+
+def verify_rows(question: Mapping[str, Any], answer: str) -> bool:
+    """Every sum, in label order."""
+    return _integers(answer) == [sum(terms) for _, terms in parse(question["prompt"])]
+
+
+def verify_top(question: Mapping[str, Any], answer: str) -> bool:
+    """A label and a sum that no row exceeds."""
+    match = re.fullmatch(r"([A-D])\s+(\d+)", answer.strip())
+    sums = {label: sum(terms) for label, terms in parse(question["prompt"])}
+    return bool(match) and sums.get(match[1]) == int(match[2]) == max(sums.values())  # type: ignore[index]
+
+
+def verify_sort(question: Mapping[str, Any], answer: str) -> bool:
+    """Each label once, sums rising."""
+    sums = {label: sum(terms) for label, terms in parse(question["prompt"])}
+    labels = answer.split()
+    if sorted(labels) != sorted(sums):
+        return False
+    values = [sums[label] for label in labels]
+    return values == sorted(values)
+
+
+def _integers(text: str) -> list[int] | None:
+    return [int(part) for part in text.split()] if re.fullmatch(r"\s*\d+(\s+\d+)*\s*", text) else None
+
+
+def _family(name: str, task: str, answer_type: str, verify: Any) -> Family:
+    return Family(
+        name=name,
+        domain="arithmetic",
+        source="raml",
+        answer_type=answer_type,
+        levels=tuple(SHAPES),
+        generate=lambda level, rng: generate(task, level, rng),
+        verify=verify,
+    )
+
+
+ROWS = _family("rows", "rows", "integers", verify_rows)
+ROWS_TOP = _family("rows_top", "top", "labels", verify_top)
+ROWS_SORT = _family("rows_sort", "sort", "labels", verify_sort)

@@ -1,0 +1,35 @@
+"""The question families by name, and the one verifier that every trajectory meets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from raml.answers.compare import same_answer
+from raml.errors import ConfigError
+from raml.questions.family import Family
+from raml.questions.gym import NUMBER_SORTING
+from raml.questions.rows import ROWS, ROWS_SORT, ROWS_TOP
+from raml.questions.trees import PATH, PATH_BACK
+
+FAMILIES = {family.name: family for family in (ROWS, ROWS_TOP, ROWS_SORT, PATH, PATH_BACK, NUMBER_SORTING)}
+
+
+def family_of(name: str) -> Family:
+    """The family called `name`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in FAMILIES:
+        raise ConfigError(f"unknown question family {name!r}; allowed: {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[name]
+
+
+def verify(question: Mapping[str, Any], answer: str) -> bool:
+    """Whether `answer` answers `question` (a row of `schemas.Question`), by its family's own verifier.
+
+    Questions of data sets without a family (mathematical answers) are compared with their gold answer.
+    """
+    family = FAMILIES.get(question["family"])
+    if family is None:
+        return same_answer(answer, question["answer"], question["answer_type"])
+    return family.verify(question, answer)

@@ -1,0 +1,214 @@
+"""From answer-NLL curves to an exhibit: what `fig3` (correct trajectories) and `fig16` (incorrect ones) share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer
+
+from raml.config import Probing
+from raml.errors import DataError
+from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, load_curves, summarise
+from raml.report.curves_figure import Kind, draw_curves
+from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
+from raml.report.numbers import count, number, span
+from raml.report.svg import drawing, write_svg
+from raml.schemas import Question
+from raml.step import Step
+from raml.storage import read_table
+
+FILES: Final[Mapping[str, list[str]]] = {
+    "inputs": ["questions", "tokenizer"],
+    "many": ["curves"],
+    "outputs": ["figure", "exhibit"],
+}
+QUARTERS: Final = range(0, len(GRID), (len(GRID) - 1) // 4)
+
+Questions = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CurveFigure:
+    """What distinguishes one curve figure from the other."""
+
+    id: str
+    title: str
+    lead: str
+    correct: bool
+
+
+def build(wanted: CurveFigure, step: Step[Job]) -> None:
+    """Draw the figure and write its exhibit.
+
+    Raises:
+        DataError: an input cannot be read, or was made at another scale.
+    """
+    job, files = step.config, step.files
+    sources = read_sources([*step.lists["curves"], files["questions"]], step.scale)
+    questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
+    curves = load_curves(step.lists["curves"], job.probing.model)
+    kinds = {correct: [curve for curve in curves if curve.correct == correct] for correct in (True, False)}
+    own, other = (
+        Kind(_name(correct), summarise(kinds[correct], job.evaluation, step.seed))
+        for correct in (wanted.correct, not wanted.correct)
+    )
+    panels = choose(kinds[wanted.correct])
+    both = [*panels, *choose(kinds[not wanted.correct])]  # so that fig3 and fig16 have the same y axes
+    highest = max((float(curve.nll.max()) for panel in both for curve in panel), default=1.0)
+    top = 1.05 * max(highest, *(float(kind.summary.upper.max()) for kind in (own, other) if kind.summary), 0.1)
+    answers = {question: row["answer"] for question, row in questions.items()}
+    description = _describe(own, panels)
+    with drawing():
+        figure = draw_curves(panels, own, other, answers, top=top, confidence=job.evaluation.confidence)
+        write_svg(figure, files["figure"], name=wanted.id, title=wanted.title, description=description)
+    exhibit = Exhibit(
+        id=wanted.id,
+        title=wanted.title,
+        lead=wanted.lead,
+        scale=step.scale,
+        description=description,
+        caption=_caption(own, other),
+        done=_what_was_done(job),
+        deviations=_deviations(job.probing),
+        n=_sizes(own, kinds[wanted.correct]),
+        tables=[*_quarters_table(own, other, job.evaluation.confidence), *_questions_table(panels, questions)],
+        readings=_readings(panels, questions, files["tokenizer"]),
+        sources=sources,
+    )
+    write_exhibit(exhibit, files["exhibit"])
+
+
+def _name(correct: bool) -> str:
+    return "correct" if correct else "incorrect"
+
+
+def _describe(own: Kind, panels: Sequence[Sequence[Curve]]) -> str:
+    summary = own.summary
+    if summary is None:
+        return f"Empty: no {own.name} trajectories were sampled at this scale."
+    first, last = summary.mean[0], summary.mean[-1]
+    shown = sum(map(len, panels))
+    return (
+        f"{count(shown, 'curve')} in {count(len(panels), 'panel')}, one panel a question: mean negative log-likelihood "
+        f"of the gold answer in nats per token against trajectory position in tokens. Below, the mean over all "
+        f"{own.name} trajectories ({summary.trajectories:,} of {count(summary.questions, 'question')}): it "
+        f"{'falls' if last < first else 'rises'} from {number(first)} before the first token to {number(last)} at the end."
+    )
+
+
+def _caption(own: Kind, other: Kind) -> str:
+    reference = f" The dashed line repeats the {other.name} trajectories for reference." if other.summary else ""
+    return (
+        f"Answer NLL (mean nats per gold-answer token) after each token of {own.name} trajectories: single trajectories "
+        f"above, the mean of all below.{reference} {SELECTION_RULE}"
+    )
+
+
+def _what_was_done(job: Job) -> list[str]:
+    probing, evaluation = job.probing, job.evaluation
+    where = ", ".join(probing.benchmarks)
+    step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
+    return [
+        f"The model {probing.model} sampled completions of the held-out questions ({where}); up to "
+        f"{probing.trajectories_per_question} correct and as many incorrect trajectories of each question were followed.",
+        f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
+        "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
+        "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "
+        f"({evaluation.confidence:.0%}, point by point) comes from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
+        "questions with all their trajectories, and carries the spread between training seeds.",
+    ]
+
+
+def _deviations(probing: Probing) -> list[str]:
+    return [
+        f"The paper follows QwQ-32B and Qwen3-32B on four AIME24 questions; here {probing.model} answers questions of "
+        "this scale's own benchmarks.",
+        "The released code drops points that are exactly 0 and smooths with a moving average; here every probed point is "
+        "drawn as measured.",
+        "Answer tokens are those inside the box of the tokenised completion, not of the answer tokenised alone.",
+        "The mean over all trajectories is an addition; the paper shows single curves only.",
+    ]
+
+
+def _sizes(own: Kind, curves: Sequence[Curve]) -> dict[str, int]:
+    summary = own.summary
+    return {
+        "questions": summary.questions if summary else 0,
+        "trajectories": summary.trajectories if summary else 0,
+        "training seeds": summary.seeds if summary else 0,
+        "probed positions": sum(len(curve.nll) for curve in curves),
+    }
+
+
+def _quarters_table(own: Kind, other: Kind, confidence: float) -> list[Table]:
+    rows = [
+        Row(heading=f"{kind.name} (of {count(kind.summary.questions, 'question')})", cells=_quarters(kind.summary))
+        for kind in (own, other)
+        if kind.summary
+    ]
+    if not rows:
+        return []
+    columns = [Column(heading=f"{GRID[point]:.0%}", group="share of the trajectory read") for point in QUARTERS]
+    caption = f"Mean answer NLL in nats per token, with {confidence:.0%} intervals"
+    return [Table(caption=caption, corner="trajectories", columns=columns, rows=rows)]
+
+
+def _quarters(summary: Summary) -> list[Cell]:
+    return [
+        Cell(text=number(summary.mean[point]), small=span((summary.lower[point], summary.upper[point])))
+        for point in QUARTERS
+    ]
+
+
+def _questions_table(panels: Sequence[Sequence[Curve]], questions: Questions) -> list[Table]:
+    if not panels:
+        return []
+    rows = []
+    for panel in panels:
+        question = _question(questions, panel[0].question_id)
+        ends = ", ".join(number(curve.nll[-1], 2) for curve in panel)
+        cells = [question["prompt"], question["answer"], number(panel[0].nll[0], 2), ends]
+        rows.append(Row(heading=panel[0].question_id, cells=[Cell(text=text) for text in cells]))
+    headings = ["prompt", "gold answer", "NLL before thinking", "NLL at the end of each trajectory"]
+    return [
+        Table(
+            caption="The questions shown (NLL in nats per token)",
+            corner="question",
+            columns=[Column(heading=heading) for heading in headings],
+            rows=rows,
+            numeric=False,
+        )
+    ]
+
+
+def _readings(panels: Sequence[Sequence[Curve]], questions: Questions, tokenizer_file: Path) -> list[Reading]:
+    """The first curve shown, token by token; none where the probe skipped tokens."""
+    curve = next((curve for panel in panels for curve in panel if None not in curve.token_ids[1:]), None)
+    if curve is None or len(curve.nll) != curve.length + 1:
+        return []
+    question = _question(questions, curve.question_id)
+    tokenizer = _load_tokenizer(tokenizer_file)
+    texts = [tokenizer.decode([token], skip_special_tokens=False) for token in curve.token_ids[1:]]
+    return [
+        Reading(
+            heading=f"One {_name(curve.correct)} trajectory as the probe reads it",
+            prompt=question["prompt"],
+            gold_answer=question["answer"],
+            start_nll=curve.nll[0],
+            tokens=[Token(text=text, nll=nll) for text, nll in zip(texts, curve.nll[1:], strict=True)],
+        )
+    ]
+
+
+def _question(questions: Questions, identity: str) -> Mapping[str, Any]:
+    if identity not in questions:
+        raise DataError(f"the curves follow question {identity!r}, which --questions lacks; rebuild probes and questions")
+    return questions[identity]
+
+
+def _load_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise DataError(f"{path} is not a tokenizer file ({' '.join(str(error).split())})") from None

@@ -1,0 +1,42 @@
+"""Numbers as people read them: few digits, a real minus sign, intervals with `to`."""
+
+import math
+from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits: 0.0683, 12.3, 4,210; very small ones as 4.2e-05.
+
+    Digits before the decimal point are never rounded away.
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return str(value)
+    magnitude = math.floor(math.log10(abs(value)))
+    text = f"{value:.{digits - 1}e}" if magnitude < -4 else f"{value:,.{max(digits - 1 - magnitude, 0)}f}"
+    return text.replace("-", MINUS)
+
+
+def count(value: int, noun: str) -> str:
+    """`1 question`, `1,200 questions`."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def span(interval: Sequence[float], digits: int = 3) -> str:
+    """An interval, `0.051 to 0.084`."""
+    return " to ".join(number(end, digits) for end in interval)
+
+
+def percent(share: float) -> str:
+    """A share of 1 in per cent with one decimal, without the sign: `36.7`."""
+    return f"{100 * share:.1f}".replace("-", MINUS)
+
+
+def millions(parameters: int) -> str:
+    """A model's size for running text: `0.62 million`, `135 million`, `7.6 billion`."""
+    if parameters >= 1_000_000_000:
+        return f"{parameters / 1e9:.1f} billion"
+    return f"{parameters / 1e6:.{2 if parameters < 10_000_000 else 0}f} million"

@@ -1,0 +1,133 @@
+"""What the page shows, gathered from stored results, and the Jinja environment that renders it."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from raml.errors import DataError
+from raml.report import numbers, style
+from raml.report.exhibit import Column, Exhibit, read_exhibit
+from raml.schemas import ClaimResult
+from raml.storage import read_json
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Section:
+    """An exhibit with its figure, ready to stand in the page, and the claims that it decides."""
+
+    exhibit: Exhibit
+    figure: Markup
+    figure_path: str
+    claims: list[ClaimResult]
+
+
+def environment() -> Environment:
+    """Jinja with everything escaped and undefined names refused."""
+    jinja = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    jinja.filters |= {"number": numbers.number, "span": numbers.span, "reported": reported, "runs": runs, "heat": heat}
+    jinja.globals |= {"style": style, "millions": numbers.millions}
+    return jinja
+
+
+def read_claims(path: Path) -> list[ClaimResult]:
+    """All claims of `claims.json`.
+
+    Raises:
+        DataError: the file is missing, not JSON or not a list of claims.
+    """
+    raw = read_json(path)
+    if not isinstance(raw, list) or not raw:
+        raise DataError(f"{path} must hold a list of claims; delete it and rerun")
+    try:
+        return [ClaimResult.model_validate(entry) for entry in raw]
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise DataError(f"{path} holds a malformed claim: {where}: {problem['msg']}; delete it and rerun") from None
+
+
+def read_sections(exhibits: Sequence[Path], figures: Sequence[Path], claims: Sequence[ClaimResult]) -> list[Section]:
+    """The exhibits in the given order, each with the figure of its name.
+
+    Raises:
+        DataError: an exhibit or figure is missing or malformed.
+    """
+    by_name = {path.stem: path for path in figures}
+    sections = []
+    for path in exhibits:
+        exhibit = read_exhibit(path)
+        if exhibit.id not in by_name:
+            raise DataError(f"no figure {exhibit.id}.svg for {path}; --figures has {', '.join(sorted(by_name))}")
+        figure = by_name[exhibit.id]
+        decided = [claim for claim in claims if claim.exhibit == exhibit.id]
+        sections.append(Section(exhibit, inline_svg(figure), figure.as_posix(), decided))
+    return sections
+
+
+def inline_svg(path: Path) -> Markup:
+    """A figure of `raml.report.svg` as an element of the page: its colours follow the page's theme.
+
+    Raises:
+        DataError: the file is missing or not an SVG.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); `snakemake --cores 2 {path}` makes it") from None
+    start = text.find("<svg")
+    if start < 0 or not text.rstrip().endswith("</svg>"):
+        raise DataError(f"{path} is not a whole SVG; delete it and rerun")
+    text = text[start:].strip()
+    text = re.sub(r' (?:width|height)="[^"]*pt"', "", text, count=2)
+    for name, colour in style.LIGHT.items():
+        text = text.replace(colour, f"var(--{name})")
+    return Markup(text.replace("font-family: sans-serif", "font-family: var(--sans)"))
+
+
+def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
+    """What the paper reports as (name, value) pairs, nested names joined; values as they stand."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in (values or {}).items():
+        if isinstance(value, dict):
+            pairs.extend((f"{key} {name}", text) for name, text in reported(value))
+        elif value is not None:
+            pairs.append((str(key).replace("_", " "), _plain(value)))
+    return pairs
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value)
+
+
+def runs(columns: Sequence[Column], *attributes: str) -> list[tuple[Column, int]]:
+    """Neighbouring columns that share `attributes`, each as its first column and their number."""
+
+    def key(column: Column) -> tuple[Any, ...]:
+        return tuple(getattr(column, attribute) for attribute in attributes)
+
+    groups = (list(group) for _, group in groupby(columns, key))
+    return [(group[0], len(group)) for group in groups]
+
+
+def heat(nll: float, start: float) -> str:
+    """How unlikely the gold answer still is, from 0 (certain) to 1 (as before thinking or worse), for a token's tint."""
+    return f"{min(nll / start, 1) if start > 0 and math.isfinite(nll) else 0:.2f}"

@@ -1,0 +1,93 @@
+"""The tokens of visual style: one palette for the figures and for the page, light and dark.
+
+Figures are drawn in `LIGHT`, so a file on its own prints well on white; `raml.report.svg.inline` turns
+each of its colours into the page's custom property of the same name, which follows the reader's theme.
+Series colours are from Okabe and Ito's colour-blind-safe palette (brightened in the dark theme), and
+never the only cue: markers and labels carry the same information.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from raml.schemas import Verdict
+
+Theme = Mapping[str, str]
+
+# Every value is unique, so that a colour found in a figure names its token.
+LIGHT: Final[Theme] = MappingProxyType(
+    {
+        "page": "#f4f6f8",
+        "surface": "#ffffff",
+        "ink": "#1b1f24",
+        "muted": "#58616b",
+        "line": "#d4dae0",
+        "accent": "#005a9c",
+        "series-1": "#0072b2",
+        "series-2": "#d55e00",
+        "series-3": "#009e73",
+        "series-4": "#b5618f",
+        "neutral": "#767c83",
+        "holds": "#006b4f",
+        "contradicted": "#b04300",
+        "inconclusive": "#7a5c00",
+        "not-run": "#5d6670",
+    }
+)
+DARK: Final[Theme] = MappingProxyType(
+    {
+        "page": "#0f1317",
+        "surface": "#171c22",
+        "ink": "#e7eaee",
+        "muted": "#a0aab4",
+        "line": "#313942",
+        "accent": "#74b9f5",
+        "series-1": "#56b4e9",
+        "series-2": "#f28a3c",
+        "series-3": "#2cc295",
+        "series-4": "#dd94bc",
+        "neutral": "#98a1aa",
+        "holds": "#45cfa4",
+        "contradicted": "#ff9a5c",
+        "inconclusive": "#e6c04a",
+        "not-run": "#a7b0b9",
+    }
+)
+
+SERIES: Final = ("series-1", "series-2", "series-3", "series-4")
+MARKERS: Final = ("o", "s", "^", "D")
+
+SANS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
+
+VERDICT_LABELS: Final[Mapping[Verdict, str]] = MappingProxyType(
+    {"holds": "Holds", "contradicted": "Contradicted", "inconclusive": "Inconclusive", "not_run": "Not run"}
+)
+
+# The paper's rows of Table 2, in its order, after the model that all of them start from.
+MODEL_LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {"base": "Base", "sft_short": "SFT, short", "sft_long": "SFT, long", "zero_grpo": "Zero-GRPO"}
+)
+MODEL_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
+    {"base": "neutral", "sft_short": "series-2", "sft_long": "series-1", "zero_grpo": "series-3"}
+)
+MODEL_MARKERS: Final[Mapping[str, str]] = MappingProxyType(
+    {"base": "o", "sft_short": "s", "sft_long": "D", "zero_grpo": "^"}
+)
+
+
+def css_properties(theme: Theme) -> str:
+    """The theme as CSS declarations, `--ink: #1b1f24; ...`."""
+    return " ".join(f"--{name}: {colour};" for name, colour in theme.items())
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG contrast ratio of two colours `#rrggbb`, from 1 (same) to 21 (black on white)."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -1,0 +1,1 @@
+"""The outer loop: pretraining of a micro base model, and the training techniques of the paper."""

@@ -1,0 +1,78 @@
+"""The documents that a micro base model is pretrained on: solved questions in a mixture of styles.
+
+A document is `<bos> QUESTION <think> THINKING </think> MARKER ANSWER } <eos>`; the loss is on the
+completion, without deliberately wrong attempts. In half of the documents `</think>` is left out,
+so that an answer forced straight after any thinking (the probes' way) is no surprise to the model.
+"""
+
+import random
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from raml.config import Oracle, Pretraining
+from raml.questions.verify import family_of
+from raml.trajectories.oracles.solution import OracleStyle, Solution
+from raml.trajectories.oracles.write import completion, write_solution
+from raml.trajectories.tokenizer import prompt_ids
+
+DRILL_LEVEL = 0
+BATCHES_PER_POOL = 16
+
+
+@dataclass(frozen=True)
+class Document:
+    """Token ids and, for each, whether it carries loss."""
+
+    ids: list[int]
+    learn: list[bool]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Draws pretraining documents; never a question whose prompt is in `held_out`."""
+
+    tokenizer: PreTrainedTokenizerBase
+    pretraining: Pretraining
+    oracle: Oracle
+    held_out: Set[str]
+
+    def document(self, rng: random.Random, *, drill: bool) -> Document:
+        """One document: a drill is an easy question in the long style, so that each skill is seen alone."""
+        families = self.pretraining.families
+        family = family_of(rng.choices(list(families), list(families.values()))[0])
+        level = DRILL_LEVEL if drill else rng.choice(family.levels[1:])
+        draft = family.generate(level, rng)
+        while draft.prompt in self.held_out:
+            draft = family.generate(level, rng)
+        style = "long" if drill else self._style(rng)
+        if style is None:
+            solution = Solution(answer=draft.answer)
+        else:
+            solution = write_solution(family.name, draft.prompt, style, rng, self.oracle)
+        prompt = prompt_ids(self.tokenizer, draft.prompt)
+        ids, learn = completion(self.tokenizer, solution, close_thinking=rng.random() < 0.5)
+        return Document([*prompt, *ids], [*[False] * len(prompt), *learn])
+
+    def _style(self, rng: random.Random) -> OracleStyle | None:
+        draw = rng.random()
+        if draw < self.pretraining.long_share:
+            return "long"
+        return "short" if draw < self.pretraining.long_share + self.pretraining.short_share else None
+
+    def batches(self, rng: random.Random, drill_share: float) -> Iterator[list[Document]]:
+        """Endless batches of at most `batch_tokens` tokens, padding included, of documents of like length."""
+        budget = self.pretraining.batch_tokens
+        while True:
+            pool: list[Document] = []
+            while sum(len(document.ids) for document in pool) < BATCHES_PER_POOL * budget:
+                pool.append(self.document(rng, drill=rng.random() < drill_share))
+            pool.sort(key=lambda document: len(document.ids))
+            batches: list[list[Document]] = [[]]
+            for document in pool:
+                if (len(batches[-1]) + 1) * len(document.ids) > budget:
+                    batches.append([])
+                batches[-1].append(document)
+            rng.shuffle(batches)
+            yield from batches

@@ -1,0 +1,65 @@
+"""Write the oracles' trajectories for the training questions: short, long and deliberately wrong ones.
+
+Each trajectory is judged by the verifier that judges models: a short or long one that is not correct
+and well formatted, or a wrong one that is correct, fails the job.
+"""
+
+import random
+from pathlib import Path
+from typing import Any, get_args
+
+import polars as pl
+from transformers import PreTrainedTokenizerBase
+
+from raml.config import Oracle
+from raml.errors import RamlError
+from raml.progress import track
+from raml.questions.family import stable_seed
+from raml.schemas import Question, Trajectory
+from raml.step import Step, run
+from raml.storage import read_table, write_table
+from raml.trajectories.oracles.solution import OracleStyle
+from raml.trajectories.oracles.write import completion, distinct_solutions
+from raml.trajectories.rows import trajectory_row
+from raml.trajectories.tokenizer import load_tokenizer, prompt_ids
+
+
+def main(step: Step[Oracle]) -> None:
+    """Write one table per style."""
+    questions = read_table(step.files["questions"], Question)
+    tokenizer = load_tokenizer(step.files["tokenizer"])
+    for style in get_args(OracleStyle):
+        rows = [
+            row
+            for question in track(questions.iter_rows(named=True), f"oracle {style}", len(questions), "question")
+            for row in question_rows(question, style, tokenizer, step.config, step.seed)
+        ]
+        path: Path = step.files[style]
+        table = pl.DataFrame(rows, schema=Trajectory.to_polars_schema())
+        write_table(table, Trajectory, path, step.provenance())
+
+
+def question_rows(
+    question: dict[str, Any], style: OracleStyle, tokenizer: PreTrainedTokenizerBase, settings: Oracle, seed: int
+) -> list[dict[str, Any]]:
+    """All distinct solutions of one question as rows of `schemas.Trajectory`.
+
+    Raises:
+        RamlError: the verifier disagrees with the oracle.
+    """
+    rng = random.Random(stable_seed(seed, "oracle", style, question["id"]))
+    prompt = prompt_ids(tokenizer, question["prompt"])
+    rows = []
+    for solution in distinct_solutions(question["family"], question["prompt"], style, rng, settings):
+        completion_ids, loss_mask = completion(tokenizer, solution)
+        row = trajectory_row(question, f"oracle_{style}", len(rows), seed, prompt, completion_ids, loss_mask, tokenizer)
+        if row["correct"] == (style == "wrong"):
+            if style == "wrong":
+                continue  # a slip that leaves the answer right (an order that does not change)
+            raise RamlError(f"the {style} oracle answers {question['id']} wrongly: {row['text']!r}")
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    run(main, Oracle, inputs=["questions", "tokenizer"], outputs=["short", "long", "wrong"])

@@ -1,0 +1,1 @@
+"""Programs that write trajectories: right ones in two styles, and deliberately wrong ones."""

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import raml.answers
+from raml.answers import MARKER, Judgement, judge, reward
+from raml.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected"),
+    [
+        (f"3 + 4 </think>{MARKER}7}}", Judgement("7", True, True, 1.0)),
+        (f"3 + 4 </think>{MARKER}8}}", Judgement("8", False, True, 0.0)),
+        (r"3 + 4, so \boxed{7}", Judgement("7", True, False, -0.5)),
+        (f"{MARKER}7}} and chatter", Judgement("7", True, False, -0.5)),
+        (f"{MARKER}8}}{MARKER}7}}", Judgement("7", True, False, -0.5)),
+        ("The answer is 7.", Judgement("7", True, False, -0.5)),
+        ("The answer is 8.", Judgement("8", False, False, -1.0)),
+        (f"{MARKER}}}", Judgement(None, False, False, -1.0)),
+        (f"{MARKER}7", Judgement(None, False, False, -1.0)),
+        ("", Judgement(None, False, False, -1.0)),
+    ],
+)
+def test_equation_21(completion: str, expected: Judgement) -> None:
+    assert judge(completion, "7", answer_type="integer") == expected
+    assert reward(completion, "7", answer_type="integer") == expected.reward
+
+
+def test_mathematical_answers_by_default() -> None:
+    assert reward(rf"</think>{MARKER}\frac{{1}}{{2}}}}", "0.5") == 1.0
+    assert reward(rf"</think>{MARKER}\frac{{1}}{{3}}}}", "0.5") == 0.0
+
+
+def test_a_verifier_of_the_family_replaces_the_comparison() -> None:
+    seen = []
+
+    def verify(answer: str) -> bool:
+        seen.append(answer)
+        return answer == "B C"
+
+    assert reward(f"{MARKER} B  C }}", "not even an integer", answer_type="integer", verify=verify) == 1.0
+    assert reward(f"{MARKER} C }}", "", verify=verify) == 0.0
+    assert reward("nothing", "", verify=verify) == -1.0
+    assert seen == ["B C", "C"]
+
+
+def test_bad_gold_is_bad_input() -> None:
+    with pytest.raises(InputError):
+        reward(f"{MARKER}7}}", "seven", answer_type="integer")
+
+
+pieces = st.lists(
+    st.one_of(
+        st.text(max_size=5), st.sampled_from([MARKER, "}", "{", "7", "<think>", "</think>", "answer is ", "<eos>"])
+    )
+).map("".join)
+
+
+@given(pieces)
+def test_any_text_gets_one_of_four_values(completion: str) -> None:
+    judgement = judge(completion, "7", answer_type="integer")
+    values = {(True, True): 1.0, (False, True): 0.0, (True, False): -0.5, (False, False): -1.0}
+    assert judgement.reward == values[judgement.correct, judgement.formatted]
+    assert not (judgement.formatted or judgement.correct) or judgement.answer is not None
+
+
+def test_reward_is_the_function_and_the_import_is_light() -> None:
+    assert isinstance(raml.answers.reward, types.FunctionType)
+    code = (
+        "import sys, types, raml.answers, raml.answers.scoring\n"
+        "assert isinstance(raml.answers.reward, types.FunctionType)\n"
+        "heavy = {'sympy', 'math_verify', 'torch', 'numpy', 'polars', 'multiprocessing'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert result.stdout == "[]\n", result.stderr
