@@ -251,7 +251,10 @@ def _allowed_keys(model: type[Section], location: tuple[Any, ...]) -> list[str]:
     node: dict[str, Any] = schema
     for part in location:
         node = _resolve(schema, node)
-        if isinstance(part, int):
+        tagged = node.get("discriminator", {}).get("mapping", {})
+        if part in tagged:
+            node = {"$ref": tagged[part]}
+        elif isinstance(part, int):
             node = node.get("items", {})
         else:
             node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
@@ -259,5 +262,7 @@ def _allowed_keys(model: type[Section], location: tuple[Any, ...]) -> list[str]:
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """The definition that `node` refers to; of an optional one its first alternative."""
+    node = node.get("anyOf", [node])[0]
     reference = node.get("$ref")
     return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node

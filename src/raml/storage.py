@@ -71,10 +71,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    with file.open("rb+") as handle:
-                        os.fsync(handle.fileno())
+            for file in filter(Path.is_file, temporary.rglob("*")):
+                file.chmod(0o644)  # safetensors writes 0600
+                with file.open("rb+") as handle:
+                    os.fsync(handle.fileno())
             if path.exists():
                 shutil.rmtree(path)
             temporary.replace(path)

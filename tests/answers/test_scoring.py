@@ -16,6 +16,7 @@ from raml.errors import InputError
     [
         (f"3 + 4 </think>{MARKER}7}}", Judgement("7", True, True, 1.0)),
         (f"3 + 4 </think>{MARKER}8}}", Judgement("8", False, True, 0.0)),
+        (rf"{MARKER}8 \boxed{{7}}}}", Judgement(r"8 \boxed{7}", False, True, 0.0)),
         (r"3 + 4, so \boxed{7}", Judgement("7", True, False, -0.5)),
         (f"{MARKER}7}} and chatter", Judgement("7", True, False, -0.5)),
         (f"{MARKER}8}}{MARKER}7}}", Judgement("7", True, False, -0.5)),

@@ -1,8 +1,9 @@
 """The test `curve_trend`: does the answer NLL fall along trajectories, or does it not?"""
 
+import numpy as np
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
+from raml.claims.decision import Decision, Side, as_json, interval_or_none, judge
 from raml.claims.registry import CurveTrend
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, cells, paired_cells
@@ -74,7 +75,7 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
         "positions": int(meant["positions"].sum()),
     }
     rho = interval_or_none(cells(meant, "rho"), bootstrap, test.trajectories, "rho")
-    claimed = "below" if test.direction == "falls" else "above"
+    claimed: Side = "below" if test.direction == "falls" else "above"
     verdict, reason = judge(rho, claimed, -test.minimal_effect, n["questions"], test.min_questions)
     details: dict[str, object] = {
         "model": meant["model"][0] if meant.height else None,
@@ -93,11 +94,15 @@ def _fall(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, o
         for value in ("start", "end", "change")
     }
     by_question = trends.group_by("question_id").agg(pl.col("start", "end", *SHARES).mean()).sort("question_id")
-    mean = {name: by_question[name].mean() for name in ("start", "end", *SHARES)}
-    fall = (mean["start"] or 0.0) - (mean["end"] or 0.0)
-    shares = {name: (mean["start"] - mean[name]) / fall for name in SHARES} if fall > 0 else None
-    lower_end = float((trends["change"] < 0).mean()) if trends.height else None
-    return {**ends, "share_of_the_fall_by": shares, "share_of_trajectories_that_end_lower": lower_end}
+    if by_question.is_empty():
+        return {**ends, "share_of_the_fall_by": None, "share_of_trajectories_that_end_lower": None}
+    mean = {name: float(np.mean(by_question[name].to_numpy())) for name in ("start", "end", *SHARES)}
+    fall = mean["start"] - mean["end"]
+    return {
+        **ends,
+        "share_of_the_fall_by": {name: (mean["start"] - mean[name]) / fall for name in SHARES} if fall > 0 else None,
+        "share_of_trajectories_that_end_lower": float(np.mean(trends["change"].to_numpy() < 0)),
+    }
 
 
 def _difference(meant: pl.DataFrame, others: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, object]:

@@ -11,6 +11,8 @@ from typing import Literal
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
 from raml.schemas import Verdict
 
+Side = Literal["above", "below"]
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -30,7 +32,7 @@ def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Inter
 
 
 def judge(
-    estimate: Interval | None, claimed: Literal["above", "below"], line: float, questions: int, min_questions: int
+    estimate: Interval | None, claimed: Side, line: float, questions: int, min_questions: int
 ) -> tuple[Verdict, str]:
     """The verdict on "the effect lies `claimed` the line", and its reason in words."""
     if estimate is None or questions < min_questions:

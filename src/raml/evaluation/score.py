@@ -4,7 +4,7 @@ The model is a file's `writer`, the training seed is in its provenance, so that 
 for the wrong model or seed.
 
     python -m raml.evaluation.score --scale S --config '<evaluation>' \
-        --samples results/S/evaluations/seed0/*/samples.parquet --benchmarks B --out O
+        --samples results/S/evaluations/samples/seed*/*.parquet --benchmarks B --out O
 """
 
 from pathlib import Path

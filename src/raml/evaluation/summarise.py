@@ -55,7 +55,7 @@ def summarise(evaluations: pl.DataFrame, settings: Settings, seed: int) -> pl.Da
                     "n_samples": int(group["n"].sum()),
                 }
             )
-    return pl.DataFrame(rows, schema=MetricTable.to_polars_schema()).sort("model", "benchmark", "metric")
+    return MetricTable.cast(pl.DataFrame(rows, schema=MetricTable.column_names()).sort("model", "benchmark", "metric"))
 
 
 def nested(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:

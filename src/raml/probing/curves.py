@@ -72,7 +72,7 @@ def answer_nll_curve(
         context = read_context(model, [*prompt_ids, *trajectory_ids])
         seen = [len(prompt_ids) + position for position in positions]
         nll = probe_nll(model, context, seen, marker_ids, answer_ids, token_budget)
-    return _curve(nll, positions)
+    return _curve(nll)
 
 
 def separate_answer_nll_curve(
@@ -99,7 +99,7 @@ def separate_answer_nll_curve(
             row = torch.tensor([ids[:-1]], device=model.device)  # the last answer token is only predicted
             logits = model(input_ids=row, use_cache=False, logits_to_keep=len(answer)).logits[0]
             nll.append(cross_entropy(logits.float(), answer, reduction="none").cpu())
-    return _curve(torch.stack(nll), positions)
+    return _curve(torch.stack(nll))
 
 
 def why_not_packed(model: PreTrainedModel) -> str | None:
@@ -120,16 +120,15 @@ def why_not_packed(model: PreTrainedModel) -> str | None:
     return None
 
 
-def _curve(nll: torch.Tensor, positions: range) -> Curve:
+def _curve(nll: torch.Tensor) -> Curve:
     """Mean over answer tokens of `nll` [positions, A].
 
     Raises:
-        RamlError: a value is not finite.
+        RamlError: a value is not finite. (Where is not said: NaN passes through attention masks, as 0 x NaN.)
     """
     curve: Curve = nll.double().mean(dim=1).numpy()
     if not np.isfinite(curve).all():
-        bad = positions[int(np.flatnonzero(~np.isfinite(curve))[0])]
-        raise RamlError(f"the answer's NLL is not finite at position {bad}: the model's logits hold NaN or infinity")
+        raise RamlError("the answer's NLL is not finite: the model's logits hold NaN or infinity; check its weights")
     return curve
 
 

@@ -7,11 +7,18 @@ tokens and its own predecessors within the probe. Position ids go on from i.
 
 Why rows of `ROW_TOKENS`: in one long row, attention between probes, all masked out, grows with the
 square of the row; with one probe a row, each row copies the context's keys and values for a handful
-of queries. Measured on the micro architecture (CPU, one thread, context 40 + 95, 5 probe tokens; time
-over that of a plain forward on as many tokens): one long row 1.5, one probe a row 2.8, rows of 32-128
-tokens 1.1-1.25, and with 500 trajectory tokens 3.8, above 2, 1.15. An attention function of our own,
-in which all probes share the context without copies and the two softmax parts are merged, was no
-faster (1.1-1.2 in both) and would have to be swapped into the model's configuration.
+of queries. Measured on the micro architecture, one CPU thread, 5 tokens fed per probe, as time over
+that of a plain forward pass on as many tokens in rows of the usual length:
+
+    trajectory tokens                      95     500
+    all probes in one long row            1.57    3.02
+    long rows of 256 tokens, one a pass   1.44    1.31
+    one probe a row                       2.88    6.36  (2.72 in passes of 1,024 tokens)
+    rows of 64 tokens, 1,024 a pass       1.24    1.18  (32 and 128: 1.31, 1.30; 1.26, 1.19)
+
+An attention function of our own, in which all probes share the context without copies and the two
+parts of the softmax are merged, was no faster than rows and would have to be swapped into the model's
+configuration; it is the way to go where even one copy of a layer's keys and values is too much.
 
 Symbols: L context tokens, N probes, a = marker + answer tokens - 1 fed per probe (the last answer
 token is only predicted), g probes a row, R rows a pass, w = g a, S <= L context tokens that the
@@ -136,8 +143,10 @@ def probe_nll(
     """
     probe = torch.tensor([*marker_ids, *answer_ids], device=model.device)
     answer = probe[len(marker_ids) :]
-    fed = len(probe) - 1
-    per_pass = max(1, token_budget // fed)
+    per_row = _probes_per_row(len(probe) - 1)
+    per_pass = max(1, token_budget // (len(probe) - 1))
+    if per_pass > per_row:
+        per_pass -= per_pass % per_row  # whole rows, so that filling up the last row stays within the budget
     ends = torch.tensor(list(seen), device=model.device)
     return torch.cat([_one_pass(model, context, chunk, probe[:-1], answer).cpu() for chunk in ends.split(per_pass)])
 
@@ -145,7 +154,7 @@ def probe_nll(
 def _one_pass(model: PreTrainedModel, context: Context, ends: Tensor, fed: Tensor, answer: Tensor) -> Tensor:
     """NLL [n, A] of the probes that read `ends` [n] context tokens; `fed` [a] are the tokens fed for each."""
     n, a = len(ends), len(fed)
-    rows = -(-n // max(1, ROW_TOKENS // a))
+    rows = -(-n // _probes_per_row(a))
     per_row = -(-n // rows)
     padding = ends[-1:].expand(rows * per_row - n)  # repeats the last probe; dropped below
     ends = torch.cat([ends, padding]).view(rows, per_row)
@@ -161,6 +170,10 @@ def _one_pass(model: PreTrainedModel, context: Context, ends: Tensor, fed: Tenso
     ).logits.view(rows * per_row, len(answer), -1)[:n]
     target = answer.expand(n, -1)
     return cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none").view(n, len(answer))
+
+
+def _probes_per_row(a: int) -> int:
+    return max(1, ROW_TOKENS // a)
 
 
 def _mask(ends: Tensor, a: int, dtype: torch.dtype) -> Tensor:

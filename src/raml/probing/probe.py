@@ -64,8 +64,8 @@ def main(step: Step[Job]) -> None:
 
     correct = sum(trajectory.correct for trajectory in chosen)
     print(
-        f"followed {len(tables) - 1} of {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped "
-        f"{too_long} that with the gold answer exceed the model's context; {empty} samples had no thinking to follow"
+        f"chosen: {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped: {too_long} of them that "
+        f"with the gold answer exceed the model's context, and {empty} finished samples without thinking"
     )
     provenance = step.provenance(model_hash=model_hash(step.files["model"]))
     write_table(pl.concat(tables), ProbeCurve, step.files["out"], provenance)

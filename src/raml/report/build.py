@@ -60,7 +60,6 @@ def main(step: Step[Scale]) -> None:
             packages=read_lock(files["lock"]),
             lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
             provenance=step.provenance(),
-            here=files["out"].parent,
             link=lambda path: os.path.relpath(path, files["out"].parent),
         )
     )

@@ -150,14 +150,14 @@ def summarise(curves: Sequence[Curve], evaluation: Evaluation, seed: int) -> Sum
 
 
 def _by_seed_and_question(curves: Sequence[Curve]) -> Array:
-    """Mean NLL of the trajectories of each training seed and question, shape [seeds, Q, G]; NaN where there are none."""
+    """Mean NLL of each training seed's and question's trajectories, shape [seeds, Q, G]; NaN where there are none."""
     seeds = sorted({curve.seed for curve in curves})
     questions = sorted({curve.question_id for curve in curves})
     row, column = ({key: i for i, key in enumerate(keys)} for keys in (seeds, questions))
     sums = np.zeros((len(seeds), len(questions), len(GRID)))
     counts = np.zeros((len(seeds), len(questions), 1))
     for curve in curves:
-        cell = row[curve.seed], column[curve.question_id]  # type: ignore[index]
+        cell = row[curve.seed], column[curve.question_id]
         sums[cell] += curve.at(GRID)
         counts[cell] += 1
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)

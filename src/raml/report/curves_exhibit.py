@@ -12,7 +12,8 @@ from raml.errors import DataError
 from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, load_curves, summarise
 from raml.report.curves_figure import Kind, draw_curves
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
-from raml.report.numbers import count, number, span
+from raml.report.numbers import count, measurement, number
+from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.schemas import Question
 from raml.step import Step
@@ -93,52 +94,55 @@ def _describe(own: Kind, panels: Sequence[Sequence[Curve]]) -> str:
         f"{count(shown, 'curve')} in {count(len(panels), 'panel')}, one panel a question: mean negative log-likelihood "
         f"of the gold answer in nats per token against trajectory position in tokens. Below, the mean over all "
         f"{own.name} trajectories ({summary.trajectories:,} of {count(summary.questions, 'question')}): it "
-        f"{'falls' if last < first else 'rises'} from {number(first)} before the first token to {number(last)} at the end."
+        f"{'falls' if last < first else 'rises'} from {number(first)} before the first token to {number(last)} at the "
+        "end."
     )
 
 
 def _caption(own: Kind, other: Kind) -> str:
     reference = f" The dashed line repeats the {other.name} trajectories for reference." if other.summary else ""
     return (
-        f"Answer NLL (mean nats per gold-answer token) after each token of {own.name} trajectories: single trajectories "
-        f"above, the mean of all below.{reference} {SELECTION_RULE}"
+        f"Answer NLL (mean nats per gold-answer token) after each token of {own.name} trajectories: single ones above, "
+        f"the mean of all below.{reference} {SELECTION_RULE}"
     )
 
 
 def _what_was_done(job: Job) -> list[str]:
     probing, evaluation = job.probing, job.evaluation
+    model = MODEL_LABELS.get(probing.model, probing.model)
     where = ", ".join(probing.benchmarks)
     step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
     return [
-        f"The model {probing.model} sampled completions of the held-out questions ({where}); up to "
-        f"{probing.trajectories_per_question} correct and as many incorrect trajectories of each question were followed.",
+        f"The model {model} sampled completions of the held-out questions ({where}); of "
+        f"each question up to {probing.trajectories_per_question} correct and as many incorrect ones were followed.",
         f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
         "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
         "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "
-        f"({evaluation.confidence:.0%}, point by point) comes from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
-        "questions with all their trajectories, and carries the spread between training seeds.",
+        f"({evaluation.confidence:.0%}, point by point) comes from {evaluation.bootstrap_resamples:,} bootstrap resamples "
+        "of questions with all their trajectories, and carries the spread between training seeds.",
     ]
 
 
 def _deviations(probing: Probing) -> list[str]:
+    model = MODEL_LABELS.get(probing.model, probing.model)
     return [
-        f"The paper follows QwQ-32B and Qwen3-32B on four AIME24 questions; here {probing.model} answers questions of "
+        f"The paper follows QwQ-32B and Qwen3-32B on four AIME24 questions; here {model} answers questions of "
         "this scale's own benchmarks.",
-        "The released code drops points that are exactly 0 and smooths with a moving average; here every probed point is "
-        "drawn as measured.",
+        "The released code drops points that are exactly 0 and smooths with a moving average; here every probed point "
+        "is drawn as measured.",
         "Answer tokens are those inside the box of the tokenised completion, not of the answer tokenised alone.",
         "The mean over all trajectories is an addition; the paper shows single curves only.",
     ]
 
 
-def _sizes(own: Kind, curves: Sequence[Curve]) -> dict[str, int]:
+def _sizes(own: Kind, curves: Sequence[Curve]) -> list[tuple[str, int]]:
     summary = own.summary
-    return {
-        "questions": summary.questions if summary else 0,
-        "trajectories": summary.trajectories if summary else 0,
-        "training seeds": summary.seeds if summary else 0,
-        "probed positions": sum(len(curve.nll) for curve in curves),
-    }
+    return [
+        ("questions", summary.questions if summary else 0),
+        ("trajectories", summary.trajectories if summary else 0),
+        ("training seeds", summary.seeds if summary else 0),
+        ("probed positions", sum(len(curve.nll) for curve in curves)),
+    ]
 
 
 def _quarters_table(own: Kind, other: Kind, confidence: float) -> list[Table]:
@@ -156,8 +160,10 @@ def _quarters_table(own: Kind, other: Kind, confidence: float) -> list[Table]:
 
 def _quarters(summary: Summary) -> list[Cell]:
     return [
-        Cell(text=number(summary.mean[point]), small=span((summary.lower[point], summary.upper[point])))
-        for point in QUARTERS
+        Cell(text=estimate, small=interval)
+        for estimate, interval in (
+            measurement(summary.mean[point], (summary.lower[point], summary.upper[point])) for point in QUARTERS
+        )
     ]
 
 
@@ -184,12 +190,13 @@ def _questions_table(panels: Sequence[Sequence[Curve]], questions: Questions) ->
 
 def _readings(panels: Sequence[Sequence[Curve]], questions: Questions, tokenizer_file: Path) -> list[Reading]:
     """The first curve shown, token by token; none where the probe skipped tokens."""
-    curve = next((curve for panel in panels for curve in panel if None not in curve.token_ids[1:]), None)
+    curve = next((curve for panel in panels for curve in panel), None)
     if curve is None or len(curve.nll) != curve.length + 1:
         return []
     question = _question(questions, curve.question_id)
     tokenizer = _load_tokenizer(tokenizer_file)
-    texts = [tokenizer.decode([token], skip_special_tokens=False) for token in curve.token_ids[1:]]
+    read = [token for token in curve.token_ids if token is not None]  # none at position 0
+    texts = [tokenizer.decode([token], skip_special_tokens=False) for token in read]
     return [
         Reading(
             heading=f"One {_name(curve.correct)} trajectory as the probe reads it",
@@ -203,7 +210,9 @@ def _readings(panels: Sequence[Sequence[Curve]], questions: Questions, tokenizer
 
 def _question(questions: Questions, identity: str) -> Mapping[str, Any]:
     if identity not in questions:
-        raise DataError(f"the curves follow question {identity!r}, which --questions lacks; rebuild probes and questions")
+        raise DataError(
+            f"the curves follow question {identity!r}, which --questions lacks; rebuild probes and questions"
+        )
     return questions[identity]
 
 

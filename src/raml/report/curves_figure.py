@@ -75,13 +75,14 @@ def _draw_panel(axes: Axes, number: int, curves: Sequence[Curve], answer: str) -
         colour = LIGHT[SERIES[index]]
         (line,) = axes.plot(curve.position, curve.nll, color=colour, clip_on=False, zorder=3)
         line.set_gid(f"curve-{number + 1}-{index + 1}")
-        end = {"marker": MARKERS[index], "markersize": 6.5, "markeredgecolor": LIGHT["surface"]}
-        axes.plot(curve.position[-1:], curve.nll[-1:], color=colour, clip_on=False, zorder=4, **end)
+        (end,) = axes.plot(curve.position[-1:], curve.nll[-1:], MARKERS[index], color=colour, clip_on=False, zorder=4)
+        end.set(markersize=6.5, markeredgecolor=LIGHT["surface"])
     axes.set_xlim(0, max(1, *(curve.length for curve in curves)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("trajectory position (tokens)")
     axes.set_title(_shorten(curves[0].question_id, 30), loc="left", pad=17, fontweight="bold")
-    axes.text(0, 1.04, f"gold answer: {_shorten(answer, 26)}", transform=axes.transAxes, color=LIGHT["muted"], fontsize=8)
+    gold = f"gold answer: {_shorten(answer, 26)}"
+    axes.text(0, 1.04, gold, transform=axes.transAxes, color=LIGHT["muted"], fontsize=8)
 
 
 def _draw_nothing(axes: Axes, text: str) -> None:
@@ -113,7 +114,8 @@ def _draw_means(axes: Axes, own: Kind, other: Kind, top: float, confidence: floa
         if kind.summary
     ]
     if not own.summary:
-        axes.text(0.5, 0.5, f"no {own.name} trajectories at this scale", ha="center", va="center", transform=axes.transAxes)
+        note = f"no {own.name} trajectories at this scale"
+        axes.text(0.5, 0.5, note, ha="center", va="center", transform=axes.transAxes)
     for kind, summary, colour, dashes, width in drawn:
         axes.fill_between(GRID, summary.lower, summary.upper, color=LIGHT[colour], alpha=0.18, linewidth=0)
         (line,) = axes.plot(GRID, summary.mean, dashes, color=LIGHT[colour], linewidth=width, clip_on=False)

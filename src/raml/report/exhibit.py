@@ -101,7 +101,7 @@ class Exhibit(Record):
     caption: str
     done: list[str] = Field(description="what was done")
     deviations: list[str] = Field(description="where this differs from the paper")
-    n: dict[str, int]
+    n: list[tuple[str, int]] = Field(description="what was counted, and how many")
     tables: list[Table]
     readings: list[Reading] = []
     sources: list[Source]

@@ -7,7 +7,7 @@ from raml.step import Step, run
 FIGURE = CurveFigure(
     id="fig16",
     title="Figure 16: answer NLL along incorrect trajectories",
-    lead="The counterpart of Figure 3: along a trajectory that ends in a wrong answer the gold answer should not settle.",
+    lead="The counterpart of Figure 3: along a trajectory to a wrong answer, the gold answer should not become likely.",
     correct=False,
 )
 

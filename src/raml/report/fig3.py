@@ -7,7 +7,7 @@ from raml.step import Step, run
 FIGURE = CurveFigure(
     id="fig3",
     title="Figure 3: answer NLL along correct trajectories",
-    lead="If reading a trajectory acts like gradient steps on the question, the gold answer becomes likelier on the way.",
+    lead="If reading a trajectory acts like gradient steps on the question, the gold answer grows likelier on the way.",
     correct=True,
 )
 

@@ -25,14 +25,23 @@ def count(value: int, noun: str) -> str:
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
-def span(interval: Sequence[float], digits: int = 3) -> str:
-    """An interval, `0.051 to 0.084`."""
-    return " to ".join(number(end, digits) for end in interval)
+def measurement(value: float, interval: Sequence[float]) -> tuple[str, str]:
+    """An estimate and its interval, `("−7.93", "−8.10 to −7.76")`, with as many decimals as the interval is sure of.
+
+    Two digits of the interval's width are kept; an interval without width gets three digits.
+    """
+    lower, upper = interval
+    width = upper - lower
+    if not (math.isfinite(width) and width > 0):
+        return number(value), f"{number(lower)} to {number(upper)}"
+    decimals = max(0, 1 - math.floor(math.log10(width)))
+    texts = [f"{x:z,.{decimals}f}".replace("-", MINUS) for x in (value, lower, upper)]
+    return texts[0], f"{texts[1]} to {texts[2]}"
 
 
 def percent(share: float) -> str:
     """A share of 1 in per cent with one decimal, without the sign: `36.7`."""
-    return f"{100 * share:.1f}".replace("-", MINUS)
+    return f"{100 * share:z.1f}".replace("-", MINUS)
 
 
 def millions(parameters: int) -> str:

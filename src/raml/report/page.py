@@ -41,7 +41,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    jinja.filters |= {"number": numbers.number, "span": numbers.span, "reported": reported, "runs": runs, "heat": heat}
+    jinja.filters |= {
+        "number": numbers.number,
+        "measurement": numbers.measurement,
+        "reported": reported,
+        "runs": runs,
+        "heat": heat,
+        "label": label,
+        "model_label": model_label,
+        "in_order": in_order,
+    }
     jinja.globals |= {"style": style, "millions": numbers.millions}
     return jinja
 
@@ -101,6 +110,24 @@ def inline_svg(path: Path) -> Markup:
     return Markup(text.replace("font-family: sans-serif", "font-family: var(--sans)"))
 
 
+def label(exhibit: str) -> str:
+    """An exhibit's name for people: `Figure 3` for `fig3`."""
+    kinds = {"fig": "Figure", "tab": "Table", "prop": "Proposition", "sec": "Section"}
+    match = re.fullmatch(r"([a-z]+)([0-9].*)", exhibit)
+    return f"{kinds.get(match[1], match[1])} {match[2]}" if match else exhibit
+
+
+def in_order(models: Sequence[str]) -> list[str]:
+    """Models in the order of the paper's Table 2, others after them."""
+    order = list(style.MODEL_LABELS)
+    return sorted(models, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def model_label(name: str) -> str:
+    """A model's name for people: `SFT long` for `sft_long`."""
+    return style.MODEL_LABELS.get(name, name)
+
+
 def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
     """What the paper reports as (name, value) pairs, nested names joined; values as they stand."""
     pairs: list[tuple[str, str]] = []
@@ -129,5 +156,5 @@ def runs(columns: Sequence[Column], *attributes: str) -> list[tuple[Column, int]
 
 
 def heat(nll: float, start: float) -> str:
-    """How unlikely the gold answer still is, from 0 (certain) to 1 (as before thinking or worse), for a token's tint."""
+    """A token's tint: how unlikely the gold answer still is, from 0 (certain) to 1 (as before thinking, or worse)."""
     return f"{min(nll / start, 1) if start > 0 and math.isfinite(nll) else 0:.2f}"

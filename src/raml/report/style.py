@@ -66,7 +66,7 @@ VERDICT_LABELS: Final[Mapping[Verdict, str]] = MappingProxyType(
 
 # The paper's rows of Table 2, in its order, after the model that all of them start from.
 MODEL_LABELS: Final[Mapping[str, str]] = MappingProxyType(
-    {"base": "Base", "sft_short": "SFT, short", "sft_long": "SFT, long", "zero_grpo": "Zero-GRPO"}
+    {"base": "Base", "sft_short": "SFT short", "sft_long": "SFT long", "zero_grpo": "Zero-GRPO"}
 )
 MODEL_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
     {"base": "neutral", "sft_short": "series-2", "sft_long": "series-1", "zero_grpo": "series-3"}

@@ -28,7 +28,7 @@ TRAINED_ON = ("in_domain", "in_domain_hard")
 PAPER_MODEL = "Qwen2.5-7B"
 PAPER_METRICS = {"P8": "Pass@8", "mG8": "mG-Pass@8"}
 NOT_RUN = Cell(text="not run yet")
-NONE = Cell(text="–")
+NONE = Cell(text="\N{EN DASH}")
 
 Reported = Mapping[str, Mapping[str, Any]]
 
@@ -59,17 +59,17 @@ def main(step: Step[Evaluation]) -> None:
         scale=step.scale,
         description=description,
         caption=(
-            f"Every metric of this run on every benchmark, with {evaluation.confidence:.0%} intervals, in per cent. The "
-            "first benchmarks are of the families that SFT trained on, the others test transfer."
+            f"Every metric on every benchmark, in per cent, with {evaluation.confidence:.0%} intervals. The first "
+            "benchmarks are of the families that SFT trained on, the others test transfer."
         ),
         done=what_was_done(measured, evaluation),
         deviations=deviations(size),
-        n={
-            "benchmarks": len(measured.benchmarks),
-            "questions": sum(measured.questions.values()),
-            "samples a question": evaluation.n,
-            "models": len(measured.models),
-        },
+        n=[
+            ("models", len(measured.models)),
+            ("benchmarks", len(measured.benchmarks)),
+            ("questions", sum(measured.questions.values())),
+            ("samples a question", evaluation.n),
+        ],
         tables=tables,
         sources=sources,
     )
@@ -95,7 +95,8 @@ def read_metrics(path: Path, evaluation: Evaluation) -> Measured:
         kinds=kinds,
         questions={row["benchmark"]: row["n_questions"] for row in rows},
         points={
-            (row["model"], row["benchmark"], row["metric"]): Point(row["value"], row["lower"], row["upper"]) for row in rows
+            (row["model"], row["benchmark"], row["metric"]): Point(row["value"], row["lower"], row["upper"])
+            for row in rows
         },
     )
     for model in measured.models:
@@ -125,11 +126,15 @@ def comparison(measured: Measured, reported: Reported, evaluation: Evaluation, s
     """The paper's table with our rows and numbers on the left and the paper's numbers on the right."""
     ours = [name for name in measured.benchmarks if measured.kinds[name] in TRAINED_ON]
     metrics = measured.metrics[:2]
-    theirs = list(dict.fromkeys(name for row in reported.values() for name, cell in row.items() if isinstance(cell, dict)))
+    theirs = list(
+        dict.fromkeys(name for row in reported.values() for name, cell in row.items() if isinstance(cell, dict))
+    )
     here, paper = f"Measured here, {size} parameters", f"Reported by the paper, {PAPER_MODEL}"
     columns = [Column(heading=metric, group=name, side=here) for name in ours for metric in metrics]
     columns += [
-        Column(heading=metric, group=name, side=paper, reported=True) for name in theirs for metric in PAPER_METRICS.values()
+        Column(heading=metric, group=name, side=paper, reported=True)
+        for name in theirs
+        for metric in PAPER_METRICS.values()
     ]
     rows = []
     for model, label in MODEL_LABELS.items():
@@ -143,9 +148,9 @@ def comparison(measured: Measured, reported: Reported, evaluation: Evaluation, s
         columns=columns,
         rows=rows,
         note=(
-            f"Not like for like: ours is a model of {size} parameters on its own benchmarks, the paper's is {PAPER_MODEL} on "
-            "competition mathematics. Compare the order of the rows, not the numbers. The paper gives no numbers for the "
-            "base model here and no intervals."
+            f"Not like for like: ours is a model of {size} parameters on its own benchmarks, the paper's is {PAPER_MODEL} "
+            "on competition mathematics. Compare the order of the rows, not the numbers. The paper gives no numbers for "
+            "the base model here, and no intervals."
         ),
     )
 
@@ -158,13 +163,18 @@ def transfer(measured: Measured, evaluation: Evaluation) -> list[Table]:
     metrics = measured.metrics[:2]
     return [
         Table(
-            caption=f"Transfer to families that SFT did not see, in per cent, with {evaluation.confidence:.0%} intervals",
+            caption=f"Transfer to families that SFT did not see, in per cent, {evaluation.confidence:.0%} intervals",
             corner="technique",
             columns=[
-                Column(heading=metric, group=f"{name} ({KINDS[measured.kinds[name]]})") for name in names for metric in metrics
+                Column(heading=metric, group=f"{name} ({KINDS[measured.kinds[name]]})")
+                for name in names
+                for metric in metrics
             ],
             rows=[
-                Row(heading=MODEL_LABELS[model], cells=[_cell(measured, model, name, m) for name in names for m in metrics])
+                Row(
+                    heading=MODEL_LABELS[model],
+                    cells=[_cell(measured, model, name, m) for name in names for m in metrics],
+                )
                 for model in measured.models
             ],
         )
@@ -180,20 +190,20 @@ def describe(measured: Measured, evaluation: Evaluation) -> str:
         for model in measured.models
     )
     return (
-        f"Dots with {evaluation.confidence:.0%} intervals for {', '.join(measured.metrics)} in per cent, a row for each "
-        f"benchmark and a mark for each model. {metric}: {values}."
+        f"Dots with {evaluation.confidence:.0%} intervals for {', '.join(measured.metrics)} in per cent, a row for "
+        f"each benchmark and a mark for each model. {metric}: {values}."
     )
 
 
 def what_was_done(measured: Measured, evaluation: Evaluation) -> list[str]:
     """Paragraphs for the page."""
     return [
-        "One base model was pretrained for each training seed, then fine-tuned twice: on short trajectories (results only) "
-        "and on long ones (every step, some wrong attempts with their correction), of the same questions.",
-        f"Each model then answered {sum(measured.questions.values()):,} held-out questions of {len(measured.benchmarks)} "
-        f"benchmarks, {evaluation.n} samples each; each family's own verifier judged the answers.",
-        f"{measured.metrics[0]} and {measured.metrics[1]} are exact over all subsets of samples (the paper's equations 22 "
-        "and 23); intervals are bootstrapped over questions and carry the spread between training seeds.",
+        "One base model was pretrained for each training seed, then fine-tuned twice on the same questions: with short "
+        "trajectories (results only) and with long ones (every step, some wrong attempts and their correction).",
+        f"Each model then answered {sum(measured.questions.values()):,} held-out questions of "
+        f"{len(measured.benchmarks)} benchmarks, {evaluation.n} samples each; each family's own verifier judged them.",
+        f"{measured.metrics[0]} and {measured.metrics[1]} are exact over all subsets of samples (the paper's equations "
+        "22 and 23); intervals are bootstrapped over questions and carry the spread between training seeds.",
     ]
 
 
@@ -201,8 +211,8 @@ def deviations(size: str) -> list[str]:
     """Where this differs from the paper."""
     return [
         f"The paper fine-tunes {PAPER_MODEL}; here it is a model of {size} parameters, trained from scratch.",
-        "The paper's trajectories are written by Qwen2.5-Math-72B-Instruct (short) and DeepSeek-R1-Distill-Qwen-14B (long); "
-        "here programs write them, so both styles solve exactly the same questions correctly.",
+        "In the paper Qwen2.5-Math-72B-Instruct writes the short trajectories and DeepSeek-R1-Distill-Qwen-14B the long "
+        "ones; here programs write them, so both styles solve exactly the same questions correctly.",
         "AIME24, MATH500 level 5 and LiveMathBench hard are replaced by generated questions with verifiable answers.",
         "Zero-GRPO, the third row, has not been run yet.",
     ]

@@ -96,7 +96,9 @@ def _draw_points(axes: Axes, measured: Measured, metric: str) -> None:
 def _name_rows(axes: Axes, measured: Measured, kind_labels: Mapping[str, str]) -> None:
     axes.set_yticklabels([])
     for row, name in enumerate(measured.benchmarks):
-        axes.annotate(name, (-0.04, row), xycoords=("axes fraction", "data"), ha="right", va="bottom", annotation_clip=False)
+        axes.annotate(
+            name, (-0.04, row), xycoords=("axes fraction", "data"), ha="right", va="bottom", annotation_clip=False
+        )
         axes.annotate(
             f"{kind_labels[measured.kinds[name]]}, {measured.questions[name]:,} questions",
             (-0.04, row),

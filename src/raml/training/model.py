@@ -2,8 +2,9 @@
 
 At this size copying a term from the prompt, not arithmetic, is what training spends its time on. So
 the first layer's heads start by looking 1, 2 and 3 tokens back (through Qwen2's query and key biases
-under RoPE), and two heads of the second layer start as induction heads: they look for the token
-after an earlier occurrence of the current one (Olsson et al. 2022). Everything stays trainable.
+under RoPE) and write what they see into subspaces of their own; heads of the second layer start as
+induction heads (Olsson et al. 2022), which look for the token that once followed the current token,
+or the one 2 or 3 back. Everything stays trainable.
 """
 
 import math
@@ -16,8 +17,11 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 from raml.config import Architecture
 
 ROPE_THETA = 10_000.0
-PREVIOUS_TOKEN_SHARPNESS = 6.0
+EMBEDDING_STD = 0.1  # of the tied embeddings; what planted heads write is of the same size
+LOOK_BACK_SHARPNESS = 10.0
 MATCH_SHARPNESS = 3.0
+CARRY_GAIN = 2.0
+COPY_GAIN = 0.3
 
 
 def build_model(
@@ -48,26 +52,33 @@ def build_model(
 @torch.no_grad()
 def plant_copy_heads(model: Qwen2ForCausalLM) -> None:
     """Initialise the first two layers' heads for copying, as the module's docstring says."""
-    hidden = model.config.hidden_size
-    head_dim = hidden // model.config.num_attention_heads
+    hidden, heads = model.config.hidden_size, model.config.num_attention_heads
+    head_dim = hidden // heads
     first, second = (model.model.layers[index].self_attn for index in (0, 1))
-    for head in range(model.config.num_attention_heads):
+    embedding = model.model.embed_tokens.weight
+    embedding.normal_(std=EMBEDDING_STD)
+    embedding[model.config.pad_token_id] = 0.0
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.weight *= 0.5
+        layer.mlp.down_proj.weight *= 0.5
+
+    basis = torch.linalg.qr(torch.randn(hidden, hidden))[0]
+    content, *carried = (basis[start : start + head_dim] for start in range(0, hidden, head_dim))
+    for head, subspace in zip(range(heads), carried, strict=False):
+        rows = slice(head * head_dim, (head + 1) * head_dim)
         _look_back(first, head, head_dim, distance=1 + head % 3)
+        first.v_proj.weight[rows] = content
+        first.o_proj.weight[:, rows] = CARRY_GAIN * EMBEDDING_STD * subspace.T
 
     # Slow rotations barely turn within a prompt, so matching on them compares contents, not positions.
-    slow = [*range(head_dim // 4, head_dim // 2), *range(3 * head_dim // 4, head_dim)]
-    basis = torch.linalg.qr(torch.randn(hidden, hidden))[0]
-    read, carry = basis[:head_dim], basis[head_dim : 2 * head_dim]
-    previous = slice(0, head_dim)
-    first.v_proj.weight[previous] = read * math.sqrt(head_dim)
-    first.o_proj.weight[:, previous] = carry.T
-    for head in range(min(2, model.config.num_attention_heads)):
+    slow = torch.tensor([*range(head_dim // 4, head_dim // 2), *range(3 * head_dim // 4, head_dim)])
+    for head, sought in zip(range(heads), [content, *carried[1:]], strict=False):
         rows = slice(head * head_dim, (head + 1) * head_dim)
-        for projection, directions in ((second.q_proj, read), (second.k_proj, carry)):
+        for projection, directions in ((second.q_proj, sought), (second.k_proj, carried[0])):
             projection.weight[rows] *= 0.1
-            projection.weight[head * head_dim + torch.tensor(slow)] = MATCH_SHARPNESS * directions[slow]
-        second.v_proj.weight[rows] = read
-        second.o_proj.weight[:, rows] = read.T
+            projection.weight[head * head_dim + slow] = MATCH_SHARPNESS * directions[slow]
+        second.v_proj.weight[rows] = content
+        second.o_proj.weight[:, rows] = COPY_GAIN * content.T
 
 
 def _look_back(attention: Qwen2Attention, head: int, head_dim: int, distance: int) -> None:
@@ -80,7 +91,7 @@ def _look_back(attention: Qwen2Attention, head: int, head_dim: int, distance: in
     constant = torch.ones(head_dim // 2)
     attention.q_proj.weight[rows] *= 0.1
     attention.k_proj.weight[rows] *= 0.1
-    scale = math.sqrt(PREVIOUS_TOKEN_SHARPNESS)
+    scale = math.sqrt(LOOK_BACK_SHARPNESS)
     attention.q_proj.bias[rows] = scale * torch.cat([constant, torch.zeros(head_dim // 2)])
     attention.k_proj.bias[rows] = scale * _rotate(constant, frequencies * distance)
 

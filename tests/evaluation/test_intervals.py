@@ -1,0 +1,151 @@
+import time
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from raml.errors import InputError
+from raml.evaluation.intervals import Bootstrap, Interval, bootstrap_mean, cells, paired_cells
+from raml.evaluation.metrics import Floats, mg_pass_at_k, pass_at_k
+
+N, K = 32, 8
+DATA_SETS = 400
+
+
+def logistic(z: Floats) -> Floats:
+    return 1 / (1 + np.exp(-z))
+
+
+def draw(rng: np.random.Generator, seeds: int, questions: int, seed_spread: float, ease: float) -> Floats:
+    """Probabilities of success, shape [seeds, questions]: seeds, questions and their interaction differ."""
+    return logistic(
+        ease
+        + seed_spread * rng.standard_normal((seeds, 1))
+        + 1.5 * rng.standard_normal((1, questions))
+        + 0.7 * rng.standard_normal((seeds, questions))
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "seeds", "seed_spread", "ease", "missing"),
+    [
+        (pass_at_k, 1, 0.0, -1.5, 0.0),
+        (mg_pass_at_k, 1, 0.0, -1.0, 0.0),
+        (mg_pass_at_k, 3, 0.0, 0.5, 0.0),
+        (pass_at_k, 3, 0.8, -1.5, 0.0),
+        (pass_at_k, 3, 0.3, -1.5, 0.4),
+    ],
+    ids=["one seed", "one seed, near 0", "equal seeds", "unequal seeds", "missing cells"],
+)
+def test_coverage_of_95_percent_intervals(
+    metric: Callable[..., Floats], seeds: int, seed_spread: float, ease: float, missing: float
+) -> None:
+    rng = np.random.default_rng(7)
+    score = metric(N, np.arange(N + 1), K)
+    total_spread = np.sqrt(seed_spread**2 + 1.5**2 + 0.7**2)
+    truth = score[rng.binomial(N, logistic(ease + total_spread * rng.standard_normal(1_000_000)))].mean()
+    covered = 0
+    for data_set in range(DATA_SETS):
+        values = score[rng.binomial(N, draw(rng, seeds, 64, seed_spread, ease))]
+        values = np.where(rng.random(values.shape) < missing, np.nan, values)
+        interval = bootstrap_mean(values, seed=data_set, resamples=800)
+        covered += interval.lower <= truth <= interval.upper
+    # Binomial noise of 400 data sets is 1.1 points; equal seeds are covered a little more often than asked.
+    assert 0.92 <= covered / DATA_SETS <= 0.99
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    equal = rng.random((1, 100)).repeat(3, axis=0)
+    shifted = equal + np.array([[-0.2], [0.0], [0.2]])
+    narrow, wide = (bootstrap_mean(values, seed=1) for values in (equal, shifted))
+    assert narrow.estimate == pytest.approx(wide.estimate)
+    # By hand: a seed's standard error of 0.2 / sqrt(3) times 4.30, the t quantile with 2 degrees of freedom.
+    assert wide.upper - wide.lower == pytest.approx(2 * 4.30 * 0.2 / 3**0.5, rel=0.15)
+    assert narrow.upper - narrow.lower < 0.15
+
+
+@pytest.mark.parametrize("questions", [3, 64, 150, 151])
+def test_equal_seeds_add_nothing(questions: int) -> None:
+    values = np.random.default_rng(questions).random((1, questions))
+    one, three = (bootstrap_mean(values.repeat(seeds, axis=0), seed=1) for seeds in (1, 3))
+    assert (one.lower, one.upper) == pytest.approx((three.lower, three.upper), abs=0.02)
+
+
+def test_one_seed_agrees_with_the_t_interval_on_normal_values() -> None:
+    values = np.random.default_rng(3).standard_normal((1, 200))
+    interval = bootstrap_mean(values, seed=0)
+    reach = 1.972 * values.std(ddof=1) / 200**0.5
+    assert interval.lower == pytest.approx(interval.estimate - reach, abs=0.15 * reach)
+    assert interval.upper == pytest.approx(interval.estimate + reach, abs=0.15 * reach)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
+    values = np.random.default_rng(0).random((2, 30))
+    assert bootstrap_mean(values, seed=5) == bootstrap_mean(values, seed=5)
+    assert bootstrap_mean(values, seed=5) != bootstrap_mean(values, seed=6)
+
+
+def test_bootstrap_is_seeded_by_its_labels() -> None:
+    values, bootstrap = np.random.default_rng(0).random((1, 30)), Bootstrap(0, 500, 0.95)
+    assert bootstrap.mean(values, "a") == bootstrap.mean(values, "a")
+    assert bootstrap.mean(values, "a") != bootstrap.mean(values, "b")
+
+
+def test_constant_values_give_a_point() -> None:
+    interval = bootstrap_mean(np.full((3, 40), 0.7), seed=0)
+    assert (interval.estimate, interval.lower, interval.upper) == pytest.approx((0.7, 0.7, 0.7))
+
+
+def test_higher_confidence_is_wider() -> None:
+    values = np.random.default_rng(0).random((1, 50))
+    narrow, wide = (bootstrap_mean(values, seed=0, confidence=confidence) for confidence in (0.8, 0.99))
+    assert wide.lower < narrow.lower < narrow.estimate < narrow.upper < wide.upper
+
+
+def test_questions_and_seeds_without_values_are_left_out() -> None:
+    values = np.random.default_rng(0).random((2, 30))
+    padded = np.full((3, 32), np.nan)
+    padded[:2, :30] = values
+    assert bootstrap_mean(padded, seed=0) == bootstrap_mean(values, seed=0)
+
+
+@pytest.mark.parametrize("questions", [0, 1])
+def test_too_few_questions_are_refused(questions: int) -> None:
+    with pytest.raises(InputError, match="at least 2 questions"):
+        bootstrap_mean(np.zeros((1, questions)), seed=0)
+
+
+def test_within_cuts_the_ends() -> None:
+    assert Interval(0.9, 0.7, 1.1).within(0, 1) == Interval(0.9, 0.7, 1.0)
+
+
+def test_cells_average_within_seed_and_question() -> None:
+    table = pl.DataFrame(
+        {"seed": [1, 0, 0, 0], "question_id": ["a", "b", "a", "a"], "value": [4.0, 3.0, 1.0, 2.0]},
+    )
+    np.testing.assert_array_equal(cells(table, "value"), [[1.5, 3.0], [4.0, np.nan]])
+
+
+def test_paired_cells_are_differences_where_both_exist() -> None:
+    table = pl.DataFrame({"seed": [0, 0, 1], "question_id": ["a", "b", "a"], "value": [1.0, 2.0, 3.0]})
+    baseline = pl.DataFrame({"seed": [1, 0, 1], "question_id": ["a", "a", "b"], "value": [1.0, 0.5, 9.0]})
+    np.testing.assert_array_equal(paired_cells(table, baseline, "value"), [[0.5], [2.0]])
+
+
+def test_pairing_removes_what_both_share() -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.random(60)
+    frame = pl.DataFrame({"seed": [0] * 60, "question_id": [f"q{i:02}" for i in range(60)], "value": shared})
+    shifted = frame.with_columns(pl.col("value") + 0.1 + pl.Series(0.01 * rng.standard_normal(60)))
+    interval = bootstrap_mean(paired_cells(shifted, frame, "value"), seed=0)
+    assert interval.upper - interval.lower < 0.01
+    assert interval.lower < 0.1 < interval.upper
+
+
+def test_ten_thousand_resamples_of_200_questions_are_quick() -> None:
+    values = np.random.default_rng(0).random((1, 200))
+    start = time.process_time()
+    bootstrap_mean(values, seed=0)
+    assert time.process_time() - start < 0.5

@@ -1,0 +1,92 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import raml
+from raml.cli import main
+
+CLAIM: dict[str, Any] = {
+    "id": "fig3",
+    "exhibit": "Fig. 3",
+    "statement": "NLL [nats] falls",
+    "paper": "Section 3",
+    "reported": None,
+    "measured": 0.5,
+    "unit": "nats",
+    "interval": [0.25, 0.75],
+    "n": {"questions": 3},
+    "verdict": "holds",
+    "reason": "above 0",
+    "details": {},
+    "artifacts": [],
+    "command": "make reproduce",
+}
+
+
+def raml_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["raml", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "results" / "micro").mkdir(parents=True)
+    return tmp_path / "results" / "micro"
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert raml_command(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"raml {raml.__version__}\n"
+
+
+def test_claims_are_shown(results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    not_run = {**CLAIM, "id": "fig9", "measured": None, "interval": None, "verdict": "not_run"}
+    (results / "claims.json").write_text(json.dumps([CLAIM, not_run]))
+    assert raml_command(monkeypatch, "claims") == 0
+    shown = capsys.readouterr().out
+    for text in ("fig3", "NLL [nats] falls", "0.5 nats", "0.25 to 0.75", "holds", "fig9", "not_run"):
+        assert text in shown
+
+
+def test_claims_as_json_are_the_file(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (results / "claims.json").write_text(json.dumps([CLAIM]))
+    assert raml_command(monkeypatch, "claims", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == [CLAIM]
+
+
+@pytest.mark.parametrize("content", [None, "{", '[{"id": "fig3"}]', "{}"])
+def test_unusable_claims_end_with_one_line_and_exit_code_2(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    if content is not None:
+        (results / "claims.json").write_text(content)
+    assert raml_command(monkeypatch, "claims") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: results/micro/claims.json")
+    assert captured.err.count("\n") == 1
+
+
+def test_an_unknown_scale_ends_with_exit_code_2(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command(monkeypatch, "claims", "--scale", "huge") == 2
+    assert "results/huge/claims.json does not exist" in capsys.readouterr().err
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    imported = subprocess.run(
+        [sys.executable, "-c", "import sys, raml.cli; print(*sys.modules)"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "raml.cli" in imported
+    assert not {"torch", "polars", "transformers", "matplotlib", "numpy", "snakemake"} & set(imported)

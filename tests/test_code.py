@@ -1,0 +1,96 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raml import code
+
+FILES = {
+    "__init__.py": '"""Package."""\n__version__ = "1"\n',
+    "base.py": "def low(x):\n    return x + 1\n",
+    "other.py": "def unrelated():\n    return 1\n",
+    "room/__init__.py": '"""A room."""\n',
+    "room/helper.py": "from raml.base import low\n\ndef middle(x):\n    return low(x)\n",
+    "room/step.py": (
+        '"""A step."""\nimport json\nfrom raml.room import helper\n\n'
+        'def main(x):\n    """Run."""\n    return helper.middle(x)\n'
+    ),
+    "room/lazy.py": "def main():\n    import raml.base\n    return raml.base.low(1)\n",
+}
+
+Edit = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
+    """A small package in place of raml, and a function that replaces text in one of its files."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(code, "SOURCE", tmp_path)
+    forget()
+
+    def replace(name: str, old: str, new: str) -> None:
+        text = (tmp_path / name).read_text()
+        assert old in text
+        (tmp_path / name).write_text(text.replace(old, new))
+        forget()
+
+    yield replace
+    forget()
+
+
+def forget() -> None:
+    for function in (code.code_digest, code._imports, code._tree, code._meaning):
+        function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("room/step.py", "    return", "    # why\n    return"),
+        ("room/step.py", '"""Run."""', '"""Run it."""'),
+        ("room/step.py", "(x)", "( x )"),
+        ("base.py", "def low", "\n\ndef low"),
+        ("room/__init__.py", "A room", "Another room"),
+        ("other.py", "return 1", "return 2"),
+    ],
+    ids=["comment", "docstring", "layout", "blank lines", "package docstring", "a module that is not imported"],
+)
+def test_what_cannot_change_a_result_leaves_the_digest(edit: Edit, name: str, old: str, new: str) -> None:
+    before = code.code_digest("raml.room.step")
+    edit(name, old, new)
+    assert code.code_digest("raml.room.step") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("room/step.py", "helper.middle(x)", "helper.middle(-x)"),
+        ("room/helper.py", "low(x)", "low(x) * 2"),
+        ("base.py", "x + 1", "x + 2"),
+        ("__init__.py", '"1"', '"2"'),
+        ("room/__init__.py", '"""A room."""', '"""A room."""\nSIDE = 1'),
+    ],
+    ids=["the step", "what it imports", "what that imports", "the package", "the room"],
+)
+def test_what_can_change_a_result_changes_the_digest(edit: Edit, name: str, old: str, new: str) -> None:
+    before = code.code_digest("raml.room.step")
+    edit(name, old, new)
+    assert code.code_digest("raml.room.step") != before
+
+
+def test_imports_inside_functions_count(edit: Edit) -> None:
+    before = code.code_digest("raml.room.lazy")
+    edit("base.py", "x + 1", "x + 2")
+    assert code.code_digest("raml.room.lazy") != before
+
+
+def test_an_unknown_module_is_named(edit: Edit) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"raml\.room\.nothing"):
+        code.code_digest("raml.room.nothing")
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    assert code.code_digest("raml.config") == code.code_digest.__wrapped__("raml.config")
+    assert len(code.code_digest("raml.config")) == 12

@@ -1,0 +1,155 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raml.config import (
+    SFT,
+    Architecture,
+    Evaluation,
+    available_scales,
+    canonical_json,
+    config_hash,
+    load_scale,
+    merge,
+    validate,
+)
+from raml.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+SCALES = ROOT / "config" / "scales"
+SFT_VALUES = {
+    "trajectories_per_question": 2,
+    "exposures_per_question": 4,
+    "learning_rate": 1e-3,
+    "batch_size": 8,
+    "warmup_ratio": 0.1,
+    "mask_wrong_attempts": True,
+    "threads": 1,
+}
+
+keys = st.text("abcde", min_size=1, max_size=2)
+trees = st.recursive(st.integers(), lambda children: st.dictionaries(keys, children, max_size=3), max_leaves=8)
+mappings = st.dictionaries(keys, trees, max_size=3)
+
+
+@pytest.mark.parametrize("name", available_scales(SCALES))
+def test_every_scale_is_valid(name: str) -> None:
+    assert load_scale(name, folder=SCALES).scale == name
+
+
+def test_unknown_scale_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown scale 'huge'; allowed: .*minimal") as raised:
+        load_scale("huge", folder=SCALES)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "../scales/minimal", "minimal.yaml"])
+def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown scale"):
+        load_scale(name, folder=SCALES)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"colour": 1}, r"unknown key colour; allowed here: architecture, evaluation, .*sft"),
+        ({"sft": {"long": {"lr": 1}}}, r"unknown key sft\.long\.lr; allowed here: .*learning_rate"),
+        ({"sft": {"huge": SFT_VALUES}}, r"sft\.huge.*'short' or 'long'"),
+        ({"sft": {"long": {"learning_rate": -1}}}, r"sft\.long\.learning_rate = -1: input should be greater than 0"),
+        ({"pretraining": {"steps": "many"}}, r"pretraining\.steps = 'many': .*integer"),
+        ({"pretraining": {"muon_learning_rate": float("nan")}}, r"pretraining\.muon_learning_rate = nan: .*finite"),
+        ({"seeds": []}, r"seeds = \[\]: .*at least 1 item"),
+        ({"probing": {"benchmarks": ["nowhere"]}}, r"probing\.benchmarks names \['nowhere'\]"),
+        ({"probing": {"model": "gpt"}}, r"probing\.model is 'gpt'; allowed: \['base', 'sft_short', 'sft_long'\]"),
+        ({"evaluation": {"n": 2, "k": 3}}, r"evaluation: k = 3 must be at most n = 2"),
+        ({"architecture": {"heads": 3}}, r"hidden_size must be 32 x heads = 96"),
+    ],
+)
+def test_bad_values_are_named_in_one_line(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        load_scale("minimal", overrides, SCALES)
+    assert "\n" not in str(raised.value)
+    assert "minimal.yaml" in str(raised.value)
+
+
+def test_all_bad_values_are_named_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.n .*; evaluation\.k "):
+        load_scale("minimal", {"evaluation": {"n": 0, "k": 0}}, SCALES)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    raw = yaml.safe_load((SCALES / "minimal.yaml").read_text())
+    del raw["sampling"]["top_p"]
+    (tmp_path / "minimal.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match=r"missing key sampling\.top_p"):
+        load_scale("minimal", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "not valid YAML"), ("- 1", "must hold a mapping, found list"), ("", "must hold a mapping")],
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_scale("x", folder=tmp_path)
+
+
+def test_a_scale_bears_its_files_name(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text((SCALES / "minimal.yaml").read_text())
+    with pytest.raises(ConfigError, match="must be the file's own name, 'other'"):
+        load_scale("other", folder=tmp_path)
+
+
+def test_overrides_replace_lists_and_merge_mappings() -> None:
+    plain = load_scale("minimal", folder=SCALES)
+    changed = load_scale("minimal", {"seeds": [7, 8], "sft": {"long": {"learning_rate": 0.5}}}, SCALES)
+    assert changed.seeds == [7, 8]
+    assert changed.sft["long"].learning_rate == 0.5
+    assert changed.sft["long"].batch_size == plain.sft["long"].batch_size
+    assert changed.sft["short"] == plain.sft["short"]
+
+
+@given(mappings, mappings)
+def test_merge_keeps_both_sides_and_lets_the_second_win(base: dict[str, Any], overrides: dict[str, Any]) -> None:
+    before = copy.deepcopy((base, overrides))
+    merged = merge(base, overrides)
+    assert merged.keys() == base.keys() | overrides.keys()
+    assert merge(merged, overrides) == merged
+    assert merge(base, {}) == base
+    assert (base, overrides) == before
+    for key, value in overrides.items():
+        if not isinstance(value, dict):
+            assert merged[key] == value
+
+
+def test_canonical_json_ignores_the_order_of_keys() -> None:
+    forwards = validate(SFT, SFT_VALUES, "here")
+    backwards = validate(SFT, dict(reversed(SFT_VALUES.items())), "here")
+    assert canonical_json(forwards) == canonical_json(backwards)
+    assert config_hash(forwards) == config_hash(backwards)
+
+
+@given(st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False))
+def test_the_hash_follows_the_value(rate: float) -> None:
+    one = validate(SFT, {**SFT_VALUES, "learning_rate": rate}, "here")
+    default = validate(SFT, SFT_VALUES, "here")
+    assert (config_hash(one) == config_hash(default)) == (rate == SFT_VALUES["learning_rate"])
+
+
+def test_sections_cannot_be_changed() -> None:
+    section = validate(
+        Architecture, {"hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 9, "context": 8}, "here"
+    )
+    with pytest.raises(Exception, match="frozen"):
+        section.layers = 3
+
+
+def test_a_section_by_itself_is_validated() -> None:
+    with pytest.raises(ConfigError, match="--config: missing key k"):
+        validate(Evaluation, {"n": 1, "bootstrap_resamples": 1, "confidence": 0.5}, "--config")

@@ -1,0 +1,86 @@
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from raml.schemas import ClaimResult, Evaluation, MetricTable, ProbeCurve, Question, Trajectory
+
+TRAJECTORY: dict[str, Any] = {
+    "question_id": "q",
+    "writer": "oracle_short",
+    "sample": 0,
+    "seed": 0,
+    "prompt_ids": [1],
+    "token_ids": [5, 6],
+    "loss_mask": [True, True],
+    "text": "a b",
+    "thinking_start": 0,
+    "thinking_end": 1,
+    "answer_start": None,
+    "answer_end": None,
+    "finished": True,
+    "correct": True,
+    "formatted": True,
+    "reward": 1.0,
+    "n_tokens": 2,
+}
+CLAIM: dict[str, Any] = {
+    "id": "fig3",
+    "exhibit": "Fig. 3",
+    "statement": "falls",
+    "paper": "Section 3",
+    "reported": None,
+    "measured": 0.5,
+    "unit": "nats",
+    "interval": [0.1, 0.9],
+    "n": {"questions": 3},
+    "verdict": "holds",
+    "reason": "the interval lies above 0",
+    "details": {},
+    "artifacts": [],
+    "command": "make reproduce",
+}
+
+
+def check(changes: dict[str, Any]) -> None:
+    Trajectory.validate(pl.DataFrame([{**TRAJECTORY, **changes}], schema=Trajectory.create_empty().schema))
+
+
+def test_a_trajectory_is_valid() -> None:
+    check({})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"token_ids": [], "loss_mask": [], "n_tokens": 0},
+        {"prompt_ids": []},
+        {"loss_mask": [True]},
+        {"n_tokens": 3},
+        {"reward": 2.0},
+        {"sample": -1},
+        {"correct": None},
+        {"thinking_end": -1},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_broken_trajectory_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(dy.exc.ValidationError):
+        check(changes)
+
+
+@pytest.mark.parametrize("schema", [Question, Trajectory, Evaluation, ProbeCurve, MetricTable])
+def test_an_empty_table_is_valid(schema: type[dy.Schema]) -> None:
+    assert schema.is_valid(schema.create_empty())
+
+
+def test_a_claim_is_valid() -> None:
+    assert ClaimResult.model_validate(CLAIM).interval == (0.1, 0.9)
+
+
+@pytest.mark.parametrize("changes", [{"verdict": "true"}, {"interval": [1]}, {"colour": 1}, {"n": {"questions": "x"}}])
+def test_a_broken_claim_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ClaimResult.model_validate({**CLAIM, **changes})

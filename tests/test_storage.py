@@ -1,0 +1,195 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from raml.errors import DataError, RamlError
+from raml.schemas import Evaluation
+from raml.storage import (
+    Provenance,
+    atomic_folder,
+    atomic_path,
+    file_hash,
+    model_hash,
+    read_json,
+    read_provenance,
+    read_table,
+    write_json,
+    write_table,
+    write_text,
+)
+
+PROVENANCE = Provenance(scale="micro", config_hash="c", code_version="v", seed=1)
+
+
+def evaluations(n: int = 4, c: int = 2, questions: int = 3) -> pl.DataFrame:
+    rows = [
+        {
+            "model": "base",
+            "seed": 0,
+            "benchmark": "rows",
+            "kind": "in_domain",
+            "question_id": f"q{number}",
+            "n": n,
+            "c": c,
+            "formatted": n,
+            "finished": n,
+            "tokens": 10,
+        }
+        for number in range(questions)
+    ]
+    return pl.DataFrame(rows, schema=Evaluation.create_empty().schema)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_table_comes_back_with_its_provenance(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "e.parquet"
+    write_table(evaluations(), Evaluation, path, PROVENANCE)
+    assert_frame_equal(read_table(path, Evaluation), evaluations())
+    assert read_provenance(path) == PROVENANCE
+    assert files(tmp_path) == ["deep", "e.parquet"]
+
+
+def test_the_same_table_is_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        write_table(evaluations(), Evaluation, tmp_path / name, PROVENANCE)
+    assert file_hash(tmp_path / "a") == file_hash(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (evaluations(n=1, c=2), "c_at_most_n"),
+        (evaluations().drop("tokens"), "tokens"),
+        (pl.concat([evaluations(), evaluations()]), "primary_key"),
+    ],
+    ids=["a broken rule", "a missing column", "a repeated key"],
+)
+def test_a_table_that_breaks_its_schema_is_not_written(tmp_path: Path, table: pl.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=f"breaks the schema Evaluation.*{message}"):
+        write_table(table, Evaluation, tmp_path / "e.parquet", PROVENANCE)
+    assert files(tmp_path) == []
+
+
+@given(share=st.floats(0, 0.99))
+def test_a_truncated_table_is_refused(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
+    path = tmp_path_factory.mktemp("truncated") / "e.parquet"
+    write_table(evaluations(), Evaluation, path, PROVENANCE)
+    os.truncate(path, int(share * path.stat().st_size))
+    with pytest.raises(DataError, match=r"is truncated or not Parquet .*; delete it and rerun") as raised:
+        read_table(path, Evaluation)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(DataError, match="carries no provenance"):
+        read_provenance(path)
+
+
+def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    pl.DataFrame({"a": [1]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"e\.parquet breaks the schema Evaluation") as raised:
+        read_table(path, Evaluation)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(DataError, match="carries no provenance of this package"):
+        read_provenance(path)
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"does not exist; `snakemake --cores 2 .* makes it"):
+        read_table(tmp_path / "e.parquet", Evaluation)
+    with pytest.raises(DataError, match=r"does not exist; `snakemake --cores 2 .* makes it"):
+        read_json(tmp_path / "e.json")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda children: st.lists(children)))
+def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    path = tmp_path_factory.mktemp("json") / "v.json"
+    write_json(value, path)
+    assert read_json(path) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_what_is_no_json_is_not_written(tmp_path: Path, value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        write_json(value, tmp_path / "v.json")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""])
+def test_what_is_no_json_is_not_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "v.json").write_bytes(content)
+    with pytest.raises(DataError, match="is not JSON"):
+        read_json(tmp_path / "v.json")
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    write_text("old", path)
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["v.txt"]
+
+
+def test_a_failing_folder_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with atomic_folder(path) as folder:
+        (folder / "weights").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as folder:
+        (folder / "weights").write_text("half")
+        raise ZeroDivisionError
+    assert (path / "weights").read_text() == "old"
+    assert files(tmp_path) == ["model", "weights"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    for name in ("old", "new"):
+        with atomic_folder(path) as folder:
+            (folder / name).write_text(name)
+            (folder / name).chmod(0o600)
+    assert files(path) == ["new"]
+    assert stat.S_IMODE((path / "new").stat().st_mode) == 0o644
+
+
+def test_what_a_killed_job_left_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / ".v.txt.tmp").write_text("half of an earlier one")
+    (tmp_path / ".model.tmp").mkdir()
+    (tmp_path / ".model.tmp" / "half").write_text("")
+    write_text("whole", tmp_path / "v.txt")
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").write_text("whole")
+    assert files(tmp_path) == ["model", "v.txt", "weights"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["Python", "a Rust library"],
+)
+def test_a_full_disk_is_named(tmp_path: Path, error: Exception) -> None:
+    for atomic in (atomic_path, atomic_folder):
+        path = tmp_path / "out"
+        with pytest.raises(RamlError, match=f"cannot write {path}: No space left on device") as raised, atomic(path):
+            raise error
+        assert raised.value.exit_code == 1
+        assert files(tmp_path) == []
+
+
+def test_hashes_follow_the_bytes(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"abc")
+    assert file_hash(weights) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert model_hash(tmp_path) == "ba7816bf8f01"
