@@ -1,0 +1,115 @@
+"""The timings that the project holds itself to, written to `results/micro/bench.json`.
+
+    make bench
+
+Sampler and probing are measured side by side with what they are compared with, on one thread;
+commands by the wall clock, the best of three; the run itself from Snakemake's benchmark files.
+"""
+
+import csv
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raml.errors import RamlError
+from raml.storage import write_json
+
+OUT = Path("results/micro/bench.json")
+BENCHMARKS = Path("benchmarks/micro")
+PACKAGES = ["torch", "transformers", "trl", "polars", "snakemake"]
+RUNS = 3
+
+
+def main() -> None:
+    """Measure and write."""
+    from raml.probing.bench import probing_benchmark
+    from raml.trajectories.bench import sampler_benchmark
+
+    bin_folder = Path(sys.executable).parent
+    measured = {
+        "machine": machine(),
+        "commands": {
+            "raml_help_seconds": best_seconds([str(bin_folder / "raml"), "--help"]),
+            "snakemake_nothing_to_do_seconds": best_seconds(
+                [str(bin_folder / "snakemake"), "--cores", "2"], expected="Nothing to be done"
+            ),
+        },
+        "run": job_seconds(BENCHMARKS),
+        "sampler": sampler_benchmark(),
+        "probing": probing_benchmark(),
+    }
+    write_json(measured, OUT)
+    print(f"written: {OUT}")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, system and the versions that timings depend on."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "cpu": cpu[1] if cpu else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg()[0],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def best_seconds(command: Sequence[str], expected: str = "") -> float:
+    """The shortest wall time of `RUNS` runs of `command`.
+
+    Raises:
+        RamlError: it failed, or its output lacks `expected`.
+    """
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        ran = subprocess.run(command, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+        if ran.returncode or expected not in ran.stdout + ran.stderr:
+            raise RamlError(f"`{' '.join(command)}` did not end as it should; `make reproduce` first")
+    return min(seconds)
+
+
+def job_seconds(folder: Path) -> dict[str, Any]:
+    """Seconds of the last run: wall time of each rule's jobs, their sum, CPU time, and first start to last end.
+
+    The last of these, `run_seconds`, is None if the jobs are from several runs (the times between count).
+
+    Raises:
+        RamlError: there are no benchmark files.
+    """
+    wall: dict[str, float] = {}
+    cpu, starts, ends = 0.0, [], []
+    for path in sorted(folder.rglob("*.tsv")):
+        with path.open(newline="") as file:
+            row = next(csv.DictReader(file, delimiter="\t"))
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        wall[rule] = wall.get(rule, 0.0) + float(row["s"])
+        cpu += float(row["cpu_time"])
+        ends.append(path.stat().st_mtime)  # written when the job ends
+        starts.append(ends[-1] - float(row["s"]))
+    if not wall:
+        raise RamlError(f"{folder} holds no timings; `make reproduce` first")
+    span, total = max(ends) - min(starts), sum(wall.values())
+    return {
+        "run_seconds": span if span <= 1.2 * total else None,
+        "job_seconds": total,
+        "job_seconds_by_rule": wall,
+        "cpu_seconds": cpu,
+    }
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RamlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -168,3 +168,13 @@ def test_a_truncated_file_ends_with_one_line(
         score_all(tmp_path, benchmarks, [path])
     assert exit_.value.code == 2
     assert "a.parquet is truncated or not Parquet" in capsys.readouterr().err
+
+
+def test_training_questions_are_no_benchmark(
+    tmp_path: Path, benchmarks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = read_table(benchmarks, Question).with_columns(kind=pl.lit("train").cast(Question.kind.dtype))
+    write_table(train, Question, benchmarks, provenance(0))
+    with pytest.raises(SystemExit):
+        score_all(tmp_path, benchmarks, [samples(tmp_path / "a.parquet", "a", 0)])
+    assert "holds training questions" in capsys.readouterr().err

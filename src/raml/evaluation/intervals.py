@@ -3,8 +3,8 @@
 Questions are the clusters: all samples, trajectories and seeds of a question are resampled together.
 Three choices, made by simulated coverage on data shaped like ours (skewed, bounded, many zeros):
 
-- *BCa* rather than percentile levels: nominal 95% intervals of Pass@8 near 0 or 1 covered 94% rather
-  than 92% of the time at 64 questions. The levels are widened by t quantiles for few questions.
+- *BCa* rather than percentile levels: nominal 95% intervals of skewed Pass@k values covered 95% rather
+  than 92.5% of the time at 64 questions. The levels are widened by t quantiles for few questions.
 - *Seeds* are not resampled: with three of them the resampled intervals covered 75-88% where seeds differ
   much. Instead each replicate adds a draw of Student's t with S - 1 degrees of freedom, scaled by the
   estimated spread between seeds beyond what questions explain: 93-97.5%.

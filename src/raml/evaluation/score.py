@@ -23,6 +23,8 @@ KEY = ["model", "seed", "benchmark", "question_id"]
 def main(step: Step[Settings]) -> None:
     """Score every sample file and write the evaluations of all models and seeds."""
     benchmarks = read_table(step.files["benchmarks"], Question)
+    if (benchmarks["kind"] == "train").any():
+        raise DataError(f"{step.files['benchmarks']} holds training questions; models are scored on benchmarks only")
     scored = pl.concat([score(path, benchmarks, step.config.n, step.scale) for path in step.lists["samples"]])
     repeated = scored.filter(scored.select(KEY).is_duplicated()).select("model", "seed").unique()
     if not repeated.is_empty():
@@ -61,7 +63,7 @@ def score(path: Path, benchmarks: pl.DataFrame, n: int, scale: str) -> pl.DataFr
     questions = benchmarks.select("kind", pl.col("split").alias("benchmark"), pl.col("id").alias("question_id"))
     labels = [pl.lit(writers[0]).alias("model"), pl.lit(origin.seed, dtype=pl.Int64).alias("seed")]
     joined = questions.join(counts, on="question_id").with_columns(labels).rename({"correct": "c"})
-    return joined.select(Evaluation.column_names())
+    return Evaluation.cast(joined.select(Evaluation.column_names()))
 
 
 def _check_complete(path: Path, counts: pl.DataFrame, benchmarks: pl.DataFrame, n: int) -> None:

@@ -3,24 +3,24 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import median
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from raml.probing.curves import answer_nll_curve, separate_answer_nll_curve
 
 VOCABULARY = 128
 PROMPT, POSITIONS, MARKER, ANSWER = 40, 96, 1, 5  # tokens; the curve has POSITIONS points
-REPETITIONS = 15
+REPETITIONS = 25
 
 
 def probing_benchmark() -> dict[str, float]:
     """Packed curves against separate passes and against a plain forward pass, on one thread in fp32.
 
-    A randomly initialised model of micro size; CPU seconds (a busy machine distorts wall time), medians of
-    `REPETITIONS` runs that alternate between the methods.
+    A randomly initialised model of micro size; CPU seconds (a busy machine distorts wall time). The methods
+    alternate for `REPETITIONS` rounds; a ratio is the median of the rounds' ratios.
 
     *Plain* is one uncached forward pass with causal attention and all logits over at least as many tokens
     (here exactly, 615) as the packed method feeds to the model, P + T + (T + 1)(M + A - 1), in two forms: as
@@ -55,13 +55,13 @@ def probing_benchmark() -> dict[str, float]:
             model, prompt, trajectory, marker, answer
         )
     return {
-        "separate_over_packed": seconds["separate"] / seconds["packed"],
-        "packed_over_plain_rows": seconds["packed"] / seconds["plain_rows"],
-        "packed_over_plain_row": seconds["packed"] / seconds["plain_row"],
+        "separate_over_packed": float(np.median(seconds["separate"] / seconds["packed"])),
+        "packed_over_plain_rows": float(np.median(seconds["packed"] / seconds["plain_rows"])),
+        "packed_over_plain_row": float(np.median(seconds["packed"] / seconds["plain_row"])),
         "max_difference_nats": float(np.abs(difference).max()),
         "positions": POSITIONS,
         "tokens_fed": fed,
-        **{f"{name}_seconds": value for name, value in seconds.items()},
+        **{f"{name}_seconds": float(np.median(values)) for name, values in seconds.items()},
     }
 
 
@@ -88,16 +88,15 @@ def _plain(model: Qwen2ForCausalLM, ids: torch.Tensor) -> None:
     model(input_ids=ids, use_cache=False)
 
 
-def _alternating(methods: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median CPU seconds of each method; one round of warm-up."""
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
+def _alternating(methods: dict[str, Callable[[], object]]) -> dict[str, NDArray[np.float64]]:
+    """CPU seconds [REPETITIONS] of each method; one round of warm-up."""
+    seconds = {name: np.zeros(1 + REPETITIONS) for name in methods}
     for repetition in range(1 + REPETITIONS):
         for name, method in methods.items():
             start = time.process_time()
             method()
-            if repetition:
-                seconds[name].append(time.process_time() - start)
-    return {name: median(values) for name, values in seconds.items()}
+            seconds[name][repetition] = time.process_time() - start
+    return {name: values[1:] for name, values in seconds.items()}
 
 
 @contextmanager

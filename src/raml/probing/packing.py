@@ -25,9 +25,11 @@ token is only predicted), g probes a row, R rows a pass, w = g a, S <= L context
 pass's longest probe sees, H key-value heads of size d, V vocabulary, A answer tokens.
 
 Memory beyond the weights, with b bytes a number: 2 b layers H d L for the context's keys and values,
-kept; and for a pass, of which all but the logits exist for one layer at a time, 2 b R H d (S + w) for
-the rows' keys and values (times query heads / H where SDPA repeats them), b R w (S + w) for the mask
-and about 4 R g A V for the logits. R w is at most the token budget (and at least a), so R <= 1 + budget / w.
+kept; and within a pass about 2 b R H d (S + w) for the rows' keys and values of one layer (times query
+heads / H where SDPA repeats them), b R w (S + w) for the mask and 4 R g A V for the logits. R w is at
+most the token budget, or a where the budget is below one probe; so the mask takes b budget (S + w),
+and a smaller budget also means fewer copies R of a layer's keys and values. The context itself is
+read in one pass without a mask.
 """
 
 from collections.abc import Iterator, Sequence

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from raml.answers.format import MARKER
@@ -64,8 +65,8 @@ def main(step: Step[Job]) -> None:
 
     correct = sum(trajectory.correct for trajectory in chosen)
     print(
-        f"chosen: {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped: {too_long} of them that "
-        f"with the gold answer exceed the model's context, and {empty} finished samples without thinking"
+        f"chosen: {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped: {too_long} of them "
+        f"that with the gold answer exceed the model's context, and {empty} finished samples without thinking"
     )
     provenance = step.provenance(model_hash=model_hash(step.files["model"]))
     write_table(pl.concat(tables), ProbeCurve, step.files["out"], provenance)
@@ -156,7 +157,7 @@ def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
         return model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from raml.questions.family import Draft, Family
 
-LABELS = "ABCD"
+LABELS = "ABCDE"
 MAX_SUM = 30
 TERMS = [*range(1, 10), *range(-9, 0)]
 
 # level -> (rows, terms a row)
-SHAPES = {0: ((1, 2), (1, 3), (2, 2)), 1: ((3, 2),), 2: ((3, 3),), 3: ((4, 3),)}
+SHAPES = {0: ((1, 2), (1, 3), (2, 3)), 1: ((3, 3),), 2: ((4, 3),), 3: ((5, 3),)}
 
 Rows = list[tuple[str, list[int]]]
 
@@ -75,7 +75,7 @@ def verify_rows(question: Mapping[str, Any], answer: str) -> bool:
 
 def verify_top(question: Mapping[str, Any], answer: str) -> bool:
     """A label and a sum that no row exceeds."""
-    match = re.fullmatch(r"([A-D])\s+(\d+)", answer.strip())
+    match = re.fullmatch(r"([A-E])\s+(\d+)", answer.strip())
     sums = {label: sum(terms) for label, terms in parse(question["prompt"])}
     return bool(match) and sums.get(match[1]) == int(match[2]) == max(sums.values())  # type: ignore[index]
 

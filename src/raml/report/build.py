@@ -5,6 +5,7 @@ One self-contained file: no script, no network, no dates, so the same results gi
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,12 @@ from raml.report.models import model_card
 from raml.report.page import environment, read_claims, read_sections
 from raml.step import Step, run
 from raml.storage import file_hash, write_text
+
+FILES: Final[Mapping[str, list[str]]] = {
+    "inputs": ["claims", "lock"],
+    "many": ["exhibits", "figures", "models"],
+    "outputs": ["out"],
+}
 
 # The packages that results depend on; the lock has the others.
 PACKAGES: Final = (
@@ -87,10 +94,4 @@ def read_lock(path: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(
-        main,
-        Scale,
-        inputs=["claims", "lock"],
-        many=["exhibits", "figures", "models"],
-        outputs=["out"],
-    )
+    run(main, Scale, **FILES)

@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 
 from raml.config import Evaluation, Probing, Section
-from raml.errors import DataError
-from raml.evaluation.intervals import Interval, bootstrap_mean
+from raml.evaluation.intervals import Bootstrap, Interval
 from raml.schemas import ProbeCurve
 from raml.storage import read_table
 
@@ -72,11 +71,9 @@ def load_curves(paths: Sequence[Path], model: str) -> list[Curve]:
     """All thinking-mode curves of `model`, by seed, question and sample.
 
     Raises:
-        DataError: a file is unreadable, of another schema, or holds an NLL that is not finite.
+        DataError: a file is unreadable or of another schema (which also refuses an NLL that is not finite).
     """
     rows = pl.concat([read_table(path, ProbeCurve) for path in paths])
-    if not rows["nll"].is_finite().all():
-        raise DataError(f"{', '.join(map(str, paths))}: an NLL is NaN or infinite; remove the probes and rerun")
     grouped = (
         rows.filter((pl.col("mode") == "thinking") & (pl.col("model") == model))
         .sort("seed", "trajectory_id", "position")
@@ -118,35 +115,32 @@ def choose(curves: Sequence[Curve]) -> list[list[Curve]]:
     return [by_question[question][:CURVES_PER_PANEL] for question in sorted(ranked[:PANELS])]
 
 
-def summarise(curves: Sequence[Curve], evaluation: Evaluation, seed: int) -> Summary | None:
+def summarise(curves: Sequence[Curve], bootstrap: Bootstrap, label: str) -> Summary | None:
     """Mean curve over questions, with the package's interval at each point of the grid; None without curves.
 
     A question's trajectories are averaged first, so that every question counts once. Intervals are
     point by point, not a joint band, and need two questions: with one they collapse onto the mean.
+    `label` seeds the resamples, which are the same at every point.
     """
     if not curves:
         return None
     values = _by_seed_and_question(curves)
-    questions = values.shape[1]
-    points = []
-    for column in np.moveaxis(values, 2, 0):
-        if questions > 1:
-            points.append(
-                bootstrap_mean(
-                    column, seed=seed, resamples=evaluation.bootstrap_resamples, confidence=evaluation.confidence
-                )
-            )
-        else:
-            mean = float(np.nanmean(column))
-            points.append(Interval(mean, mean, mean))
+    points = [_interval(column, bootstrap, label) for column in np.moveaxis(values, 2, 0)]
     return Summary(
         mean=np.array([point.estimate for point in points]),
         lower=np.array([point.lower for point in points]),
         upper=np.array([point.upper for point in points]),
         trajectories=len(curves),
-        questions=questions,
+        questions=values.shape[1],
         seeds=values.shape[0],
     )
+
+
+def _interval(values: Array, bootstrap: Bootstrap, label: str) -> Interval:
+    if values.shape[1] > 1:
+        return bootstrap.mean(values, "curves", label)
+    mean = float(np.nanmean(values))
+    return Interval(mean, mean, mean)
 
 
 def _by_seed_and_question(curves: Sequence[Curve]) -> Array:

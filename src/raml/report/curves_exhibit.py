@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from raml.config import Probing
 from raml.errors import DataError
+from raml.evaluation.intervals import Bootstrap
 from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, load_curves, summarise
 from raml.report.curves_figure import Kind, draw_curves
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
@@ -50,8 +51,9 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
     questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
     curves = load_curves(step.lists["curves"], job.probing.model)
     kinds = {correct: [curve for curve in curves if curve.correct == correct] for correct in (True, False)}
+    bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
     own, other = (
-        Kind(_name(correct), summarise(kinds[correct], job.evaluation, step.seed))
+        Kind(_name(correct), summarise(kinds[correct], bootstrap, _name(correct)))
         for correct in (wanted.correct, not wanted.correct)
     )
     panels = choose(kinds[wanted.correct])
@@ -118,7 +120,7 @@ def _what_was_done(job: Job) -> list[str]:
         f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
         "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
         "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "
-        f"({evaluation.confidence:.0%}, point by point) comes from {evaluation.bootstrap_resamples:,} bootstrap resamples "
+        f"({evaluation.confidence:.0%}, point by point) is from {evaluation.bootstrap_resamples:,} bootstrap resamples "
         "of questions with all their trajectories, and carries the spread between training seeds.",
     ]
 

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from raml.report.curves import GRID, PANELS, Curve, Summary
+from raml.report.numbers import count
 from raml.report.style import LIGHT, MARKERS, SERIES
 
 Y_LABEL = "answer NLL (nats/token)"
@@ -86,8 +87,7 @@ def _draw_panel(axes: Axes, number: int, curves: Sequence[Curve], answer: str) -
 
 
 def _draw_nothing(axes: Axes, text: str) -> None:
-    axes.set_xticks([])
-    axes.grid(visible=False)
+    axes.set_axis_off()
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=LIGHT["muted"])
 
 
@@ -114,15 +114,17 @@ def _draw_means(axes: Axes, own: Kind, other: Kind, top: float, confidence: floa
         if kind.summary
     ]
     if not own.summary:
-        note = f"no {own.name} trajectories at this scale"
-        axes.text(0.5, 0.5, note, ha="center", va="center", transform=axes.transAxes)
+        axes.text(
+            1.02, 1, f"{own.name}\nno trajectories\nat this scale", transform=axes.transAxes, va="top", linespacing=1.3
+        )
     for kind, summary, colour, dashes, width in drawn:
         axes.fill_between(GRID, summary.lower, summary.upper, color=LIGHT[colour], alpha=0.18, linewidth=0)
         (line,) = axes.plot(GRID, summary.mean, dashes, color=LIGHT[colour], linewidth=width, clip_on=False)
         line.set_gid(f"mean-{kind.name}")
     heights = _apart([summary.mean[-1] / top for _, summary, *_ in drawn], gap=0.42)
     for (kind, summary, colour, *_), height in zip(drawn, heights, strict=True):
-        label = f"{kind.name}\n{summary.trajectories:,} trajectories,\n{summary.questions:,} questions"
+        sizes = f"{count(summary.trajectories, 'trajectory')},\n{count(summary.questions, 'question')}"
+        label = f"{kind.name}\n{sizes}"
         axes.text(1.02, height, label, transform=axes.transAxes, va="center", color=LIGHT[colour], linespacing=1.3)
 
 

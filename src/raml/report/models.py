@@ -14,7 +14,7 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One trained model: `<seed folder>/<name>`, its size and the hash of its weights."""
+    """One trained model, its size and the hash of its weights."""
 
     name: str
     seed: str
@@ -37,10 +37,10 @@ def parameter_count(folder: Path) -> int:
 
 
 def model_card(folder: Path) -> ModelCard:
-    """The card of the model in `folder`, named after its place, `models/seed0/base`.
+    """The card of the model in `folder`; name and training seed come from its place, `models/seed0/base`.
 
     Raises:
         DataError: no weights there, or not a safetensors file.
     """
     parameters = parameter_count(folder)
-    return ModelCard(folder.name, folder.parent.name, parameters, file_hash(folder / WEIGHTS)[:12])
+    return ModelCard(folder.name, folder.parent.name.removeprefix("seed"), parameters, file_hash(folder / WEIGHTS)[:12])

@@ -21,20 +21,21 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def count(value: int, noun: str) -> str:
-    """`1 question`, `1,200 questions`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+    """`1 question`, `1,200 questions`, `2 trajectories`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{value:,} {noun if value == 1 else plural}"
 
 
 def measurement(value: float, interval: Sequence[float]) -> tuple[str, str]:
-    """An estimate and its interval, `("−7.93", "−8.10 to −7.76")`, with as many decimals as the interval is sure of.
+    """An estimate and its interval, `("−7.93", "−8.10 to −7.76")`, with the decimals that the interval calls for.
 
-    Two digits of the interval's width are kept; an interval without width gets three digits.
+    Its width is 8 to 79 units of the last decimal; an interval without width gets three digits.
     """
     lower, upper = interval
     width = upper - lower
     if not (math.isfinite(width) and width > 0):
         return number(value), f"{number(lower)} to {number(upper)}"
-    decimals = max(0, 1 - math.floor(math.log10(width)))
+    decimals = max(0, math.floor(1.9 - math.log10(width)))
     texts = [f"{x:z,.{decimals}f}".replace("-", MINUS) for x in (value, lower, upper)]
     return texts[0], f"{texts[1]} to {texts[2]}"
 

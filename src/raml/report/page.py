@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from raml.errors import DataError
 from raml.report import numbers, style
@@ -65,7 +65,7 @@ def read_claims(path: Path) -> list[ClaimResult]:
     if not isinstance(raw, list) or not raw:
         raise DataError(f"{path} must hold a list of claims; delete it and rerun")
     try:
-        return [ClaimResult.model_validate(entry) for entry in raw]
+        return TypeAdapter(list[ClaimResult]).validate_python(raw)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -129,11 +129,15 @@ def model_label(name: str) -> str:
 
 
 def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
-    """What the paper reports as (name, value) pairs, nested names joined; values as they stand."""
+    """What the paper reports as (name, value) pairs, nested names joined; values as they stand.
+
+    The name of the exhibit itself (`figure7`) is left out.
+    """
     pairs: list[tuple[str, str]] = []
     for key, value in (values or {}).items():
         if isinstance(value, dict):
-            pairs.extend((f"{key} {name}", text) for name, text in reported(value))
+            outer = "" if re.fullmatch(r"(figure|table)\d+", key) else f"{key.replace('_', ' ')} "
+            pairs.extend((f"{outer}{name}", text) for name, text in reported(value))
         elif value is not None:
             pairs.append((str(key).replace("_", " "), _plain(value)))
     return pairs

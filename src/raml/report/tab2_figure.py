@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from raml.report.style import LIGHT, MODEL_COLOURS, MODEL_LABELS, MODEL_MARKERS
 
 ROW = 0.62  # inches for one benchmark
-HEAD, FOOT = 0.75, 0.6  # inches above and below the rows
+HEAD, FOOT = 0.75, 0.5  # inches above and below the rows
 
 
 @dataclass(frozen=True)

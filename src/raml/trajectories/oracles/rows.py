@@ -1,8 +1,10 @@
 """Solutions of the `rows` families.
 
-    short   A 4 ; B 3 ;                                     row results alone
-    long    B +4 -1 = 3 ; A +9 -2 = 5 Wait = 7 -3 = 4 ;     every step; a slip is noticed and mended
-            Hold on B +4 -1 = 3 ok                          sometimes a row is checked once more
+    short   a 4 ; b 3 ;                                   row results alone
+    long    B +4 -1 = 4 3 b 3 ; A +9 -2 -3 = 9 8 Wait 7 4 a 4 ;
+                                                          the row, its partial sums, its result; a slip
+                                                          is noticed and mended at once
+            Hold on B +4 -1 = 4 3 b 3 ok                  sometimes a row is checked once more
     wrong   a slip in one row is not noticed and carried on
 
 Rows are taken in any order: that order (and the row of the slip) is the solution's signature.
@@ -28,10 +30,10 @@ def write(prompt: str, style: OracleStyle, rng: random.Random, settings: Oracle)
         label, terms = rows[index]
         if style == "short":
             sums[label] = sum(terms)
-            solution.write([label, str(sums[label]), ";"])
+            solution.write([label.lower(), str(sums[label])])
         else:
             sums[label] = _write_row(solution, label, terms, rng, slip_rate, slips=index == slip_row)
-            solution.write([";"])
+        solution.write([";"])
     if style == "long" and rng.random() < settings.check_rate:
         label, terms = rng.choice(rows)
         solution.write(["Hold on"])
@@ -45,18 +47,18 @@ def _write_row(
     solution: Solution, label: str, terms: list[int], rng: random.Random, slip_rate: float, *, slips: bool
 ) -> int:
     """Write a row's steps and return its (with `slips`: wrong) sum."""
-    solution.write([label, f"{terms[0]:+d}"])
+    solution.write([label, *(f"{term:+d}" for term in terms), "=", str(terms[0])])
     total = terms[0]
-    unnoticed = rng.randrange(1, len(terms)) if slips and len(terms) > 1 else 0
+    unnoticed = rng.randrange(1, len(terms)) if slips else None
     for position, term in enumerate(terms[1:], start=1):
-        solution.write([f"{term:+d}", "="])
         total += term
         if position == unnoticed:
             total = _near(total, rng, terms[position + 1 :])
         elif rng.random() < slip_rate:
             solution.write([str(_near(total, rng, []))], imitate=False)
-            solution.write(["Wait", "="])
+            solution.write(["Wait"])
         solution.write([str(total)])
+    solution.write([label.lower(), str(total)])
     return total
 
 

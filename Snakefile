@@ -1,0 +1,29 @@
+"""Questions become trajectories, trajectories train models and are probed, measurements decide claims.
+
+    snakemake --cores 2                              the scale `micro`
+    snakemake --cores 2 --config scale=minimal       the same jobs in a minute, numbers without meaning
+    snakemake --cores 2 --config seeds=[0]           any key of config/scales/<scale>.yaml, replaced
+    snakemake --cores 2 training_phase               as far as the models
+
+Each rule is a step of its phase, `python -m raml.<phase>.<step>`.
+"""
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/questions.smk"
+include: "workflow/rules/trajectories.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/probing.smk"
+include: "workflow/rules/claims.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.questions_phase.input,
+        rules.trajectories_phase.input,
+        rules.training_phase.input,
+        rules.analysis_phase.input,
+    message:
+        "All artifacts of the scale {SCALE.scale} are there"

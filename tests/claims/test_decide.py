@@ -1,0 +1,114 @@
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from synthetic import SETTINGS, curves, evaluations
+
+from raml.claims import decide
+from raml.claims.table import load_results
+from raml.config import Evaluation as Settings
+from raml.errors import DataError
+from raml.schemas import ClaimResult, Evaluation, ProbeCurve
+from raml.step import run
+from raml.storage import Provenance, write_table
+
+ROOT = Path(__file__).parents[2]
+PROVENANCE = Provenance(scale="tiny", config_hash="c", code_version="v", seed=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Measurements of a scale in which fig3 and tab2 hold and fig16 is contradicted."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("claims", "reported"):
+        shutil.copy(ROOT / f"config/{name}.yaml", tmp_path)
+    both = pl.concat([curves(slope, correct=correct, seeds=3) for slope, correct in ((-4.0, True), (-2.0, False))])
+    for seed in range(3):
+        write_table(both.filter(pl.col("seed") == seed), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
+    skills = {"base": 0.1, "sft_short": 0.2, "sft_long": 0.6}
+    write_table(evaluations(skills, seeds=3), Evaluation, Path("evaluations.parquet"), PROVENANCE)
+    return tmp_path
+
+
+def decide_all(out: str = "claims.json") -> list[ClaimResult]:
+    arguments = ["--scale", "tiny", "--config", json.dumps(SETTINGS.model_dump()), "--out", out]
+    arguments += ["--claims", "claims.yaml", "--reported", "reported.yaml", "--evaluations", "evaluations.parquet"]
+    arguments += ["--curves", *(f"curves{seed}.parquet" for seed in range(3))]
+    inputs = ["claims", "reported", "evaluations"]
+    run(decide.main, Settings, inputs=inputs, many=["curves"], outputs=["out"], arguments=arguments)
+    return load_results(Path(out))
+
+
+def test_every_claim_is_decided_or_says_why_not(folder: Path) -> None:
+    results = {result.id: result for result in decide_all()}
+    decided = {name: result.verdict for name, result in results.items() if result.verdict != "not_run"}
+    assert decided == {"fig3": "holds", "fig16": "contradicted", "tab2": "holds"}
+    assert len(results) == 24
+    for name, result in results.items():
+        assert result.reason and result.command.startswith("snakemake ")
+        assert "{" not in result.command + "".join(result.artifacts)
+        if name in decided:
+            assert result.interval and result.measured is not None and result.n
+            assert result.interval[0] <= result.measured <= result.interval[1]
+        else:
+            assert (result.measured, result.interval, result.n) == (None, None, None)
+
+
+def test_results_say_where_they_come_from(folder: Path) -> None:
+    results = {result.id: result for result in decide_all()}
+    assert results["fig3"].artifacts == [
+        "curves0.parquet",
+        "curves1.parquet",
+        "curves2.parquet",
+        "results/tiny/figures/fig3.svg",
+    ]
+    assert results["tab2"].artifacts == ["evaluations.parquet", "results/tiny/tables/metrics.parquet"]
+    assert results["fig3"].command == "snakemake --cores 2 --config scale=tiny results/tiny/claims.json"
+    assert results["tab2"].reported
+    assert results["tab2"].reported["table2.sft_long"]["AIME24"]["P8"] == 36.69  # type: ignore[index]
+    assert results["fig3"].reported is None
+    assert results["fig3"].n == {"questions": 40, "trajectories": 240, "seeds": 3, "positions": 7200}
+
+
+def test_two_runs_write_the_same_bytes(folder: Path) -> None:
+    decide_all("one.json")
+    decide_all("two.json")
+    assert Path("one.json").read_bytes() == Path("two.json").read_bytes()
+
+
+def test_a_scale_too_small_to_decide_says_so(folder: Path) -> None:
+    for seed in (1, 2):
+        write_table(ProbeCurve.create_empty(), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
+    write_table(curves(-4.0, correct=True, questions=3), ProbeCurve, Path("curves0.parquet"), PROVENANCE)
+    small = evaluations({"sft_short": 0.2, "sft_long": 0.6}, questions=3)
+    write_table(small, Evaluation, Path("evaluations.parquet"), PROVENANCE)
+    results = {result.id: result for result in decide_all()}
+    assert {results[name].verdict for name in ("fig3", "fig16", "tab2")} == {"inconclusive"}
+    assert results["fig16"].measured is None
+
+
+def test_a_typo_in_the_claims_ends_with_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("claims.yaml").read_text()
+    Path("claims.yaml").write_text(text.replace("    measured:", "    mesured:", 1))
+    with pytest.raises(SystemExit) as exit_:
+        decide_all()
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert error.startswith("error: claims.yaml: claim 'prop2.1': ") and error.count("\n") == 1
+    assert "mesured" in error
+    assert not Path("claims.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", "[{}]", "[", '[{"id": "fig3"}]'])
+def test_malformed_results_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "claims.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"claims\.json is n"):
+        load_results(path)
+
+
+def test_missing_results_name_the_command_that_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="snakemake"):
+        load_results(tmp_path / "claims.json")

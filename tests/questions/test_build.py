@@ -1,0 +1,76 @@
+"""The question tables: disjoint, deterministic, and unmoved by additions."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from raml.config import Benchmark, Questions, QuestionSet
+from raml.errors import ConfigError, RamlError
+from raml.questions.build import check_disjoint, draw, main
+from raml.schemas import Question
+from raml.step import Step
+from raml.storage import file_hash, read_table
+
+
+def settings(**benchmarks: Benchmark) -> Questions:
+    rows = Benchmark(family="rows", levels=[1, 2], n=7, kind="in_domain")
+    return Questions(train=[QuestionSet(family="rows", levels=[1], n=9)], benchmarks={"rows": rows, **benchmarks})
+
+
+def build(folder: Path, config: Questions, seed: int = 0) -> dict[str, Path]:
+    files = {"train": folder / "train.parquet", "benchmarks": folder / "benchmarks.parquet"}
+    main(Step("raml.questions.build", "test", config, seed, files, {}))
+    return files
+
+
+def test_splits_have_the_wanted_sizes_and_are_disjoint(tmp_path: Path) -> None:
+    files = build(tmp_path, settings())
+    train, benchmarks = (read_table(files[name], Question) for name in ("train", "benchmarks"))
+    assert (len(train), len(benchmarks)) == (9, 7)
+    assert not set(train["prompt"]) & set(benchmarks["prompt"])
+    assert benchmarks["difficulty"].to_list() == [1, 2, 1, 2, 1, 2, 1]
+    assert benchmarks["split"].unique().to_list() == ["rows"]
+
+
+def test_same_seed_same_bytes_other_seed_other_questions(tmp_path: Path) -> None:
+    first, second, other = (build(tmp_path / name, settings(), seed) for name, seed in [("a", 0), ("b", 0), ("c", 1)])
+    for name in first:
+        assert file_hash(first[name]) == file_hash(second[name]) != file_hash(other[name])
+
+
+def test_a_further_benchmark_changes_no_question(tmp_path: Path) -> None:
+    more = settings(path=Benchmark(family="path", levels=[1], n=3, kind="other_domain"))
+    before, after = build(tmp_path / "a", settings()), build(tmp_path / "b", more)
+    kept = read_table(after["benchmarks"], Question).filter(pl.col("split") == "rows")
+    assert kept.equals(read_table(before["benchmarks"], Question))
+
+
+def test_a_leak_fails_the_build() -> None:
+    rows = [{"prompt": "A +1 ; rows ?", "split": "train"}, {"prompt": "A +1 ; rows ?", "split": "rows"}]
+    with pytest.raises(RamlError, match=r"1 prompts occur more than once.*'A \+1 ; rows \?' in train and rows"):
+        check_disjoint(rows)
+
+
+def test_a_prompt_that_is_taken_is_drawn_again() -> None:
+    wanted = QuestionSet(family="rows", levels=[1], n=5)
+    first = draw(wanted, split="train", kind="train", seed=0, used=set())
+    again = draw(wanted, split="train", kind="train", seed=0, used={row["prompt"] for row in first})
+    assert not {row["prompt"] for row in first} & {row["prompt"] for row in again}
+
+
+def test_more_questions_than_a_family_has() -> None:
+    wanted = QuestionSet(family="rows", levels=[0], n=20_000)
+    with pytest.raises(RamlError, match="rows level 0 has too few different questions for train; ask for fewer"):
+        used: set[str] = _EveryPrompt()
+        draw(wanted, split="train", kind="train", seed=0, used=used)
+
+
+class _EveryPrompt(set[str]):
+    def __contains__(self, prompt: object) -> bool:
+        return True
+
+
+def test_unknown_level() -> None:
+    with pytest.raises(ConfigError, match=r"rows has no level 9; allowed: \[0, 1, 2, 3\]"):
+        draw(QuestionSet(family="rows", levels=[9], n=1), split="train", kind="train", seed=0, used=set())

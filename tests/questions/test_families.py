@@ -1,0 +1,107 @@
+"""Every family: its verifier accepts its generator's answer, rejects others, and levels grow."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raml.errors import ConfigError
+from raml.questions.family import Draft, stable_seed
+from raml.questions.verify import FAMILIES, family_of, verify
+from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
+
+EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels]
+
+
+def draw(family: str, level: int, seed: int) -> tuple[Draft, dict[str, Any]]:
+    draft = FAMILIES[family].generate(level, random.Random(seed))
+    row = {
+        "family": family,
+        "prompt": draft.prompt,
+        "answer": draft.answer,
+        "answer_type": FAMILIES[family].answer_type,
+        "metadata": json.dumps(draft.metadata),
+    }
+    return draft, row
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**62))
+def test_verifier_accepts_the_generators_answer_only(family: str, level: int, seed: int) -> None:
+    draft, row = draw(family, level, seed)
+    assert verify(row, draft.answer)
+    assert verify(row, f"  {draft.answer.replace(' ', '  ')} ")
+    parts = draft.answer.split()
+    for wrong in ("", "nonsense", f"{draft.answer} {parts[0]}", " ".join(parts[:-1]), "-1", "7" * 5000):
+        assert not verify(row, wrong)
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+def test_the_same_seed_gives_the_same_question(family: str, level: int) -> None:
+    assert draw(family, level, 5) == draw(family, level, 5)
+    assert len({draw(family, level, seed)[0].prompt for seed in range(20)}) > 15
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+def test_prompts_and_answers_are_words_of_the_tokenizer(family: str, level: int) -> None:
+    tokenizer = build_tokenizer()
+    for seed in range(50):
+        draft, _ = draw(family, level, seed)
+        ids = prompt_ids(tokenizer, f"{draft.prompt} {draft.answer}")
+        assert tokenizer.decode(ids[1:-1]) == f"{draft.prompt} {draft.answer}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_levels_get_longer(family: str) -> None:
+    lengths = [len(draw(family, level, 1)[0].prompt.split()) for level in FAMILIES[family].levels]
+    assert lengths == sorted(lengths)
+
+
+@pytest.mark.parametrize(
+    ("family", "prompt", "answer", "right"),
+    [
+        ("rows", "A +9 -2 -3 ; B +4 -1 +0 ; rows ?", "4 3", True),
+        ("rows", "A +9 -2 -3 ; B +4 -1 +0 ; rows ?", "3 4", False),
+        ("rows_top", "A +9 -2 ; B +4 +5 ; top ?", "B 9", True),
+        ("rows_top", "A +9 -2 ; B +4 +5 ; top ?", "A 7", False),
+        ("rows_top", "A +9 -2 ; B +4 +5 ; top ?", "E 9", False),
+        ("rows_sort", "A +9 -2 ; B +1 +5 ; sort ?", "B A", True),
+        ("rows_sort", "A +9 -2 ; B +1 +5 ; sort ?", "A B", False),
+        ("path", "D f F i D b B h F j ; path D h ?", "b h", True),
+        ("path", "D f F i D b B h F j ; path D h ?", "f i", False),
+        ("path", "D f F i D b B h F j ; path D h ?", "h", False),
+        ("path_back", "D f F i D b B h F j ; back D h ?", "h b", True),
+        ("path_back", "D f F i D b B h F j ; back D h ?", "b h", False),
+    ],
+)
+def test_by_hand(family: str, prompt: str, answer: str, right: bool) -> None:
+    assert FAMILIES[family].verify({"prompt": prompt}, answer) is right
+
+
+def test_number_sorting_is_stricter_than_reasoning_gym() -> None:
+    draft, row = draw("number_sorting", 1, 3)
+    first, *rest = draft.answer.split()
+    off_by_one = " ".join([str(int(first) + (1 if int(first) < int(rest[0]) - 1 else -1)), *rest])
+    assert off_by_one != draft.answer
+    assert not verify(row, off_by_one)
+
+
+def test_a_question_without_a_family_is_compared_with_its_answer() -> None:
+    row = {"family": "orz", "prompt": "?", "answer": "7 8", "answer_type": "integers", "metadata": "{}"}
+    assert verify(row, "7, 8")
+    assert not verify(row, "8 7")
+
+
+def test_unknown_family_names_the_allowed_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown question family 'rwos'; allowed: .*number_sorting.*rows"):
+        family_of("rwos")
+
+
+def test_stable_seed_depends_on_every_part() -> None:
+    seeds = {stable_seed(*parts) for parts in [(0, "a", 1), (0, "a", 2), (1, "a", 1), (0, "b", 1)]}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,212 @@
+"""A small results folder with known contents, and the report built from it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import save_file
+
+from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
+from raml.report import build, tab2
+from raml.report.curves import Job
+from raml.report.curves_exhibit import FILES
+from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question
+from raml.step import run
+from raml.storage import Provenance, write_json, write_table
+from raml.trajectories.tokenizer import build_tokenizer
+
+SEEDS = (0, 1)
+QUESTIONS = 6
+SAMPLES = 5
+MODELS = ("base", "sft_short", "sft_long")
+BENCHMARKS = {"rows": "in_domain", "rows_hard": "in_domain_hard", "sort": "within_domain", "path": "other_domain"}
+HOSTILE = "<script>alert('&')</script>"
+
+EVALUATION = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
+PROBING = Probing(
+    model="sft_long", benchmarks=["rows"], trajectories_per_question=5, stride=1, token_budget=64, threads=1
+)
+
+
+def provenance(scale: str = "minimal") -> Provenance:
+    return Provenance(scale=scale, config_hash="c0ffee000000", code_version="0.1.0+abc", seed=0)
+
+
+def question_rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"rows-{index:02d}" if index else f"rows-00 {HOSTILE}",
+            "source": "raml",
+            "family": "rows",
+            "domain": "arithmetic",
+            "split": "rows",
+            "kind": "in_domain",
+            "prompt": f"A +{index} +1 ; $x$ {HOSTILE} rows ?",
+            "answer": str(index + 1),
+            "answer_type": "integers",
+            "difficulty": 1,
+            "metadata": "{}",
+        }
+        for index in range(QUESTIONS)
+    ]
+
+
+def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> list[dict[str, Any]]:
+    """Curves that fall to 0 (correct) or to half (incorrect); every second sample is correct by default."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for question in question_rows():
+        for sample in range(2 * SAMPLES):
+            correct = sample < 2 * SAMPLES * correct_share
+            length = 6 + sample % 3
+            fall = np.linspace(8, 0 if correct else 4, length + 1)
+            for position, nll in enumerate(np.abs(fall + rng.normal(0, noise, length + 1))):
+                rows.append(
+                    {
+                        "trajectory_id": f"{question['id']}/sft_long/{sample}",
+                        "question_id": question["id"],
+                        "model": "sft_long",
+                        "seed": seed,
+                        "mode": "thinking",
+                        "correct": correct,
+                        "position": position,
+                        "length": length,
+                        "token_id": None if position == 0 else 22 + position,
+                        "nll": float(nll),
+                    }
+                )
+    return rows
+
+
+def write_curves(path: Path, rows: list[dict[str, Any]], scale: str = "minimal") -> Path:
+    write_table(ProbeCurve.cast(pl.DataFrame(rows, infer_schema_length=None)), ProbeCurve, path, provenance(scale))
+    return path
+
+
+def metric_rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "model": model,
+            "benchmark": benchmark,
+            "kind": kind,
+            "metric": metric,
+            "value": 0.1 + 0.2 * place,
+            "lower": 0.05 + 0.2 * place,
+            "upper": 0.15 + 0.2 * place,
+            "n_questions": 7,
+            "n_samples": 28,
+        }
+        for place, model in enumerate(MODELS)
+        for benchmark, kind in BENCHMARKS.items()
+        for metric in ("Pass@2", "mG-Pass@2", "Avg@4")
+    ]
+
+
+def claim(identity: str, exhibit: str, verdict: str, **values: Any) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "id": identity,
+        "exhibit": exhibit,
+        "statement": f"statement of {identity} {HOSTILE}",
+        "paper": "Figure 3",
+        "reported": None,
+        "measured": None,
+        "unit": None,
+        "interval": None,
+        "n": None,
+        "verdict": verdict,
+        "reason": f"reason of {identity}",
+        "details": {},
+        "artifacts": ["results/minimal/figures/fig3.svg"],
+        "command": f"snakemake {identity}",
+    }
+    return ClaimResult.model_validate(result | values).model_dump(mode="json")
+
+
+CLAIMS = [
+    claim("prop2.1", "prop2.1", "not_run", reported={"table2": {"sft_long": {"AIME24": {"P8": 36.69}}}}),
+    claim("fig3", "fig3", "holds", measured=-7.934, interval=(-8.1, -7.76), unit="nats/token", n={"questions": 6}),
+    claim("fig16", "fig16", "contradicted", measured=-4.0, interval=(-4.5, -3.5), unit="nats/token"),
+    claim("tab2", "tab2", "inconclusive", measured=0.0, interval=(-0.1, 0.1), unit="share"),
+    claim("tab2-grpo", "tab2", "not_run", reported={"direction": "level"}),
+]
+
+
+def scale() -> Scale:
+    return load_scale("minimal", {"evaluation": EVALUATION.model_dump(), "seeds": list(SEEDS)})
+
+
+class Results:
+    """Paths of the results folder, and the steps run on it as the workflow runs them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.curves = [write_curves(root / f"probes/seed{seed}/curves.parquet", curve_rows(seed)) for seed in SEEDS]
+        self.questions = root / "questions.parquet"
+        columns = {name: pl.DataFrame(question_rows())[name] for name in Question.column_names()}
+        write_table(Question.cast(pl.DataFrame(columns)), Question, self.questions, provenance())
+        build_tokenizer().save_pretrained(str(root / "tokenizer"))
+        self.metrics = root / "metrics.parquet"
+        write_table(MetricTable.cast(pl.DataFrame(metric_rows())), MetricTable, self.metrics, provenance())
+        self.claims = root / "claims.json"
+        write_json(CLAIMS, self.claims)
+        self.models = []
+        for seed in SEEDS:
+            for number, name in enumerate(MODELS):
+                folder = root / f"models/seed{seed}/{name}"
+                folder.mkdir(parents=True)
+                save_file({"w": np.full((10, 12), number + seed, np.float32)}, folder / "model.safetensors")
+                self.models.append(folder)
+
+    def figure(self, name: str) -> Path:
+        return self.root / f"figures/{name}.svg"
+
+    def exhibit(self, name: str) -> Path:
+        return self.root / f"figures/{name}.json"
+
+    def draw_curves(self, module: Any, name: str, curves: list[Path] | None = None) -> None:
+        step(
+            module,
+            Job(evaluation=EVALUATION, probing=PROBING),
+            Job,
+            FILES,
+            curves=curves or self.curves,
+            questions=self.questions,
+            tokenizer=self.root / "tokenizer/tokenizer.json",
+            figure=self.figure(name),
+            exhibit=self.exhibit(name),
+        )
+
+    def draw_tab2(self, **paths: Path) -> None:
+        given = {
+            "metrics": self.metrics,
+            "reported": Path("config/reported.yaml"),
+            "model": self.models[0],
+            "figure": self.figure("tab2"),
+            "exhibit": self.exhibit("tab2"),
+            "markdown": self.root / "tables/tab2.md",
+        }
+        step(tab2, EVALUATION, Evaluation, tab2.FILES, **(given | paths))
+
+    def build(self, **paths: Path) -> Path:
+        exhibits = ("fig3", "fig16", "tab2")
+        given: dict[str, Any] = {
+            "claims": self.claims,
+            "lock": Path("requirements/core.lock"),
+            "exhibits": [self.exhibit(name) for name in exhibits],
+            "figures": [self.figure(name) for name in exhibits],
+            "models": self.models,
+            "out": self.root / "report/index.html",
+        }
+        given |= paths
+        step(build, scale(), Scale, build.FILES, **given)
+        return Path(given["out"])
+
+
+def step(module: Any, config: Section, section: type[Section], files: Any, **paths: Any) -> None:
+    """Run a step through its command line."""
+    arguments = ["--scale", "minimal", "--config", canonical_json(config)]
+    for name, value in paths.items():
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name}", *map(str, values)]
+    run(module.main, section, **files, arguments=arguments)

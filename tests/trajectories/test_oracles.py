@@ -1,0 +1,90 @@
+"""Oracles: right ones are right, wrong ones wrong, variants are different solutions, slips are masked."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raml.config import Oracle
+from raml.questions.verify import FAMILIES
+from raml.trajectories.oracles.write import WRITERS, completion, distinct_solutions, write_solution
+from raml.trajectories.tokenizer import build_tokenizer
+
+SETTINGS = Oracle(variants_per_question=32, slip_rate=0.2, check_rate=0.5)
+EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels[1:]]
+
+
+def question(family: str, level: int, seed: int) -> dict[str, str]:
+    import json
+
+    draft = FAMILIES[family].generate(level, random.Random(seed))
+    return {"prompt": draft.prompt, "answer": draft.answer, "metadata": json.dumps(draft.metadata)}
+
+
+def test_every_family_has_an_oracle() -> None:
+    assert set(WRITERS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_answers_are_right_unless_meant_wrong(family: str, level: int, seed: int) -> None:
+    drawn = question(family, level, seed)
+    verify = FAMILIES[family].verify
+    for style in ("short", "long"):
+        assert verify(drawn, write_solution(family, drawn["prompt"], style, random.Random(seed), SETTINGS).answer)
+    wrong = distinct_solutions(family, drawn["prompt"], "wrong", random.Random(seed), SETTINGS)
+    assert any(not verify(drawn, solution.answer) for solution in wrong)
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+def test_wrong_trajectories_look_like_long_ones(family: str, level: int) -> None:
+    drawn = question(family, level, 3)
+    plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 0.0})
+    wrong = write_solution(family, drawn["prompt"], "wrong", random.Random(1), plain)
+    long = write_solution(family, drawn["prompt"], "long", random.Random(1), plain)
+    assert set(wrong.thinking) - set(long.thinking) <= set(build_tokenizer().get_vocab())
+    assert len(wrong.thinking) <= 3 * len(long.thinking)
+    assert all(wrong.imitate)
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+def test_variants_are_distinct_and_without_slips_read_differently(family: str, level: int) -> None:
+    drawn = question(family, level, 4)
+    plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 0.0})
+    solutions = distinct_solutions(family, drawn["prompt"], "long", random.Random(0), plain)
+    texts = [" ".join(solution.thinking) for solution in solutions]
+    assert len(set(texts)) == len(texts)
+    if family in {"rows", "rows_top", "rows_sort"}:
+        assert len(texts) == {1: 6, 2: 24, 3: 32}[level]
+
+
+def test_slips_are_masked_and_mended() -> None:
+    prompt = question("rows", 2, 7)["prompt"]
+    solution = write_solution("rows", prompt, "long", random.Random(2), SETTINGS)
+    slips = [position for position, imitate in enumerate(solution.imitate) if not imitate]
+    assert slips
+    for position in slips:
+        assert solution.thinking[position + 1] == "Wait"
+        assert solution.thinking[position] != solution.thinking[position + 2]
+
+
+def test_dead_ends_are_search_and_not_masked() -> None:
+    drawn = question("path", 2, 1)
+    solutions = distinct_solutions("path", drawn["prompt"], "long", random.Random(0), SETTINGS)
+    assert any("Wait" in solution.thinking for solution in solutions)
+    assert all(all(solution.imitate) for solution in solutions)
+
+
+def test_completion_ends_with_the_answer_in_the_box() -> None:
+    tokenizer = build_tokenizer()
+    drawn = question("rows", 1, 1)
+    solution = write_solution("rows", drawn["prompt"], "long", random.Random(0), SETTINGS)
+    ids, mask = completion(tokenizer, solution)
+    text = tokenizer.decode(ids)
+    assert text.endswith(f"</think> \n\n**Final Answer**\n\\boxed{{ {drawn['answer']} }} <eos>")
+    assert len(ids) == len(mask)
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == ids
+    without, _ = completion(tokenizer, solution, close_thinking=False)
+    assert "</think>" not in tokenizer.decode(without)

@@ -1,0 +1,101 @@
+"""The whole DAG on the minimal configuration: it builds everything, twice the same, and reruns no more than it must."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkout import Built, Checkout
+from pydantic import TypeAdapter
+
+from raml.schemas import ClaimResult, Evaluation, MetricTable, ProbeCurve, Question, Trajectory
+from raml.storage import read_provenance, read_table
+
+pytestmark = pytest.mark.workflow
+
+ANALYSED = {"score": 1, "summarise": 1, "decide": 1, "draw_curves": 2, "tab2": 1, "build_report": 1}
+
+
+def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
+    assert built.ran.returncode == 0, built.ran.stderr
+    results = built.checkout.root / "results" / "minimal"
+    for path, schema in {
+        "questions/train.parquet": Question,
+        "questions/benchmarks.parquet": Question,
+        "trajectories/oracle_short.parquet": Trajectory,
+        "trajectories/oracle_long.parquet": Trajectory,
+        "trajectories/oracle_wrong.parquet": Trajectory,
+        "evaluations/samples/seed0/sft_long.parquet": Trajectory,
+        "evaluations/evaluations.parquet": Evaluation,
+        "tables/metrics.parquet": MetricTable,
+        "probes/seed0/curves.parquet": ProbeCurve,
+    }.items():
+        read_table(results / path, schema)
+        assert read_provenance(results / path).scale == "minimal"
+    claims = TypeAdapter(list[ClaimResult]).validate_json((results / "claims.json").read_bytes())
+    assert {"fig3", "fig16"} <= {claim.id for claim in claims}
+    assert "<html" in (results / "report" / "index.html").read_text()
+    assert (results / "models" / "seed0" / "sft_short" / "model.safetensors").is_file()
+    assert not [path for path in results.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_the_whole_dag_takes_under_two_minutes_on_two_cores(built: Built) -> None:
+    assert built.cpu_seconds < 2 * 120, f"{built.cpu_seconds:.0f} CPU seconds, {built.seconds:.0f} s"
+
+
+def test_a_second_run_has_nothing_to_do(built: Built) -> None:
+    before = built.checkout.artifacts()
+    again = built.checkout.run()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert built.checkout.artifacts() == before
+
+
+def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: Callable[[], Checkout]) -> None:
+    other = new_checkout()
+    ran = other.run()
+    assert ran.returncode == 0, ran.stderr
+    one, two = built.checkout.artifacts(), other.artifacts()
+    assert one.keys() == two.keys()
+    assert [path for path in one if one[path] != two[path]] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ('sft={"long": {"learning_rate": 0.002}}', {"sft": 1, "sample": 1, "probe": 1, **ANALYSED}),
+        ('probing={"stride": 3}', {"probe": 1, "decide": 1, "draw_curves": 2, "build_report": 1}),
+        ('evaluation={"confidence": 0.9}', ANALYSED),
+        (
+            'oracle={"check_rate": 0.5}',
+            {"write_oracles": 1, "pretrain": 1, "sft": 2, "sample": 3, "probe": 1, **ANALYSED},
+        ),
+    ],
+    ids=lambda value: value.split("=")[0] if isinstance(value, str) else "",
+)
+def test_a_changed_parameter_reruns_exactly_what_depends_on_it(
+    built: Built, override: str, expected: dict[str, int]
+) -> None:
+    assert built.checkout.planned("--config", "scale=minimal", override) == expected
+
+
+def test_an_edited_function_reruns_exactly_what_imports_it(copy_of_built: Checkout) -> None:
+    append(copy_of_built, "src/raml/probing/packing.py", "\n\ndef unused() -> int:\n    return 1\n")
+    expected = {"probe": 1, "decide": 1, "draw_curves": 2, "build_report": 1}
+    assert copy_of_built.planned() == expected
+
+
+def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
+    for path in (copy_of_built.root / "src").rglob("*.py"):
+        append(copy_of_built, str(path.relative_to(copy_of_built.root)), "\n# One more remark.\n")
+    assert copy_of_built.planned() == {}
+
+
+def test_a_touched_file_reruns_nothing(copy_of_built: Checkout) -> None:
+    for path in (copy_of_built.root / "results").rglob("*.*"):
+        path.touch()
+    assert copy_of_built.planned() == {}
+
+
+def append(checkout: Checkout, name: str, text: str) -> None:
+    path = Path(checkout.root, name)
+    path.write_text(path.read_text() + text)

@@ -1,0 +1,316 @@
+"""Bad input ends with one line that names it; a fault never leaves something half-written that counts as done."""
+
+import fcntl
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+import pytest
+from checkout import ROOT, Built, Checkout, environment
+
+from raml.config import canonical_json, load_scale
+from raml.errors import DataError, RamlError
+from raml.schemas import Question, Trajectory
+from raml.storage import Provenance, atomic_folder, read_table, write_table
+
+T = TypeVar("T")
+
+SCALE = load_scale("minimal", folder=ROOT / "config" / "scales")
+PROVENANCE = Provenance(scale="minimal", config_hash="c", code_version="v", seed=0)
+
+
+@pytest.fixture(scope="module")
+def checkout(new_checkout: Callable[[], Checkout]) -> Checkout:
+    return new_checkout()
+
+
+def run_step(module: str, section: str, **files: Path) -> subprocess.CompletedProcess[str]:
+    """Run a step by itself, as Snakemake would."""
+    options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    command = [sys.executable, "-m", module, "--scale", "minimal", "--config", section, *options]
+    return subprocess.run(
+        command, env={**environment(), "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True
+    )
+
+
+# Bad settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["scale=huge"], r"unknown scale 'huge'; allowed: .*minimal"),
+        (["scale=minimal", "colour=red"], r".*minimal\.yaml: unknown key colour; allowed here: .*sft"),
+        (["scale=minimal", 'sft={"long": {"lr": 1}}'], r".*unknown key sft\.long\.lr; allowed here: .*learning_rate.*"),
+        (
+            ["scale=minimal", 'sft={"long": {"learning_rate": -0.1}}'],
+            r".*sft\.long\.learning_rate = '?-0\.1'?: input should be greater than 0",
+        ),
+    ],
+    ids=["unknown scale", "unknown key", "unknown key below", "negative learning rate"],
+)
+@pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry run", "run"])
+def test_bad_settings_end_with_one_line_and_exit_code_2(
+    checkout: Checkout, settings: list[str], message: str, dry: list[str]
+) -> None:
+    ran = checkout.run(*dry, "--config", *settings)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    lines = [line for line in ran.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(lines) == 1
+    assert re.fullmatch(f"error: {message}", lines[0])
+    assert not (checkout.root / "results").exists()
+    assert not (checkout.root / "logs").exists()
+
+
+# Bad files
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with questions and a tokenizer as the workflow makes them."""
+    folder = tmp_path_factory.mktemp("made")
+    files = {name: folder / f"{name}.parquet" for name in ("train", "benchmarks")}
+    for ran in (
+        run_step("raml.questions.build", canonical_json(SCALE.questions), **files),
+        run_step("raml.trajectories.tokenizer", "{}", out=folder / "tokenizer"),
+    ):
+        assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+def spoil_column(path: Path) -> None:
+    pl.read_parquet(path).with_columns(answer=pl.lit("")).write_parquet(path)
+
+
+def spoil_schema(path: Path) -> None:
+    pl.DataFrame({"question": ["1 + 1 ?"]}).write_parquet(path)
+
+
+def spoil_bytes(path: Path) -> None:
+    path.write_text('{"prompt": "1 + 1 ?"}')
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_column, "breaks the schema Question"),
+        (spoil_schema, "breaks the schema Question"),
+        (spoil_bytes, "is truncated or not Parquet"),
+        (truncate, "is truncated or not Parquet"),
+    ],
+)
+def test_a_malformed_question_file_ends_with_one_line(
+    made: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    questions = tmp_path / "train.parquet"
+    shutil.copy(made / "train.parquet", questions)
+    spoil(questions)
+    outputs = {style: tmp_path / "out" / f"{style}.parquet" for style in ("short", "long", "wrong")}
+    ran = run_step(
+        "raml.trajectories.oracle",
+        canonical_json(SCALE.oracle),
+        questions=questions,
+        tokenizer=made / "tokenizer",
+        **outputs,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"error: {questions} {message}")
+    assert ran.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.workflow
+def test_a_failed_job_shows_the_end_of_its_log(copy_of_built: Checkout) -> None:
+    truncate(copy_of_built.root / "results" / "minimal" / "evaluations" / "evaluations.parquet")
+    ran = copy_of_built.run("summarise", "--forcerun", "summarise")
+    assert ran.returncode == 1
+    assert "evaluations.parquet is truncated or not Parquet" in ran.stdout + ran.stderr
+    assert not (copy_of_built.root / "results" / "minimal" / "tables" / "metrics.parquet").exists()
+
+
+@pytest.mark.workflow
+def test_no_trajectories_to_train_on_is_named(built: Built, tmp_path: Path) -> None:
+    results = built.checkout.root / "results" / "minimal"
+    empty = tmp_path / "empty.parquet"
+    write_table(Trajectory.create_empty(), Trajectory, empty, PROVENANCE)
+    out = tmp_path / "model"
+    ran = run_step(
+        "raml.training.sft",
+        canonical_json(SCALE.sft["long"]),
+        base=results / "models" / "seed0" / "base",
+        trajectories=empty,
+        out=out,
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.splitlines()[-1].startswith("error: ")
+    assert "empty.parquet" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not out.exists()
+
+
+@pytest.mark.workflow
+def test_a_trajectory_without_tokens_is_refused(built: Built, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    source = built.checkout.root / "results" / "minimal" / "trajectories" / "oracle_long.parquet"
+    nothing = pl.lit([], dtype=pl.List(pl.Int32))
+    table = pl.read_parquet(source).with_columns(
+        token_ids=nothing, loss_mask=nothing.cast(pl.List(pl.Boolean)), n_tokens=0
+    )
+    table.write_parquet(path)
+    with pytest.raises(DataError, match="breaks the schema Trajectory"):
+        read_table(path, Trajectory)
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a file system needs root; the tests with a file size limit stand in for it")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 16 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def many_questions() -> pl.DataFrame:
+    """A table whose file is larger than 64 kB."""
+    noise = [os.urandom(64).hex() for _ in range(2000)]
+    values = {name: pl.lit("x") for name in Question.column_names()}
+    values |= {"id": pl.Series(noise), "kind": pl.lit("train"), "answer_type": pl.lit("math"), "difficulty": pl.lit(1)}
+    return pl.select(**values).cast(dict(Question.create_empty().schema))
+
+
+def test_a_full_disk_leaves_nothing_behind(small_disk: Path) -> None:
+    with pytest.raises(RamlError, match="No space left on device"):
+        write_table(many_questions(), Question, small_disk / "train.parquet", PROVENANCE)
+    assert list(small_disk.rglob("*")) == []
+
+
+def test_a_full_disk_leaves_no_model_behind(small_disk: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(RamlError, match="No space left on device"), atomic_folder(small_disk / "model") as folder:
+        (folder / "config.json").write_text("{}")
+        safetensors.save_file({"w": numpy.zeros(100_000)}, folder / "model.safetensors")
+    assert list(small_disk.rglob("*")) == []
+
+
+def test_a_file_size_limit_leaves_the_old_table(small_files: None, tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(Question.create_empty(), Question, path, PROVENANCE)
+    with pytest.raises(RamlError, match=f"cannot write {path}: File too large"):
+        write_table(many_questions(), Question, path, PROVENANCE)
+    assert read_table(path, Question).is_empty()
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+
+
+def test_a_step_on_a_full_disk_ends_with_one_line(small_disk: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(60_000))
+    ran = run_step(
+        "raml.questions.build",
+        canonical_json(SCALE.questions),
+        train=small_disk / "q" / "train.parquet",
+        benchmarks=small_disk / "q" / "benchmarks.parquet",
+    )
+    assert ran.returncode == 1
+    assert re.fullmatch(r"error: cannot write .*: No space left on device; .*\n", ran.stderr)
+    assert not list(small_disk.rglob("*.tmp"))
+
+
+# A killed run
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("victims", ["snakemake", "snakemake and its job"])
+def test_after_kill_9_in_training_the_next_run_repairs_itself(
+    built: Built, new_checkout: Callable[[], Checkout], victims: str
+) -> None:
+    checkout = new_checkout()
+    target = "results/minimal/models/seed0/base/model.safetensors"
+    run = checkout.start(target)
+    try:
+        job = wait_for(lambda: training_job(checkout))
+        wait_for(lambda: "pretraining:" in read(checkout.root / "logs" / "minimal" / "pretrain" / "seed0.log"))
+        if victims != "snakemake":
+            os.kill(job, signal.SIGKILL)
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+        wait_for(lambda: not Path(f"/proc/{job}").exists())
+    finally:
+        run.kill()
+    assert not (checkout.root / target).exists()
+
+    again = checkout.run(target)
+    assert again.returncode == 0, again.stderr
+    undisturbed = built.checkout.artifacts()
+    made = checkout.artifacts()
+    assert target in made
+    assert {path: digest for path, digest in made.items() if undisturbed[path] != digest} == {}
+
+
+def test_a_second_run_waits_for_nothing_and_says_why(new_checkout: Callable[[], Checkout]) -> None:
+    checkout = new_checkout()
+    (checkout.root / ".snakemake").mkdir()
+    with (checkout.root / ".snakemake" / "raml.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = checkout.run("questions_phase")
+        assert refused.returncode == 2
+        assert refused.stderr.splitlines()[-1].startswith("error: another run is at work in ")
+        assert not (checkout.root / "results" / "minimal" / "questions" / "train.parquet").exists()
+        assert checkout.planned("questions_phase") == {"build_questions": 1}
+    assert checkout.run("questions_phase").returncode == 0
+
+
+def wait_for(condition: Callable[[], T | None], seconds: float = 120) -> T:
+    """The condition's value once it is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def training_job(checkout: Checkout) -> int | None:
+    """The process that pretrains in `checkout`, or None."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"raml.training.pretrain" in command and (folder / "cwd").readlink() == checkout.root:
+                return int(folder.name)
+        except OSError:
+            continue
+    return None
+
+
+def read(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,113 @@
+"""What all rules share: the scale, the environment of jobs, one run at a time.
+
+Nothing here imports torch or polars, so that `snakemake -n` starts quickly.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+
+SOURCE = Path(workflow.basedir, "src")
+sys.path.insert(0, str(SOURCE))
+
+from pydantic_core import to_jsonable_python
+
+from raml.code import code_digest
+from raml.config import load_scale
+from raml.errors import ConfigError
+
+
+def load_scale_or_exit(settings):
+    """The scale that `--config scale=` names with the other keys laid over it; exit 2 with one line if it is not valid."""
+    overrides = dict(settings)
+    name = str(overrides.pop("scale", "micro"))
+    try:
+        return load_scale(name, overrides)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def as_json(sections):
+    """Sections of the configuration as canonical JSON, which is what a step receives."""
+    return json.dumps(to_jsonable_python(sections), sort_keys=True, separators=(",", ":"))
+
+
+def step(module, sections):
+    """The parameters of a step: the scale's name, its `sections` as JSON and the digest of its code.
+
+    A changed value reruns the steps that are given it; an edited function reruns the steps that import it.
+    `module` may hold wildcards, `sections` may be a function of them.
+    """
+    return {
+        "scale": SCALE.scale,
+        "config": lambda wildcards: as_json(sections(wildcards) if callable(sections) else sections),
+        "code": lambda wildcards: code_digest(module.format(**dict(wildcards.items()))),
+    }
+
+
+def tokenizer_files(folder):
+    """The files of a tokenizer by name."""
+    return {
+        "tokenizer": f"{folder}/tokenizer.json",
+        "tokenizer_config": f"{folder}/tokenizer_config.json",
+    }
+
+
+def model_files(folder):
+    """The files of a Hugging Face model by name."""
+    return {
+        "weights": f"{folder}/model.safetensors",
+        "config": f"{folder}/config.json",
+        "generation_config": f"{folder}/generation_config.json",
+        "facts": f"{folder}/raml.json",
+        **tokenizer_files(folder),
+    }
+
+
+def take_lock():
+    """Refuse to start while another run works in this folder; exit 2 with one line.
+
+    The kernel drops the lock with the process, so that a killed run leaves none behind.
+    """
+    global _lock
+    _lock = open(".snakemake/raml.lock", "w")
+    try:
+        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"error: another run is at work in {os.getcwd()}; wait until it ends", file=sys.stderr)
+        sys.exit(2)
+
+
+SCALE = load_scale_or_exit(config)
+
+# In the page's order.
+EXHIBITS = ["fig3", "fig16", "tab2"]
+
+# Jobs run the source beside this file with the Python that runs Snakemake, offline. Snakemake sets
+# OMP_NUM_THREADS to a job's `threads`; a result's bytes follow the `threads` of its configuration.
+os.environ.update(
+    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    PYTHONPATH=str(SOURCE),
+    HF_HUB_OFFLINE="1",
+    TOKENIZERS_PARALLELISM="false",
+    RAML_WORKFLOW_PID=str(os.getpid()),
+)
+
+
+pathvars:
+    results=f"results/{SCALE.scale}",
+    logs=f"logs/{SCALE.scale}",
+    benchmarks=f"benchmarks/{SCALE.scale}",
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    model="|".join(SCALE.models),
+    style="|".join(SCALE.sft),
+
+
+onstart:
+    take_lock()

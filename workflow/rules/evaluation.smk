@@ -1,0 +1,63 @@
+"""Evaluation: every model answers every benchmark; what it got right becomes metrics."""
+
+
+rule sample:
+    input:
+        **model_files("<results>/models/seed{seed}/{model}"),
+        questions="<results>/questions/benchmarks.parquet",
+    output:
+        "<results>/evaluations/samples/seed{seed}/{model}.parquet",
+    log:
+        "<logs>/sample/seed{seed}/{model}.log",
+    benchmark:
+        "<benchmarks>/sample/seed{seed}/{model}.tsv"
+    threads: SCALE.sampling.threads
+    params:
+        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "evaluation": SCALE.evaluation}),
+        model=subpath(input.weights, parent=True),
+    message:
+        "Sample {wildcards.model}, seed {wildcards.seed}, on the benchmarks"
+    shell:
+        "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
+        " --model {params.model} --questions {input.questions} --out {output}"
+        " > {log} 2>&1"
+
+
+rule score:
+    input:
+        samples=expand(rules.sample.output, seed=SCALE.seeds, model=SCALE.models),
+        benchmarks="<results>/questions/benchmarks.parquet",
+    output:
+        "<results>/evaluations/evaluations.parquet",
+    log:
+        "<logs>/score.log",
+    benchmark:
+        "<benchmarks>/score.tsv"
+    params:
+        **step("raml.evaluation.score", SCALE.evaluation),
+    message:
+        "Count correct samples"
+    shell:
+        "python -m raml.evaluation.score --scale {params.scale} --config {params.config:q}"
+        " --samples {input.samples} --benchmarks {input.benchmarks} --out {output}"
+        " > {log} 2>&1"
+
+
+rule summarise:
+    input:
+        rules.score.output,
+    output:
+        metrics="<results>/tables/metrics.parquet",
+        metrics_json="<results>/tables/metrics.json",
+    log:
+        "<logs>/summarise.log",
+    benchmark:
+        "<benchmarks>/summarise.tsv"
+    params:
+        **step("raml.evaluation.summarise", SCALE.evaluation),
+    message:
+        "Metrics with intervals"
+    shell:
+        "python -m raml.evaluation.summarise --scale {params.scale} --config {params.config:q}"
+        " --evaluations {input} --metrics {output.metrics} --metrics-json {output.metrics_json}"
+        " > {log} 2>&1"

@@ -1,0 +1,26 @@
+"""Questions: verifiable, split into train and benchmarks, disjoint."""
+
+
+rule build_questions:
+    output:
+        train="<results>/questions/train.parquet",
+        benchmarks="<results>/questions/benchmarks.parquet",
+    log:
+        "<logs>/build_questions.log",
+    benchmark:
+        "<benchmarks>/build_questions.tsv"
+    params:
+        **step("raml.questions.build", SCALE.questions),
+    message:
+        "Draw the training questions and the benchmarks"
+    shell:
+        "python -m raml.questions.build --scale {params.scale} --config {params.config:q}"
+        " --train {output.train} --benchmarks {output.benchmarks}"
+        " > {log} 2>&1"
+
+
+rule questions_phase:
+    input:
+        rules.build_questions.output,
+    message:
+        "Phase done: questions"
