@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
 stamp=.venv/.stamp
+unfinished=.venv/.unfinished
 
 fail() {
   echo "error: $*" >&2
@@ -65,11 +66,16 @@ choose_installer() {
   export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-180}
 }
 
+usable() { [ -x .venv/bin/pip ] && is_311 .venv/bin/python && .venv/bin/pip --version >/dev/null 2>&1; }
+
 rm -f "$stamp"
-{ [ -x .venv/bin/pip ] && is_311 .venv/bin/python && .venv/bin/pip --version >/dev/null 2>&1; } || make_venv
+# What an interrupted set-up left may be broken in ways that no installer sees: begin anew.
+if [ -e "$unfinished" ] || ! usable; then make_venv; fi
+touch "$unfinished"
 choose_installer
 # torch first, with what it needs: the CPU build needs nothing more, PyPI's CUDA build its libraries.
 "${install[@]}" "$(grep '^torch==' requirements/core.lock)" --constraint requirements/core.lock
 "${install[@]}" --no-deps --requirement requirements/core.lock
 "${install[@]}" --no-deps --editable .
+rm "$unfinished"
 touch "$stamp"

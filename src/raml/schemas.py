@@ -12,6 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from raml.config import BenchmarkKind
 
 
+def column_types(schema: type[dy.Schema]) -> pl.Schema:
+    """The polars types of a table's columns, to build a frame from rows."""
+    return pl.Schema({name: column.dtype for name, column in schema.columns().items()})
+
+
 class Question(dy.Schema):
     """A verifiable question. `split` is `train` or the benchmark's name."""
 

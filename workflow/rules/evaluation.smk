@@ -13,13 +13,13 @@ rule sample:
         "<benchmarks>/sample/seed{seed}/{model}.tsv"
     threads: SCALE.sampling.threads
     params:
-        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "evaluation": SCALE.evaluation}),
+        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "n": SCALE.evaluation.n}),
         model=subpath(input.weights, parent=True),
     message:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the benchmarks"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --model {params.model} --questions {input.questions} --out {output}"
+        " --model {params.model} --writer {wildcards.model} --questions {input.questions} --out {output}"
         " > {log} 2>&1"
 
 

@@ -17,7 +17,7 @@ from raml.config import Questions, QuestionSet
 from raml.errors import ConfigError, RamlError
 from raml.questions.family import Family, stable_seed
 from raml.questions.verify import family_of
-from raml.schemas import Question
+from raml.schemas import Question, column_types
 from raml.step import Step, run
 from raml.storage import write_table
 
@@ -103,7 +103,7 @@ def check_disjoint(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def table(rows: list[Row]) -> pl.DataFrame:
     """Rows as a frame with the column types of `schemas.Question`."""
-    return pl.DataFrame(rows, schema=Question.to_polars_schema())
+    return pl.DataFrame(rows, schema=column_types(Question))
 
 
 def _level(family: Family, level: int) -> int:

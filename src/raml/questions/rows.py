@@ -75,7 +75,7 @@ def verify_rows(question: Mapping[str, Any], answer: str) -> bool:
 
 def verify_top(question: Mapping[str, Any], answer: str) -> bool:
     """A label and a sum that no row exceeds."""
-    match = re.fullmatch(r"([A-E])\s+(\d+)", answer.strip())
+    match = re.fullmatch(r"([A-E])\s+(\d{1,3})", answer.strip())
     sums = {label: sum(terms) for label, terms in parse(question["prompt"])}
     return bool(match) and sums.get(match[1]) == int(match[2]) == max(sums.values())  # type: ignore[index]
 
@@ -91,7 +91,7 @@ def verify_sort(question: Mapping[str, Any], answer: str) -> bool:
 
 
 def _integers(text: str) -> list[int] | None:
-    return [int(part) for part in text.split()] if re.fullmatch(r"\s*\d+(\s+\d+)*\s*", text) else None
+    return [int(part) for part in text.split()] if re.fullmatch(r"\s*\d{1,3}(\s+\d{1,3})*\s*", text) else None
 
 
 def _family(name: str, task: str, answer_type: str, verify: Any) -> Family:

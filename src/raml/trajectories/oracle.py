@@ -15,7 +15,7 @@ from raml.config import Oracle
 from raml.errors import RamlError
 from raml.progress import track
 from raml.questions.family import stable_seed
-from raml.schemas import Question, Trajectory
+from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, run
 from raml.storage import read_table, write_table
 from raml.trajectories.oracles.solution import OracleStyle
@@ -35,7 +35,7 @@ def main(step: Step[Oracle]) -> None:
             for row in question_rows(question, style, tokenizer, step.config, step.seed)
         ]
         path: Path = step.files[style]
-        table = pl.DataFrame(rows, schema=Trajectory.to_polars_schema())
+        table = pl.DataFrame(rows, schema=column_types(Trajectory))
         write_table(table, Trajectory, path, step.provenance())
 
 

@@ -45,7 +45,7 @@ def trajectory_row(
     ids = list(token_ids)
     if not ids:
         raise DataError(f"sample {sample} of {question['id']} by {writer} is empty; at least one token is needed")
-    text = tokenizer.decode(ids, skip_special_tokens=True)
+    text = str(tokenizer.decode(ids, skip_special_tokens=True))
     judgements = {} if judgements is None else judgements
     if text not in judgements:
         judgements[text] = judge(
@@ -75,30 +75,26 @@ def trajectory_row(
 
 
 def spans(token_ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[int, tuple[int, int] | None]:
-    """Where the thinking ends, and the answer's half-open span between the marker and its closing brace.
+    """Where the thinking ends, and the answer's half-open span between the last marker and its closing brace.
 
     Without `</think>` the thinking ends at the marker, and without either at the last token. There is
     no answer span without a marker after the thinking or without the closing brace.
     """
     ids = list(token_ids)
-    think_end = _find(ids, _tokens(tokenizer, THINK_END))
-    marker = _tokens(tokenizer, MARKER)
-    at = _find(ids, marker, 0 if think_end is None else think_end)
-    if at is None:
-        return (len(ids) if think_end is None else think_end), None
-    start = at + len(marker)
-    end = _closing_brace(tokenizer.convert_ids_to_tokens(ids[start:]))
-    return (at if think_end is None else think_end), (None if end is None else (start, start + end))
+    marker = tokenizer.encode(MARKER, add_special_tokens=False)
+    ends = _occurrences(ids, tokenizer.encode(THINK_END, add_special_tokens=False))
+    markers = _occurrences(ids, marker)
+    thinking_end = (ends[:1] or markers[-1:] or [len(ids)])[0]
+    if not markers or markers[-1] < thinking_end:
+        return thinking_end, None
+    start = markers[-1] + len(marker)
+    length = _closing_brace([str(token) for token in tokenizer.convert_ids_to_tokens(ids[start:])])
+    return thinking_end, None if length is None else (start, start + length)
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-    return ids
-
-
-def _find(ids: list[int], part: list[int], start: int = 0) -> int | None:
-    """Index of the first occurrence of `part` in `ids` from `start` on."""
-    return next((i for i in range(start, len(ids) - len(part) + 1) if ids[i : i + len(part)] == part), None)
+def _occurrences(ids: list[int], part: list[int]) -> list[int]:
+    """Indices at which `part` starts in `ids`."""
+    return [index for index in range(len(ids) - len(part) + 1) if ids[index : index + len(part)] == part]
 
 
 def _closing_brace(tokens: list[str]) -> int | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from raml.config import Sampling
-from raml.errors import InputError
+from raml.errors import InputError, RamlError
 from raml.progress import progress
 from raml.trajectories.decoding import next_tokens, row_uniforms
 from raml.trajectories.engine import Completion, Request
@@ -104,9 +104,14 @@ class TorchSampler:
         prefilled = DynamicCache(config=self.model.config)
         last, which = (lengths - 1).unique(return_inverse=True)
         output = self.model(
-            input_ids=torch.tensor(padded, device=device), past_key_values=prefilled, use_cache=True, logits_to_keep=last
+            input_ids=torch.tensor(padded, device=device),
+            past_key_values=prefilled,
+            use_cache=True,
+            logits_to_keep=last,
         )
         logits = output.logits[torch.arange(len(prompts), device=device), which]
+        if logits.isnan().any():
+            raise RamlError(f"{self.model.name_or_path or 'the model'} predicts NaN; its training diverged")
         cache = SharedPrefixCache(prefilled, lengths, prompt_of_row, self.sampling.max_tokens)
         return cache, logits[prompt_of_row], lengths[prompt_of_row]
 

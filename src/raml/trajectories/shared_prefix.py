@@ -8,16 +8,14 @@ Symbols: B rows (samples), P distinct prompts, M most rows of one prompt, Q quer
 heads, G = Q / H, D head size, L longest prompt, t generated tokens so far.
 """
 
-import math
-import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, Cache, PreTrainedModel
-from transformers.cache_utils import CacheLayerMixin
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
 from raml.errors import InputError
 
@@ -33,12 +31,12 @@ class RowGroups:
         self.prompt_of_row = prompt_of_row
         sizes = prompt_of_row.bincount()
         self.prompts, self.widest = len(sizes), int(sizes.max())
-        order = prompt_of_row.argsort(stable=True)
-        rank = torch.empty_like(order)
-        rank[order] = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-        slots = prompt_of_row * self.widest + rank
-        filled = len(slots) == self.prompts * self.widest and bool((order == torch.arange(len(order))).all())
-        self._slots = None if filled else slots
+        by_prompt = prompt_of_row.argsort(stable=True)
+        places = torch.arange(len(by_prompt), device=by_prompt.device)
+        first_places = sizes.cumsum(0) - sizes
+        slots = torch.empty_like(by_prompt)
+        slots[by_prompt] = prompt_of_row[by_prompt] * self.widest + places - first_places.repeat_interleave(sizes)
+        self._slots = None if torch.equal(slots, places) and bool((sizes == self.widest).all()) else slots
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows [B, H, G, X] as [P, H, M * G, X], with zeros where a prompt has fewer than M rows."""
@@ -57,18 +55,20 @@ class RowGroups:
         return rows if self._slots is None else rows.index_select(0, self._slots)
 
 
-class SharedPrefixLayer(CacheLayerMixin):  # type: ignore[misc]
+class SharedPrefixLayer(CacheLayerMixin):
     """One attention layer's keys and values: prompts [P, H, L, D] and rows [B, H, capacity, D]."""
 
     is_sliding = False
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, prompt_keys: Tensor, prompt_values: Tensor, rows: int, capacity: int) -> None:
         """Take a prefilled prompt cache; leave room for `capacity` tokens per row."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         _, heads, _, size = prompt_keys.shape
         self.prompt_keys, self.prompt_values = prompt_keys.contiguous(), prompt_values.contiguous()
-        self.keys = huge_page_buffer(prompt_keys, rows, heads, capacity, size)
-        self.values = huge_page_buffer(prompt_values, rows, heads, capacity, prompt_values.shape[3])
+        self.keys = prompt_keys.new_empty(rows, heads, capacity, size)
+        self.values = prompt_values.new_empty(rows, heads, capacity, prompt_values.shape[3])
         self.length = 0
         self.is_initialized = True
 
@@ -129,7 +129,7 @@ class SharedPrefixLayer(CacheLayerMixin):  # type: ignore[misc]
         return self.prompt_keys.shape[2] + self.keys.shape[2]
 
 
-class SharedPrefixCache(Cache):  # type: ignore[misc]
+class SharedPrefixCache(Cache):
     """The layers of a model, their rows by prompt, and the prompts' padding."""
 
     def __init__(self, prefilled: Cache, prompt_lengths: Tensor, prompt_of_row: Tensor, capacity: int) -> None:
@@ -140,20 +140,28 @@ class SharedPrefixCache(Cache):  # type: ignore[misc]
             prompt_lengths: shape [P], true lengths.
             prompt_of_row: shape [B], the prompt that each row continues.
             capacity: most tokens that a row can generate.
+
+        Raises:
+            InputError: the model has other layers than full attention.
         """
+        if other := {type(layer).__name__ for layer in prefilled.layers if type(layer) is not DynamicLayer}:
+            raise InputError(f"the torch sampler knows full attention only, not {', '.join(sorted(other))}; use vLLM")
         rows = len(prompt_of_row)
-        super().__init__(
-            layers=[SharedPrefixLayer(layer.keys, layer.values, rows, capacity) for layer in prefilled.layers]
-        )
+        states = [(layer.keys, layer.values) for layer in prefilled.layers if isinstance(layer, DynamicLayer)]
+        self.attentions = [
+            SharedPrefixLayer(keys, values, rows, capacity)
+            for keys, values in states
+            if keys is not None and values is not None
+        ]
+        super().__init__(layers=list(self.attentions))
         self.groups = RowGroups(prompt_of_row)
-        longest = prefilled.layers[0].keys.shape[2]
+        longest = self.attentions[0].prompt_keys.shape[2]
         self._is_padding = torch.arange(longest, device=prompt_lengths.device) >= prompt_lengths[:, None]
-        self._set_padding(prefilled.layers[0].keys.dtype)
+        self._set_padding()
 
     def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attention of one new token per row in `layer`: [B, Q, 1, D] to [B, 1, Q, D]."""
-        attention: SharedPrefixLayer = self.layers[layer]
-        return attention.attend(query, scaling, self.groups, self._padding)
+        return self.attentions[layer].attend(query, scaling, self.groups, self._padding)
 
     def drop_rows(self, finished: Tensor) -> Tensor:
         """Drop rows, [B] bool, and prompts without rows; returns the old indices of the rows now held.
@@ -167,24 +175,24 @@ class SharedPrefixCache(Cache):  # type: ignore[misc]
         order = torch.arange(rows, device=finished.device)
         order[targets] = sources
         prompts, prompt_of_row = self.groups.prompt_of_row[order].unique(return_inverse=True)
-        for layer in self.layers:
+        for layer in self.attentions:
             layer.move_rows(sources, targets, rows)
             if len(prompts) < self.groups.prompts:
                 layer.select_prompts(prompts)
         self._is_padding = self._is_padding[prompts]
-        self._set_padding(self.layers[0].keys.dtype)
+        self._set_padding()
         self.groups = RowGroups(prompt_of_row)
         return order
 
-    def _set_padding(self, dtype: torch.dtype) -> None:
+    def _set_padding(self) -> None:
         self._padding: Tensor | None = None
         if self._is_padding.any():
-            zeros = torch.zeros(self._is_padding.shape, dtype=dtype, device=self._is_padding.device)
+            zeros = self.attentions[0].prompt_keys.new_zeros(self._is_padding.shape)
             self._padding = zeros.masked_fill(self._is_padding, -torch.inf)[:, None, None]
 
 
 def shared_prefix_attention(
-    module: torch.nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -205,23 +213,19 @@ def shared_prefix_attention(
 
 @contextmanager
 def shared_prefix_decoding(model: PreTrainedModel) -> Iterator[None]:
-    """Within the block, `model` decodes with `SharedPrefixCache`, given as `past_key_values` and `shared_prefix`."""
+    """Within the block, `model` decodes with `SharedPrefixCache`, given as `past_key_values` and `shared_prefix`.
+
+    Raises:
+        InputError: the model's code has no exchangeable attention.
+    """
     usual = model.config._attn_implementation
     model.set_attn_implementation(ATTENTION)
+    if model.config._attn_implementation != ATTENTION:
+        raise InputError(f"the torch sampler cannot change the attention of {type(model).__name__}; use vLLM")
     try:
         yield
     finally:
         model.set_attn_implementation(usual)
-
-
-def huge_page_buffer(like: Tensor, *shape: int) -> Tensor:
-    """An empty tensor of `like`'s type, on a CPU in huge pages where Linux grants them: every step reads all of it."""
-    if like.device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return like.new_empty(shape)
-    memory = mmap.mmap(-1, math.prod(shape) * like.element_size())
-    with suppress(OSError):  # a kernel without transparent huge pages
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
 
 
 AttentionInterface.register(ATTENTION, shared_prefix_attention)

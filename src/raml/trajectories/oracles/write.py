@@ -20,7 +20,7 @@ WRITERS = {
     "number_sorting": sorting.write,
 }
 
-PATIENCE = 20  # draws in a row without a new solution after which there are taken to be no more
+PATIENCE = 100  # draws in a row without a new solution after which there are taken to be no more
 
 
 def write_solution(family: str, prompt: str, style: OracleStyle, rng: random.Random, settings: Oracle) -> Solution:

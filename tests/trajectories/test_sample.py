@@ -1,0 +1,111 @@
+import json
+import random
+
+import polars as pl
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from raml.questions.verify import family_of
+from raml.schemas import Question, Trajectory, column_types
+from raml.step import run
+from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.trajectories.sample import Job, main
+from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
+
+CONFIG = {
+    "sampling": {
+        "temperature": 1.0, "top_p": 0.9, "top_k": 40, "max_tokens": 12, "batch_size": 5, "threads": 1
+    },
+    "n": 4,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tokenizer = build_tokenizer()
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+            max_position_embeddings=128,
+        )
+    )
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_table(questions(), Question, tmp_path / "questions.parquet", provenance())
+    return tmp_path
+
+
+def provenance():
+    return Provenance(scale="tiny", config_hash="0", code_version="0")
+
+
+def questions():
+    rows = []
+    for name in ("rows", "path"):
+        family = family_of(name)
+        draft = family.generate(family.levels[0], random.Random(name))
+        rows.append(
+            {
+                "id": f"{name}-0",
+                "source": family.source,
+                "family": name,
+                "domain": family.domain,
+                "split": name,
+                "kind": "in_domain",
+                "prompt": draft.prompt,
+                "answer": draft.answer,
+                "answer_type": family.answer_type,
+                "difficulty": 1,
+                "metadata": json.dumps(draft.metadata),
+            }
+        )
+    return pl.DataFrame(rows, schema=column_types(Question))
+
+
+def sample(folder, out="samples.parquet", seed=0, config=CONFIG):
+    arguments = {"scale": "tiny", "config": json.dumps(config), "seed": str(seed), "writer": "base"}
+    files = {"model": folder / "model", "questions": folder / "questions.parquet", "out": folder / out}
+    line = [word for name, value in {**arguments, **files}.items() for word in (f"--{name}", str(value))]
+    run(main, Job, inputs=["model", "questions"], outputs=["out"], names=["writer"], arguments=line)
+    return folder / out
+
+
+def test_n_judged_trajectories_per_question(folder):
+    path = sample(folder)
+    table = read_table(path, Trajectory)
+    assert table.select("question_id", "writer", "sample", "seed").rows() == [
+        (question, "base", number, 0) for question in ("rows-0", "path-0") for number in range(4)
+    ]
+    prompt = questions()["prompt"][1]
+    assert table["prompt_ids"][4].to_list() == prompt_ids(build_tokenizer(), prompt)
+    assert table["n_tokens"].max() <= 12
+    assert read_provenance(path).model_hash is not None
+
+
+def test_the_same_seed_gives_the_same_bytes(folder):
+    first = sample(folder, "first.parquet").read_bytes()
+    assert sample(folder, "second.parquet").read_bytes() == first
+    assert sample(folder, "third.parquet", seed=1).read_bytes() != first
+
+
+def test_a_folder_without_a_model_is_one_clear_line(folder, capsys):
+    (folder / "model" / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(SystemExit) as exit_:
+        sample(folder)
+    assert exit_.value.code == 2
+    assert "is no model folder" in capsys.readouterr().err
+    assert not (folder / "samples.parquet").exists()
+
+
+def test_n_must_be_positive(folder, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        sample(folder, config={**CONFIG, "n": 0})
+    assert exit_.value.code == 2
+    assert "n = 0" in capsys.readouterr().err

@@ -1,0 +1,144 @@
+import dataclasses
+import itertools
+
+import pytest
+import torch
+from plain_sampling import EOS, PAD, VOCABULARY, plain_completion, requests, tiny_llama, tiny_qwen2
+from transformers import MistralConfig, MistralForCausalLM
+
+from raml.config import Sampling
+from raml.errors import InputError, RamlError
+from raml.trajectories.engine import Request
+from raml.trajectories.sampler import TorchSampler
+from raml.trajectories.shared_prefix import SharedPrefixCache
+
+SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=24, batch_size=64, threads=1)
+STOPS = [EOS, 7, 11, 30]  # a random model seldom hits one id; with several, rows finish at many steps
+MIXED = requests([5, 9, 1, 9, 17], n=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.fixture(scope="module")
+def qwen2():
+    return tiny_qwen2()
+
+
+def sampler(model, **changes):
+    return TorchSampler(model, SAMPLING.model_copy(update=changes), STOPS, pad_id=PAD)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "top_k"),
+    [(0.0, 1.0, 0), (1.0, 1.0, 0), (0.7, 0.8, 0), (1.3, 1.0, 5), (1.0, 0.9, 12), (1.6, 0.6, 30)],
+)
+def test_equals_a_plain_loop(qwen2, temperature, top_p, top_k):
+    engine = sampler(qwen2, temperature=temperature, top_p=top_p, top_k=top_k, batch_size=12)
+    completions = engine.sample(MIXED, seed=3)
+    assert completions == [plain_completion(qwen2, request, engine.sampling, STOPS, 3) for request in MIXED]
+
+
+def test_equals_a_plain_loop_with_grouped_query_heads():
+    model = tiny_llama()
+    engine = sampler(model, top_p=0.95)
+    assert engine.sample(MIXED, 0) == [plain_completion(model, r, engine.sampling, STOPS, 0) for r in MIXED]
+
+
+def test_rows_finish_at_different_steps_and_are_dropped(qwen2, monkeypatch):
+    held = []
+    drop_rows = SharedPrefixCache.drop_rows
+
+    def spy(cache, finished):
+        order = drop_rows(cache, finished)
+        held.append(len(order))
+        assert cache.attentions[0].keys.shape[0] == len(order)
+        assert cache.attentions[0].prompt_keys.shape[0] == cache.groups.prompts
+        return order
+
+    monkeypatch.setattr(SharedPrefixCache, "drop_rows", spy)
+    completions = sampler(qwen2).sample(MIXED, seed=3)
+    assert len({len(completion.token_ids) for completion in completions}) > 4
+    assert len(held) > 3
+    assert all(before > after for before, after in itertools.pairwise([len(MIXED), *held]))
+
+
+def test_greedy_equals_transformers_generate(qwen2):
+    greedy = sampler(qwen2, temperature=0.0)
+    for request, completion in zip(MIXED, greedy.sample(MIXED, 0), strict=True):
+        generated = qwen2.generate(
+            torch.tensor([request.prompt_ids]),
+            attention_mask=torch.ones(1, len(request.prompt_ids), dtype=torch.int64),
+            do_sample=False,
+            max_new_tokens=SAMPLING.max_tokens,
+            eos_token_id=STOPS,
+        )
+        assert completion.token_ids == generated[0, len(request.prompt_ids) :].tolist()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 15])
+def test_a_completion_depends_neither_on_batch_size_nor_on_order_nor_on_company(qwen2, batch_size):
+    expected = dict(zip(MIXED, sampler(qwen2).sample(MIXED, 5), strict=True))
+    chosen = MIXED[::-2]
+    assert sampler(qwen2, batch_size=batch_size).sample(chosen, 5) == [expected[request] for request in chosen]
+
+
+def test_max_tokens_cuts_without_changing_what_comes_before(qwen2):
+    long, short = sampler(qwen2).sample(MIXED, 5), sampler(qwen2, max_tokens=6).sample(MIXED, 5)
+    assert any(not completion.finished for completion in short)
+    for whole, cut in zip(long, short, strict=True):
+        assert cut.token_ids == whole.token_ids[:6]
+        assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)
+
+
+def test_stops_end_a_completion_and_stay_in_it(qwen2):
+    for completion in sampler(qwen2).sample(MIXED, 5):
+        *before, last = completion.token_ids
+        assert not set(before) & set(STOPS)
+        assert completion.finished == (last in STOPS)
+        assert completion.finished or len(completion.token_ids) == SAMPLING.max_tokens
+
+
+def test_samples_and_seeds_differ(qwen2):
+    first, second = (sampler(qwen2).sample(MIXED, seed) for seed in (0, 1))
+    assert first != second
+    assert len({tuple(completion.token_ids) for completion in first}) > len(MIXED) // 2
+
+
+def test_the_model_keeps_its_attention(qwen2):
+    usual = qwen2.config._attn_implementation
+    sampler(qwen2).sample(MIXED[:2], 0)
+    assert qwen2.config._attn_implementation == usual != "raml_shared_prefix"
+
+
+def test_nothing_to_sample(qwen2):
+    assert sampler(qwen2).sample([], 0) == []
+
+
+def test_bad_prompts_are_refused(qwen2):
+    with pytest.raises(InputError, match="question q has an empty prompt"):
+        sampler(qwen2).sample([Request("q", (), 0)], 0)
+    with pytest.raises(InputError, match=r"110 prompt tokens \+ sampling\.max_tokens = 134 exceed .* context of 128"):
+        sampler(qwen2).sample([Request("q", (5,) * 110, 0)], 0)
+    sampler(qwen2).sample([Request("q", (5,) * 104, 0)], 0)
+
+
+def test_sliding_windows_are_refused():
+    config = MistralConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1,
+        num_key_value_heads=1, head_dim=32, sliding_window=4,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="full attention only"):
+        sampler(MistralForCausalLM(config)).sample([dataclasses.replace(MIXED[0])], 0)
+
+
+def test_a_diverged_model_is_refused():
+    model = tiny_qwen2()
+    model.model.norm.weight.data[0] = torch.nan
+    with pytest.raises(RamlError, match="predicts NaN"):
+        sampler(model).sample(MIXED[:1], 0)
