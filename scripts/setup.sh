@@ -50,12 +50,12 @@ make_venv() {
 # Sets `install`: the command that installs packages, uv where it can be had and pip otherwise.
 choose_installer() {
   if ! .venv/bin/uv --version 2>/dev/null | grep -q "^uv $UV_VERSION" &&
-    ! .venv/bin/pip install --quiet "uv==$UV_VERSION"; then
+    ! .venv/bin/pip install -qq "uv==$UV_VERSION"; then
     echo "uv cannot be installed; going on with pip, which is slower" >&2
-    install=(.venv/bin/pip install --quiet)
+    install=(.venv/bin/pip install -qq)
     return
   fi
-  install=(.venv/bin/uv pip install --quiet --python .venv/bin/python --index-strategy unsafe-best-match)
+  install=(.venv/bin/uv pip install -qq --python .venv/bin/python --index-strategy unsafe-best-match)
   local value
   value=$(pip_setting index-url)
   [ -z "$value" ] || install+=(--default-index "$value")

@@ -84,7 +84,9 @@ class Pretraining(Section):
     families: dict[str, float] = Field(min_length=1)
     long_share: float = Field(ge=0, le=1)
     short_share: float = Field(ge=0, le=1)
-    drill_steps: int = Field(ge=0, description="first stage: single skills (a row, one search step, copying)")
+    drill_steps: int = Field(
+        ge=0, description="first stage: questions that ask for their steps, answered in the long style"
+    )
     drill_share: float = Field(ge=0, le=1, description="share of drills kept in the second stage")
     steps: int = Field(gt=0, description="second stage: whole documents")
     batch_tokens: int = Field(gt=0)

@@ -60,10 +60,12 @@ class Trajectory(dy.Schema):
 
     @dy.rule()
     def mask_covers_the_tokens(cls) -> pl.Expr:
+        """One flag a token."""
         return pl.col("loss_mask").list.len() == pl.col("token_ids").list.len()
 
     @dy.rule()
     def n_tokens_counts_the_tokens(cls) -> pl.Expr:
+        """As its name says."""
         return pl.col("n_tokens") == pl.col("token_ids").list.len()
 
 
@@ -83,6 +85,7 @@ class Evaluation(dy.Schema):
 
     @dy.rule()
     def c_at_most_n(cls) -> pl.Expr:
+        """No more correct samples than samples."""
         return pl.col("c") <= pl.col("n")
 
 

@@ -97,7 +97,7 @@ def test_a_question_without_a_family_is_compared_with_its_answer() -> None:
 
 
 def test_unknown_family_names_the_allowed_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown question family 'rwos'; allowed: .*number_sorting.*rows"):
+    with pytest.raises(ConfigError, match=r"unknown question family 'rwos'; allowed: .*number_sorting.*rows"):
         family_of("rwos")
 
 

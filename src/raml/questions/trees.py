@@ -16,7 +16,7 @@ from raml.questions.family import Draft, Family
 NODES = "abcdefghijklmnop"
 
 # level -> (nodes besides the root, depth of the goal, most children of a node)
-SHAPES = {0: ((4, 2, 3), (5, 2, 3)), 1: ((11, 3, 3),), 2: ((13, 3, 3),), 3: ((15, 4, 3),)}
+SHAPES = {0: ((4, 2, 3), (7, 3, 3)), 1: ((11, 3, 3),), 2: ((13, 3, 3),), 3: ((15, 4, 3),)}
 
 Tree = dict[str, list[str]]
 

@@ -15,9 +15,9 @@ from raml.config import Oracle, Pretraining
 from raml.questions.verify import family_of
 from raml.trajectories.oracles.solution import OracleStyle, Solution
 from raml.trajectories.oracles.write import completion, write_solution
-from raml.trajectories.tokenizer import prompt_ids
+from raml.trajectories.tokenizer import STEPS, prompt_ids
 
-DRILL_LEVEL = 0
+DRILL_LEVELS = (0, 1, 2)
 BATCHES_PER_POOL = 16
 
 
@@ -39,10 +39,15 @@ class Mixture:
     held_out: Set[str]
 
     def document(self, rng: random.Random, *, drill: bool) -> Document:
-        """One document: a drill is an easy question in the long style, so that each skill is seen alone."""
+        """One document.
+
+        A drill is a question that asks for its `steps` and is answered in the long style. The skill is
+        thus learned under its own instruction, and `long_share` alone decides how often the model
+        shows it unasked.
+        """
         families = self.pretraining.families
         family = family_of(rng.choices(list(families), list(families.values()))[0])
-        level = DRILL_LEVEL if drill else rng.choice(family.levels[1:])
+        level = rng.choice(DRILL_LEVELS if drill else family.levels[1:])
         draft = family.generate(level, rng)
         while draft.prompt in self.held_out:
             draft = family.generate(level, rng)
@@ -51,7 +56,8 @@ class Mixture:
             solution = Solution(answer=draft.answer)
         else:
             solution = write_solution(family.name, draft.prompt, style, rng, self.oracle)
-        prompt = prompt_ids(self.tokenizer, draft.prompt)
+        question = draft.prompt.replace("?", f"{STEPS} ?") if drill else draft.prompt
+        prompt = prompt_ids(self.tokenizer, question)
         ids, learn = completion(self.tokenizer, solution, close_thinking=rng.random() < 0.5)
         return Document([*prompt, *ids], [*[False] * len(prompt), *learn])
 

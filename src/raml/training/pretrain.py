@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2ForCausalLM
 
 from raml.config import Architecture, Oracle, Pretraining, Section
 from raml.errors import RamlError
@@ -75,10 +75,11 @@ def train(model: Qwen2ForCausalLM, mixture: Mixture, settings: Pretraining, rng:
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, total, settings)) for o in optimisers]
     drills = mixture.batches(rng, drill_share=1.0)
     documents = mixture.batches(rng, drill_share=settings.drill_share)
+    pad = mixture.tokenizer.pad_token_id
     model.train()
     with progress("pretraining", total, "step") as line:
         for step in range(total):
-            batch = collate(next(drills if step < settings.drill_steps else documents), model.config.pad_token_id)
+            batch = collate(next(drills if step < settings.drill_steps else documents), pad)
             loss = masked_loss(model, batch)
             if not torch.isfinite(loss):
                 raise RamlError(f"pretraining diverged at step {step}: loss {loss.item()}; lower the learning rates")
@@ -113,7 +114,7 @@ def collate(documents: list[Document], pad: int) -> Batch:
     return Batch(ids, labels)
 
 
-def save_model(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, path: Path, facts: dict[str, str]) -> None:
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, facts: dict[str, str]) -> None:
     """Save weights (safetensors), tokenizer and `raml.json` with `facts`, all at once."""
     with atomic_folder(path) as folder:
         model.save_pretrained(folder)

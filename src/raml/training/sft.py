@@ -14,7 +14,8 @@ import polars as pl
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from raml.config import SFT
 from raml.errors import DataError, RamlError
@@ -109,7 +110,7 @@ def trainer_arguments(settings: SFT, seed: int, scratch: str) -> SFTConfig:
     )
 
 
-class StopOnDivergence(TrainerCallback):  # type: ignore[misc]
+class StopOnDivergence(TrainerCallback):
     """Stops training at the first loss that is not finite."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:

@@ -49,7 +49,7 @@ def question_rows(
     """
     rng = random.Random(stable_seed(seed, "oracle", style, question["id"]))
     prompt = prompt_ids(tokenizer, question["prompt"])
-    rows = []
+    rows: list[dict[str, Any]] = []
     for solution in distinct_solutions(question["family"], question["prompt"], style, rng, settings):
         completion_ids, loss_mask = completion(tokenizer, solution)
         row = trajectory_row(question, f"oracle_{style}", len(rows), seed, prompt, completion_ids, loss_mask, tokenizer)

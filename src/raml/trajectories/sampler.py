@@ -1,8 +1,8 @@
 """The torch sampling engine: many samples per prompt from a Hugging Face decoder-only model.
 
 Requests are sorted by prompt and cut into batches of `sampling.batch_size` rows. Each distinct prompt
-of a batch is prefilled once (`shared_prefix`); all rows then decode in step, and finished rows are
-dropped as they accumulate. Rows do not see each other, so what a request gets depends on its prompt,
+of a batch is prefilled once (`shared_prefix`); all rows then decode in step, and a row that finishes
+is dropped. Rows do not see each other, so what a request gets depends on its prompt,
 its sample number and the seed alone, up to floating-point round-off.
 """
 
@@ -19,8 +19,6 @@ from raml.progress import progress
 from raml.trajectories.decoding import next_tokens, row_uniforms
 from raml.trajectories.engine import Completion, Request
 from raml.trajectories.shared_prefix import SharedPrefixCache, shared_prefix_decoding
-
-DROP_SHARE = 1 / 16  # of a batch's rows: dropping finished rows more eagerly costs more than it saves
 
 
 class TorchSampler:
@@ -68,24 +66,22 @@ class TorchSampler:
         tokens = torch.full((len(requests), steps), self.pad_id, device=device)
         cache, logits, positions = self._prefill(requests)
 
-        rows = torch.arange(len(requests), device=device)  # positions in the batch of the rows held
-        open_ = torch.ones(len(rows), dtype=torch.bool, device=device)
+        rows = torch.arange(len(requests), device=device)  # positions in the batch of the rows still open
         with shared_prefix_decoding(self.model):
             for step in range(steps):
                 current = next_tokens(logits, stream[rows, step], self.sampling)
                 tokens[rows, step] = current
-                stopped = torch.isin(current, self._stops) & open_
-                for position in rows[stopped].tolist():
-                    yield position, Completion(tokens[position, : step + 1].tolist(), finished=True)
-                open_ &= ~stopped
-                n_open = int(open_.sum())
-                if n_open == 0 or step == steps - 1:
-                    break
-                if len(rows) - n_open >= DROP_SHARE * len(rows):
-                    held = cache.drop_rows(~open_)
-                    rows, current, positions, open_ = rows[held], current[held], positions[held], open_[held]
-                logits = self._forward(current, positions + step, cache)
-        for position in rows[open_].tolist():
+                finished = torch.isin(current, self._stops)
+                if finished.any():
+                    for position in rows[finished].tolist():
+                        yield position, Completion(tokens[position, : step + 1].tolist(), finished=True)
+                    if finished.all():
+                        return
+                    held = cache.drop_rows(finished)
+                    rows, current, positions = rows[held], current[held], positions[held]
+                if step < steps - 1:
+                    logits = self._forward(current, positions + step, cache)
+        for position in rows.tolist():
             yield position, Completion(tokens[position].tolist(), finished=False)
 
     def _prefill(self, requests: list[Request]) -> tuple[SharedPrefixCache, Tensor, Tensor]:

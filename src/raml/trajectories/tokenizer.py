@@ -19,6 +19,7 @@ from raml.step import Step, run
 from raml.storage import atomic_folder
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+STEPS = "steps"  # in a question: show every step
 REFLECTION_WORDS = ("Wait", "Alternatively", "Hold on")
 CONTEXT = 256
 
@@ -38,7 +39,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """A word-level tokenizer over all tokens of the question families and the oracles."""
     phrases = [THINK_START, THINK_END, MARKER, *REFLECTION_WORDS]
     numbers = [str(number) for number in range(max(LARGEST, MAX_SUM) + 1)]
-    words = ["rows", "top", "sort", "path", "back", "up", "down", "ok", ";", "=", ":", "?", "}"]
+    words = ["rows", "top", "sort", "path", "back", "up", "down", STEPS, "ok", ";", "=", ":", "?", "}"]
     vocabulary = [PAD, BOS, EOS, *phrases, *words, *numbers, *(f"{term:+d}" for term in TERMS)]
     vocabulary += sorted({*LABELS, *NODES.upper(), *NODES})
     tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(vocabulary)}, unk_token=PAD))
@@ -69,7 +70,8 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
     Raises:
         InputError: one of them is not.
     """
-    ids: list[int] = tokenizer.convert_tokens_to_ids(tokens)
+    ids = tokenizer.convert_tokens_to_ids(tokens)
+    assert isinstance(ids, list)  # a list for a list
     if tokenizer.pad_token_id in ids:
         unknown = tokens[ids.index(tokenizer.pad_token_id)]
         raise InputError(f"{unknown!r} in {' '.join(tokens)!r} is not a word of the tokenizer")

@@ -1,0 +1,43 @@
+"""The micro model starts out able to copy, and the same seed gives the same weights."""
+
+import torch
+
+from raml.config import Architecture
+from raml.training.model import build_model
+
+ARCHITECTURE = Architecture(hidden_size=128, layers=3, heads=4, intermediate_size=352, context=256)
+
+
+def model(seed: int = 0, **changes: int):
+    return build_model(ARCHITECTURE.model_copy(update=changes), 110, seed, bos=1, eos=2, pad=0)
+
+
+def test_size_and_shape() -> None:
+    built = model()
+    assert 600_000 < sum(parameter.numel() for parameter in built.parameters()) < 700_000
+    assert built.config.hidden_size // built.config.num_attention_heads == 32
+    assert built.lm_head.weight is built.model.embed_tokens.weight
+
+
+def test_same_seed_same_weights() -> None:
+    first, second, other = model(0).state_dict(), model(0).state_dict(), model(1).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+
+
+@torch.no_grad()
+def test_first_layer_looks_back_and_second_layer_finds_what_followed() -> None:
+    built = model()
+    built.set_attn_implementation("eager")
+    ids = torch.randperm(100, generator=torch.Generator().manual_seed(0))[:40] + 10
+    sequence = torch.cat([ids, ids[12:13]])[None]  # the token at 12 comes back: what followed it is at 13
+    first, second, _ = built(sequence, output_attentions=True).attentions
+    for head, distance in ((0, 1), (1, 2), (2, 3)):
+        assert first[0, head, -1].argmax() == 40 - distance
+    assert second[0, 0, -1].argmax() == 13
+    assert second[0, 0, -1, 13] > 0.3
+
+
+def test_two_heads_are_enough() -> None:
+    small = model(hidden_size=64, heads=2, layers=2, intermediate_size=96)
+    assert torch.isfinite(small(torch.arange(20)[None]).logits).all()
