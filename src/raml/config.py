@@ -59,7 +59,7 @@ class Oracle(Section):
 
 
 class Architecture(Section):
-    """A Qwen2-style decoder; heads of 32 so that vLLM can serve it."""
+    """A Llama-style decoder with attention biases; heads of 32 so that vLLM can serve it."""
 
     hidden_size: int = Field(gt=0)
     layers: int = Field(gt=1)

@@ -1,6 +1,7 @@
 """Pretraining: the masked loss, determinism, learning, and divergence."""
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from raml.config import Architecture
 from raml.errors import RamlError
 from raml.training.mixture import Document
 from raml.training.model import build_model
-from raml.training.pretrain import IGNORED, _rate, collate, masked_loss, train
+from raml.training.pretrain import IGNORED, _rate, collate, masked_loss, save_model, train
+from raml.trajectories.pretrained import load_pretrained
 
 ARCHITECTURE = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=256)
 
@@ -59,3 +61,14 @@ def test_learning_rate_warms_up_holds_and_decays() -> None:
     assert set(rates[4:51]) == {1.0}
     assert rates[51:] == sorted(rates[51:], reverse=True)
     assert 0 < rates[-1] < 0.05
+
+
+def test_a_saved_model_comes_back_with_its_tokenizer(tmp_path: Path) -> None:
+    built = model()
+    save_model(built, TOKENIZER, tmp_path / "model", {"fact": "1"})
+    loaded, tokenizer = load_pretrained(tmp_path / "model")
+    text = "A +9 -2 ; rows ? <think> Hold on a 7 ok </think> \n\n**Final Answer**\n\\boxed{ 7 } <eos>"
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == ids
+    assert tokenizer.decode(ids) == TOKENIZER.decode(ids) == text
+    assert torch.equal(loaded(torch.tensor([ids])).logits, built(torch.tensor([ids])).logits)

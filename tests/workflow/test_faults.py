@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 import pytest
-from checkout import ROOT, Built, Checkout, environment
+from checkout import ROOT, Built, Checkout, copy, environment
 
 from raml.config import canonical_json, load_scale
 from raml.errors import DataError, RamlError
@@ -157,7 +157,7 @@ def test_no_trajectories_to_train_on_is_named(built: Built, tmp_path: Path) -> N
     )
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.splitlines()[-1].startswith("error: ")
-    assert "empty.parquet" in ran.stderr
+    assert "nothing to train on" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not out.exists()
 
@@ -249,17 +249,32 @@ def test_a_step_on_a_full_disk_ends_with_one_line(small_disk: Path) -> None:
 # A killed run
 
 
+BASE = "results/minimal/models/seed0/base/"
+LONGER = [f"{BASE}model.safetensors", "--config", "scale=minimal", 'pretraining={"steps": 150}']
+
+
+@pytest.fixture(scope="module")
+def undisturbed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The base model of a training that takes some seconds, by file."""
+    checkout = Checkout(tmp_path_factory.mktemp("undisturbed") / "copy")
+    copy(built.checkout.root, checkout.root)
+    ran = checkout.run(*LONGER)
+    assert ran.returncode == 0, ran.stderr
+    return base_model(checkout)
+
+
 @pytest.mark.workflow
 @pytest.mark.parametrize("victims", ["snakemake", "snakemake and its job"])
 def test_after_kill_9_in_training_the_next_run_repairs_itself(
-    built: Built, new_checkout: Callable[[], Checkout], victims: str
+    undisturbed: dict[str, str], copy_of_built: Checkout, victims: str
 ) -> None:
-    checkout = new_checkout()
-    target = "results/minimal/models/seed0/base/model.safetensors"
-    run = checkout.start(target)
+    checkout = copy_of_built
+    log = checkout.root / "logs" / "minimal" / "pretrain" / "seed0.log"
+    log.unlink()
+    run = checkout.start(*LONGER)
     try:
+        wait_for(lambda: log.exists() and "pretraining:" in log.read_text())
         job = wait_for(lambda: training_job(checkout))
-        wait_for(lambda: "pretraining:" in read(checkout.root / "logs" / "minimal" / "pretrain" / "seed0.log"))
         if victims != "snakemake":
             os.kill(job, signal.SIGKILL)
         run.kill()
@@ -267,14 +282,16 @@ def test_after_kill_9_in_training_the_next_run_repairs_itself(
         wait_for(lambda: not Path(f"/proc/{job}").exists())
     finally:
         run.kill()
-    assert not (checkout.root / target).exists()
+    assert base_model(checkout) == {}
 
-    again = checkout.run(target)
+    again = checkout.run(*LONGER)
     assert again.returncode == 0, again.stderr
-    undisturbed = built.checkout.artifacts()
-    made = checkout.artifacts()
-    assert target in made
-    assert {path: digest for path, digest in made.items() if undisturbed[path] != digest} == {}
+    assert base_model(checkout) == undisturbed
+
+
+def base_model(checkout: Checkout) -> dict[str, str]:
+    """The base model's files, by path."""
+    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(BASE)}
 
 
 def test_a_second_run_waits_for_nothing_and_says_why(new_checkout: Callable[[], Checkout]) -> None:
@@ -310,7 +327,3 @@ def training_job(checkout: Checkout) -> int | None:
         except OSError:
             continue
     return None
-
-
-def read(path: Path) -> str:
-    return path.read_text(errors="replace") if path.exists() else ""

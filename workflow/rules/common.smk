@@ -93,6 +93,7 @@ os.environ.update(
     PYTHONPATH=str(SOURCE),
     HF_HUB_OFFLINE="1",
     TOKENIZERS_PARALLELISM="false",
+    OMP_WAIT_POLICY="passive",  # spinning threads make a job on busy cores ten times slower
     RAML_WORKFLOW_PID=str(os.getpid()),
 )
 

@@ -5,12 +5,10 @@ as Algorithm 3 has it.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from raml.answers.format import MARKER
 from raml.config import Probing, Section
@@ -20,6 +18,7 @@ from raml.progress import track
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
+from raml.trajectories.pretrained import load_pretrained
 
 EMPTY = ProbeCurve.create_empty()
 
@@ -49,7 +48,7 @@ def main(step: Step[Job]) -> None:
     questions = read_table(step.files["questions"], Question)
     samples = read_table(step.files["samples"], Trajectory)
     chosen, empty = choose_trajectories(questions, samples, settings)
-    model, tokenizer = load(step.files["model"])
+    model, tokenizer = load_pretrained(step.files["model"])
     marker_ids = tokenizer.encode(MARKER, add_special_tokens=False)
 
     tables: list[pl.DataFrame] = [EMPTY]
@@ -146,19 +145,6 @@ def curve_table(trajectory: Chosen, curve: Curve, settings: Probing, seed: int) 
         },
         schema=EMPTY.schema,
     )
-
-
-def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model, in the precision it was saved in, and tokenizer of a Hugging Face folder.
-
-    Raises:
-        DataError: the folder holds no causal LM.
-    """
-    try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
-        return model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
 
 
 if __name__ == "__main__":

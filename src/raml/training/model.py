@@ -1,7 +1,7 @@
-"""The micro model: a Qwen2-style decoder with heads of 32, some of which start out able to copy.
+"""The micro model: a Llama-style decoder with heads of 32, some of which start out able to copy.
 
 At this size copying a term from the prompt, not arithmetic, is what training spends its time on. So
-the first layer's heads start by looking 1, 2 and 3 tokens back (through Qwen2's query and key biases
+the first layer's heads start by looking 1, 2 and 3 tokens back (through the query and key biases
 under RoPE) and write what they see into subspaces of their own; heads of the second layer start as
 induction heads (Olsson et al. 2022), which look for the token that once followed the current token,
 or the one 2 or 3 back. Everything stays trainable.
@@ -11,8 +11,8 @@ import math
 
 import torch
 from torch import Tensor
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from raml.config import Architecture
 
@@ -26,9 +26,9 @@ COPY_GAIN = 0.3
 
 def build_model(
     architecture: Architecture, vocabulary: int, seed: int, *, bos: int, eos: int, pad: int
-) -> Qwen2ForCausalLM:
+) -> LlamaForCausalLM:
     """A freshly initialised model in fp32; the same seed gives the same weights."""
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=architecture.hidden_size,
         intermediate_size=architecture.intermediate_size,
@@ -37,6 +37,7 @@ def build_model(
         num_key_value_heads=architecture.heads,
         max_position_embeddings=architecture.context,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        attention_bias=True,
         tie_word_embeddings=True,
         bos_token_id=bos,
         eos_token_id=eos,
@@ -44,13 +45,13 @@ def build_model(
         dtype=torch.float32,
     )
     torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(config)
+    model = LlamaForCausalLM(config)
     plant_copy_heads(model)
     return model
 
 
 @torch.no_grad()
-def plant_copy_heads(model: Qwen2ForCausalLM) -> None:
+def plant_copy_heads(model: LlamaForCausalLM) -> None:
     """Initialise the first two layers' heads for copying, as the module's docstring says."""
     hidden, heads = model.config.hidden_size, model.config.num_attention_heads
     head_dim = hidden // heads
@@ -81,7 +82,7 @@ def plant_copy_heads(model: Qwen2ForCausalLM) -> None:
         second.o_proj.weight[:, rows] = COPY_GAIN * content.T
 
 
-def _look_back(attention: Qwen2Attention, head: int, head_dim: int, distance: int) -> None:
+def _look_back(attention: LlamaAttention, head: int, head_dim: int, distance: int) -> None:
     """Bias a head's queries and keys so that its scores peak `distance` tokens back.
 
     With constant query b and key b rotated by RoPE, the score at distance d is sum_f cos(w_f (d - distance)).

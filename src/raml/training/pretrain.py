@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2ForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from raml.config import Architecture, Oracle, Pretraining, Section
 from raml.errors import RamlError
@@ -59,7 +59,7 @@ def main(step: Step[Job]) -> None:
     save_model(model, tokenizer, step.files["out"], {"code_version": step.provenance().code_version})
 
 
-def train(model: Qwen2ForCausalLM, mixture: Mixture, settings: Pretraining, rng: random.Random) -> None:
+def train(model: LlamaForCausalLM, mixture: Mixture, settings: Pretraining, rng: random.Random) -> None:
     """Both stages in place.
 
     Raises:
@@ -94,7 +94,7 @@ def train(model: Qwen2ForCausalLM, mixture: Mixture, settings: Pretraining, rng:
                 line.set_postfix(loss=f"{loss.item():.3f}")
 
 
-def masked_loss(model: Qwen2ForCausalLM, batch: Batch) -> Tensor:
+def masked_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     """Mean NLL of the labelled tokens, in nats; the head runs on those positions only."""
     hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
     targets = batch.labels[:, 1:]

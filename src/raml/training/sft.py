@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -24,7 +24,7 @@ from raml.schemas import Trajectory
 from raml.step import Step, run
 from raml.storage import model_hash, read_table
 from raml.training.pretrain import IGNORED, save_model
-from raml.trajectories.tokenizer import load_tokenizer
+from raml.trajectories.pretrained import load_pretrained
 
 Row = dict[str, Any]
 
@@ -33,8 +33,7 @@ def main(step: Step[SFT]) -> None:
     """Fine-tune `base` on `trajectories` and save a Hugging Face folder."""
     settings = step.config
     torch.set_num_threads(settings.threads)
-    tokenizer = load_tokenizer(step.files["base"])
-    model = AutoModelForCausalLM.from_pretrained(step.files["base"], dtype=torch.float32)
+    model, tokenizer = load_pretrained(step.files["base"])
     trajectories = read_table(step.files["trajectories"], Trajectory)
     seed = stable_seed("sft", step.seed) % 2**32
     examples = training_examples(trajectories, settings, random.Random(seed))

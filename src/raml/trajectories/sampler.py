@@ -2,7 +2,7 @@
 
 Requests are sorted by prompt and cut into batches of `sampling.batch_size` rows. Each distinct prompt
 of a batch is prefilled once (`shared_prefix`); all rows then decode in step, and a row that finishes
-is dropped. Rows do not see each other, so what a request gets depends on its prompt,
+is dropped. Rows do not see each other, so what a request gets depends on its prompt, its question id,
 its sample number and the seed alone, up to floating-point round-off.
 """
 
