@@ -52,7 +52,7 @@ def test_claims_are_shown(results: Path, monkeypatch: pytest.MonkeyPatch, capsys
     (results / "claims.json").write_text(json.dumps([CLAIM, not_run]))
     assert raml_command(monkeypatch, "claims") == 0
     shown = capsys.readouterr().out
-    for text in ("fig3", "NLL [nats] falls", "0.5 nats", "0.25 to 0.75", "holds", "fig9", "not_run"):
+    for text in ("fig3", "NLL [nats] falls", "0.5", "above 0", "0.25 to 0.75", "holds", "fig9", "not_run"):
         assert text in shown
 
 

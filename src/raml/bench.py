@@ -21,7 +21,9 @@ from typing import Any
 from raml.errors import RamlError
 from raml.storage import write_json
 
-OUT = Path("results/micro/bench.json")
+RESULTS = Path("results/micro")
+OUT = RESULTS / "bench.json"
+MODEL, QUESTIONS = RESULTS / "models" / "seed0" / "sft_long", RESULTS / "questions" / "benchmarks.parquet"
 BENCHMARKS = Path("benchmarks/micro")
 PACKAGES = ["torch", "transformers", "trl", "polars", "snakemake"]
 RUNS = 3
@@ -42,7 +44,7 @@ def main() -> None:
             ),
         },
         "run": job_seconds(BENCHMARKS),
-        "sampler": sampler_benchmark(),
+        "sampler": sampler_benchmark(MODEL, QUESTIONS),
         "probing": probing_benchmark(),
     }
     write_json(measured, OUT)

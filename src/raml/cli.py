@@ -42,13 +42,24 @@ def claims(
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("claim", "statement", "measured", "interval", "verdict", "reason", title=f"claims at scale {scale}")
+    table = Table(title=f"Claims at scale {scale}", show_lines=True)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("measured", no_wrap=True)
+    table.add_column("statement and reason")
     for claim in found:
-        measured = "" if claim.measured is None else f"{claim.measured:.3g} {claim.unit or ''}".strip()
-        interval = "" if claim.interval is None else f"{claim.interval[0]:.3g} to {claim.interval[1]:.3g}"
         verdict = f"[{COLOURS[claim.verdict]}]{claim.verdict}[/]"
-        table.add_row(claim.id, escape(claim.statement), measured, interval, verdict, escape(claim.reason))
+        table.add_row(
+            claim.id, verdict, escape(_measured(claim)), f"{escape(claim.statement)}\n[dim]{escape(claim.reason)}[/]"
+        )
     rich_print(table)
+
+
+def _measured(claim: "ClaimResult") -> str:
+    if claim.measured is None:
+        return ""
+    value = f"{claim.measured:.3g}"
+    return value if claim.interval is None else f"{value}\n{claim.interval[0]:.3g} to {claim.interval[1]:.3g}"
 
 
 def _read_claims(path: Path) -> "list[ClaimResult]":

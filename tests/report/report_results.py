@@ -55,6 +55,7 @@ def question_rows() -> list[dict[str, Any]]:
 def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> list[dict[str, Any]]:
     """Curves that fall to 0 (correct) or to half (incorrect); every second sample is correct by default."""
     rng = np.random.default_rng(seed)
+    number_ids = build_tokenizer().get_vocab()
     rows = []
     for question in question_rows():
         for sample in range(2 * SAMPLES):
@@ -72,7 +73,7 @@ def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> 
                         "correct": correct,
                         "position": position,
                         "length": length,
-                        "token_id": None if position == 0 else 22 + position,
+                        "token_id": None if position == 0 else number_ids[str(position)],
                         "nll": float(nll),
                     }
                 )

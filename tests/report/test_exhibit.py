@@ -47,9 +47,15 @@ def test_markdown_keeps_the_table_whole() -> None:
     assert table.markdown().splitlines() == [
         "**A | B**",
         "",
-        "| technique | here: rows: Pass@8 | &lt;b> |",
-        "| --- | ---: | ---: |",
-        r"| a\|b | 1.0 (0.5 to 2.0) | x y |",
+        "here",
+        "",
+        "| technique | rows Pass@8 |",
+        "| --- | ---: |",
+        r"| a\|b | 1.0 (0.5 to 2.0) |",
+        "",
+        "| technique | &lt;b> |",
+        "| --- | ---: |",
+        r"| a\|b | x y |",
         "",
         "a note",
     ]

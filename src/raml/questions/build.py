@@ -66,8 +66,9 @@ def _draw_one(family: Family, level: int, position: int, split: str, kind: str, 
         if draft.prompt not in used:
             break
     used.add(draft.prompt)
+    prefix = f"train-{family.name}" if kind == "train" else split
     row = {
-        "id": f"{split}-{family.name}-{position:05d}",
+        "id": f"{prefix}-{position:05d}",
         "source": family.source,
         "family": family.name,
         "domain": family.domain,

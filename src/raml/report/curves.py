@@ -24,9 +24,10 @@ PANELS = 4
 CURVES_PER_PANEL = 4
 
 SELECTION_RULE = (
-    f"Shown are, of the first training seed, the first {PANELS} questions by id that have at least {CURVES_PER_PANEL} "
-    f"such trajectories (where there are fewer, those with the most), and of each its first {CURVES_PER_PANEL} "
-    "trajectories by sample number. The shape of a curve plays no part in the choice."
+    f"Shown are, of the first training seed, {PANELS} questions, taken from the benchmarks in turn, by id, among "
+    f"those that have at least {CURVES_PER_PANEL} such trajectories (where there are too few, those with the most), "
+    f"and of each its first {CURVES_PER_PANEL} trajectories by sample number. The shape of a curve plays no part in "
+    "the choice."
 )
 
 
@@ -111,8 +112,13 @@ def choose(curves: Sequence[Curve]) -> list[list[Curve]]:
     for curve in curves:
         if curve.seed == first_seed:
             by_question[curve.question_id].append(curve)
-    ranked = sorted(by_question, key=lambda q: (-min(len(by_question[q]), CURVES_PER_PANEL), q))
-    return [by_question[question][:CURVES_PER_PANEL] for question in sorted(ranked[:PANELS])]
+    turns: dict[str, int] = defaultdict(int)  # questions of a benchmark ranked so far
+    ranked = []
+    for question in sorted(by_question, key=lambda q: (-min(len(by_question[q]), CURVES_PER_PANEL), q)):
+        benchmark = question.rsplit("-", 1)[0]
+        ranked.append((-min(len(by_question[question]), CURVES_PER_PANEL), turns[benchmark], question))
+        turns[benchmark] += 1
+    return [by_question[question][:CURVES_PER_PANEL] for question in sorted(q for *_, q in sorted(ranked)[:PANELS])]
 
 
 def summarise(curves: Sequence[Curve], bootstrap: Bootstrap, label: str) -> Summary | None:

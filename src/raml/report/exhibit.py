@@ -64,13 +64,23 @@ class Table(Record):
     numeric: bool = True
 
     def markdown(self) -> str:
-        """The table as GitHub-flavoured Markdown, group and heading joined, small print in brackets."""
-        headings = [self.corner, *(": ".join(filter(None, (c.side, c.group, c.heading))) for c in self.columns)]
-        lines = [headings, ["---", *("---:" if self.numeric else "---" for _ in self.columns)]]
+        """GitHub-flavoured Markdown: a table for each side, group and heading joined, small print in brackets."""
+        parts = [f"**{self.caption}**"]
+        for side in dict.fromkeys(column.side for column in self.columns):
+            kept = [index for index, column in enumerate(self.columns) if column.side == side]
+            parts += filter(None, (side, self._markdown_columns(kept)))
+        return "\n\n".join([*parts, *filter(None, [self.note])])
+
+    def _markdown_columns(self, kept: list[int]) -> str:
+        columns = [self.columns[index] for index in kept]
+        lines = [
+            [self.corner, *(" ".join(filter(None, (column.group, column.heading))) for column in columns)],
+            ["---", *("---:" if self.numeric else "---" for _ in columns)],
+        ]
         for row in self.rows:
-            lines.append([row.heading, *(f"{c.text} ({c.small})" if c.small else c.text for c in row.cells)])
-        body = "\n".join("| " + " | ".join(_markdown_cell(cell) for cell in line) + " |" for line in lines)
-        return "\n\n".join(filter(None, (f"**{self.caption}**", body, self.note)))
+            cells = [row.cells[index] for index in kept]
+            lines.append([row.heading, *(f"{cell.text} ({cell.small})" if cell.small else cell.text for cell in cells)])
+        return "\n".join("| " + " | ".join(_markdown_cell(cell) for cell in line) + " |" for line in lines)
 
 
 class Token(Record):
