@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raml.config import load_scale
 from raml.errors import RamlError
 from raml.storage import write_json
 
@@ -44,7 +45,7 @@ def main() -> None:
             ),
         },
         "run": job_seconds(BENCHMARKS),
-        "sampler": sampler_benchmark(MODEL, QUESTIONS),
+        "sampler": sampler_benchmark(MODEL, QUESTIONS, sampling=load_scale("micro").sampling),
         "probing": probing_benchmark(),
     }
     write_json(measured, OUT)

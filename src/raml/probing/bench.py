@@ -7,9 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel
 
+from raml.config import Architecture
 from raml.probing.curves import answer_nll_curve, separate_answer_nll_curve
+from raml.training.model import build_model
 
 VOCABULARY = 128
 PROMPT, POSITIONS, MARKER, ANSWER = 40, 96, 1, 5  # tokens; the curve has POSITIONS points
@@ -33,7 +35,8 @@ def probing_benchmark() -> dict[str, float]:
         and the median seconds of each.
     """
     rng = np.random.default_rng(0)
-    model = _micro_model()
+    micro = Architecture(hidden_size=128, layers=3, heads=4, intermediate_size=352, context=1024)
+    model = build_model(micro, VOCABULARY, seed=0, bos=1, eos=2, pad=0).eval()
     prompt, trajectory, marker, answer = (
         rng.integers(3, VOCABULARY, size).tolist() for size in (PROMPT, POSITIONS - 1, MARKER, ANSWER)
     )
@@ -65,26 +68,8 @@ def probing_benchmark() -> dict[str, float]:
     }
 
 
-def _micro_model() -> Qwen2ForCausalLM:
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=352,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        dtype=torch.float32,
-    )
-    model = Qwen2ForCausalLM(config)
-    model.eval()
-    return model
-
-
 @torch.no_grad()
-def _plain(model: Qwen2ForCausalLM, ids: torch.Tensor) -> None:
+def _plain(model: PreTrainedModel, ids: torch.Tensor) -> None:
     model(input_ids=ids, use_cache=False)
 
 
