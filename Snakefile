@@ -2,7 +2,7 @@
 
     snakemake --cores 2                              the scale `micro`
     snakemake --cores 2 --config scale=minimal       the same jobs in a minute, numbers without meaning
-    snakemake --cores 2 --config seeds=[0]           any key of config/scales/<scale>.yaml, replaced
+    snakemake --cores 2 --config seeds=[0]           a key of config/scales/<scale>.yaml, laid over it
     snakemake --cores 2 training_phase               as far as the models
 
 Each rule is a step of its phase, `python -m raml.<phase>.<step>`.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +20,8 @@ T = TypeVar("T", bound="Section")
 SCALES_DIR = Path("config/scales")
 
 Style = Literal["short", "long"]
+FamilyName = Literal["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting"]
+Level = Annotated[int, Field(ge=1, le=3)]
 BenchmarkKind = Literal["in_domain", "in_domain_hard", "within_domain", "other_domain"]
 
 
@@ -32,8 +34,8 @@ class Section(BaseModel):
 class QuestionSet(Section):
     """`n` questions of one family, spread evenly over its difficulty `levels`."""
 
-    family: str
-    levels: list[int] = Field(min_length=1)
+    family: FamilyName
+    levels: list[Level] = Field(min_length=1)
     n: int = Field(gt=0)
 
 
@@ -47,6 +49,7 @@ class Questions(Section):
     """Train split, development split (for choosing tasks) and benchmarks; all disjoint."""
 
     train: list[QuestionSet] = Field(min_length=1)
+    development: list[QuestionSet] = Field(min_length=1)
     benchmarks: dict[str, Benchmark] = Field(min_length=1)
 
 
@@ -81,7 +84,7 @@ class Pretraining(Section):
     into styles, the rest has no thinking at all.
     """
 
-    families: dict[str, float] = Field(min_length=1)
+    families: dict[FamilyName, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     long_share: float = Field(ge=0, le=1)
     short_share: float = Field(ge=0, le=1)
     drill_steps: int = Field(
@@ -155,7 +158,7 @@ class Scale(Section):
     """Everything that defines a run."""
 
     scale: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     questions: Questions
     oracle: Oracle
     architecture: Architecture
@@ -167,6 +170,13 @@ class Scale(Section):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds} names a seed twice")
+        if self.sampling.max_tokens >= self.architecture.context:
+            raise ValueError(
+                f"sampling.max_tokens = {self.sampling.max_tokens} leaves no room for a prompt "
+                f"in architecture.context = {self.architecture.context}"
+            )
         known = set(self.questions.benchmarks)
         if missing := sorted(set(self.probing.benchmarks) - known):
             raise ValueError(f"probing.benchmarks names {missing}, but questions.benchmarks has {sorted(known)}")

@@ -132,7 +132,7 @@ def read_table(path: Path, schema: type[S]) -> "dy.DataFrame[S]":
         DataError: the file is missing, truncated, not Parquet, or of another schema.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist; `snakemake --cores 2 {path}` makes it")
+        raise DataError(f"{path} does not exist; the workflow makes it (`snakemake --cores 2`, or `make reproduce`)")
     try:
         table = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -172,7 +172,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; `snakemake --cores 2 {path}` makes it") from None
+        raise DataError(
+            f"{path} does not exist; the workflow makes it (`snakemake --cores 2`, or `make reproduce`)"
+        ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not JSON ({_first_line(error)})") from None
 

@@ -2,12 +2,14 @@
 
 import json
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from raml.config import FamilyName, QuestionSet
 from raml.errors import ConfigError
 from raml.questions.family import Draft, stable_seed
 from raml.questions.verify import FAMILIES, family_of, verify
@@ -94,6 +96,15 @@ def test_a_question_without_a_family_is_compared_with_its_answer() -> None:
     row = {"family": "orz", "prompt": "?", "answer": "7 8", "answer_type": "integers", "metadata": "{}"}
     assert verify(row, "7, 8")
     assert not verify(row, "8 7")
+
+
+def test_the_configuration_knows_every_family_and_level() -> None:
+    assert set(get_args(FamilyName)) == set(FAMILIES)
+    for family in FAMILIES.values():
+        for level in family.levels[1:]:
+            QuestionSet(family=family.name, levels=[level], n=1)
+        with pytest.raises(ValidationError):
+            QuestionSet(family=family.name, levels=[family.levels[-1] + 1], n=1)
 
 
 def test_unknown_family_names_the_allowed_ones() -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from raml.config import Benchmark, Questions, QuestionSet
-from raml.errors import ConfigError, RamlError
+from raml.errors import RamlError
 from raml.questions.build import check_disjoint, draw, main
 from raml.schemas import Question
 from raml.step import Step
@@ -15,20 +15,25 @@ from raml.storage import file_hash, read_table
 
 def settings(**benchmarks: Benchmark) -> Questions:
     rows = Benchmark(family="rows", levels=[1, 2], n=7, kind="in_domain")
-    return Questions(train=[QuestionSet(family="rows", levels=[1], n=9)], benchmarks={"rows": rows, **benchmarks})
+    return Questions(
+        train=[QuestionSet(family="rows", levels=[1], n=9)],
+        development=[QuestionSet(family="rows", levels=[3], n=2), QuestionSet(family="path", levels=[1], n=2)],
+        benchmarks={"rows": rows, **benchmarks},
+    )
 
 
 def build(folder: Path, config: Questions, seed: int = 0) -> dict[str, Path]:
-    files = {"train": folder / "train.parquet", "benchmarks": folder / "benchmarks.parquet"}
+    files = {name: folder / f"{name}.parquet" for name in ("train", "development", "benchmarks")}
     main(Step("raml.questions.build", "test", config, seed, files, {}))
     return files
 
 
 def test_splits_have_the_wanted_sizes_and_are_disjoint(tmp_path: Path) -> None:
     files = build(tmp_path, settings())
-    train, benchmarks = (read_table(files[name], Question) for name in ("train", "benchmarks"))
-    assert (len(train), len(benchmarks)) == (9, 7)
-    assert not set(train["prompt"]) & set(benchmarks["prompt"])
+    train, development, benchmarks = (read_table(files[name], Question) for name in files)
+    assert (len(train), len(development), len(benchmarks)) == (9, 4, 7)
+    assert len({*train["prompt"], *development["prompt"], *benchmarks["prompt"]}) == 20
+    assert len({*train["id"], *development["id"], *benchmarks["id"]}) == 20
     assert benchmarks["difficulty"].to_list() == [1, 2, 1, 2, 1, 2, 1]
     assert benchmarks["split"].unique().to_list() == ["rows"]
 
@@ -60,8 +65,8 @@ def test_a_prompt_that_is_taken_is_drawn_again() -> None:
 
 
 def test_more_questions_than_a_family_has() -> None:
-    wanted = QuestionSet(family="rows", levels=[0], n=20_000)
-    with pytest.raises(RamlError, match="rows level 0 has too few different questions for train; ask for fewer"):
+    wanted = QuestionSet(family="rows", levels=[1], n=20)
+    with pytest.raises(RamlError, match="rows level 1 has too few different questions for train; ask for fewer"):
         used: set[str] = _EveryPrompt()
         draw(wanted, split="train", kind="train", seed=0, used=used)
 
@@ -69,8 +74,3 @@ def test_more_questions_than_a_family_has() -> None:
 class _EveryPrompt(set[str]):
     def __contains__(self, prompt: object) -> bool:
         return True
-
-
-def test_unknown_level() -> None:
-    with pytest.raises(ConfigError, match=r"rows has no level 9; allowed: \[0, 1, 2, 3\]"):
-        draw(QuestionSet(family="rows", levels=[9], n=1), split="train", kind="train", seed=0, used=set())

@@ -9,6 +9,7 @@ from test_mixture import TOKENIZER, mixture
 
 from raml.config import Architecture
 from raml.errors import RamlError
+from raml.storage import Provenance
 from raml.training.mixture import Document
 from raml.training.model import build_model
 from raml.training.pretrain import IGNORED, _rate, collate, masked_loss, save_model, train
@@ -65,10 +66,11 @@ def test_learning_rate_warms_up_holds_and_decays() -> None:
 
 def test_a_saved_model_comes_back_with_its_tokenizer(tmp_path: Path) -> None:
     built = model()
-    save_model(built, TOKENIZER, tmp_path / "model", {"fact": "1"})
+    save_model(built, TOKENIZER, tmp_path / "model", Provenance(scale="test", config_hash="1", code_version="2"))
     loaded, tokenizer = load_pretrained(tmp_path / "model")
     text = "A +9 -2 ; rows ? <think> Hold on a 7 ok </think> \n\n**Final Answer**\n\\boxed{ 7 } <eos>"
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
     assert tokenizer(text, add_special_tokens=False)["input_ids"] == ids
     assert tokenizer.decode(ids) == TOKENIZER.decode(ids) == text
+    assert Provenance.model_validate_json((tmp_path / "model" / "raml.json").read_text()).scale == "test"
     assert torch.equal(loaded(torch.tensor([ids])).logits, built(torch.tensor([ids])).logits)

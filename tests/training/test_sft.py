@@ -18,11 +18,12 @@ from raml.step import Step
 from raml.storage import Provenance, file_hash, write_table
 from raml.training.model import build_model
 from raml.training.pretrain import IGNORED, save_model
-from raml.training.sft import StopOnDivergence, main, training_examples
+from raml.training.sft import StopOnDivergence, main, make_trainer, training_examples
 from raml.trajectories.oracle import question_rows
 from raml.trajectories.tokenizer import build_tokenizer
 
 TOKENIZER = build_tokenizer()
+PROVENANCE = Provenance(scale="test", config_hash="", code_version="", seed=0)
 
 
 def settings(**changes: Any) -> SFT:
@@ -64,6 +65,20 @@ def test_wrong_attempts_carry_no_loss_unless_asked() -> None:
     assert all(sum(label == IGNORED for label in example["labels"]) == prompt for example in unmasked)
 
 
+def test_the_mask_reaches_the_trainers_batches(tmp_path: Path) -> None:
+    architecture = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=256)
+    model = build_model(architecture, len(TOKENIZER), 0, bos=1, eos=2, pad=0)
+    examples = training_examples(trajectories(), settings(), random.Random(0))
+    trainer = make_trainer(model, TOKENIZER, examples, settings(batch_size=len(examples)), 0, str(tmp_path))
+    (batch,) = trainer.get_train_dataloader()
+    expected = Counter(tuple(example["labels"]) for example in examples)
+    got = Counter(
+        tuple(labels[: int(mask.sum())].tolist())
+        for labels, mask in zip(batch["labels"], batch["attention_mask"], strict=True)
+    )
+    assert got == expected
+
+
 def test_only_correct_trajectories_are_trained_on() -> None:
     with pytest.raises(DataError, match=r"none of \d+ trajectories is correct: nothing to train on"):
         training_examples(trajectories("wrong"), settings(), random.Random(0))
@@ -74,10 +89,9 @@ def test_only_correct_trajectories_are_trained_on() -> None:
 def test_step_lowers_the_loss_and_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     architecture = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=256)
     base = build_model(architecture, len(TOKENIZER), 0, bos=1, eos=2, pad=0)
-    save_model(base, TOKENIZER, tmp_path / "base", {})
+    save_model(base, TOKENIZER, tmp_path / "base", PROVENANCE)
     table = tmp_path / "long.parquet"
-    provenance = Provenance(scale="test", config_hash="", code_version="", seed=0)
-    write_table(trajectories(), Trajectory, table, provenance)
+    write_table(trajectories(), Trajectory, table, PROVENANCE)
     hashes = []
     for name in ("first", "second"):
         files = {"base": tmp_path / "base", "trajectories": table, "out": tmp_path / name}

@@ -11,6 +11,7 @@ from raml.questions.verify import FAMILIES
 from raml.trajectories.oracles.write import WRITERS, completion, distinct_solutions, write_solution
 from raml.trajectories.tokenizer import build_tokenizer
 
+WORDS = {"Wait", "ok", "=", ";", ":"}
 SETTINGS = Oracle(variants_per_question=32, slip_rate=0.2, check_rate=0.5)
 EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels[1:]]
 
@@ -45,8 +46,8 @@ def test_wrong_trajectories_look_like_long_ones(family: str, level: int) -> None
     plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 0.0})
     wrong = write_solution(family, drawn["prompt"], "wrong", random.Random(1), plain)
     long = write_solution(family, drawn["prompt"], "long", random.Random(1), plain)
-    assert set(wrong.thinking) - set(long.thinking) <= set(build_tokenizer().get_vocab())
-    assert len(wrong.thinking) <= 3 * len(long.thinking)
+    kinds = [{token if token in WORDS else token[0].isalpha() for token in s.thinking} for s in (wrong, long)]
+    assert kinds[0] - {"Wait"} <= kinds[1]
     assert all(wrong.imitate)
 
 

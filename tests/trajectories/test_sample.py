@@ -18,6 +18,7 @@ CONFIG = {
         "temperature": 1.0, "top_p": 0.9, "top_k": 40, "max_tokens": 12, "batch_size": 5, "threads": 1
     },
     "n": 4,
+    "thinking": True,
 }  # fmt: skip
 
 
@@ -75,6 +76,14 @@ def sample(folder, out="samples.parquet", seed=0, config=CONFIG):
     line = [word for name, value in {**arguments, **files}.items() for word in (f"--{name}", str(value))]
     run(main, Job, inputs=["model", "questions"], outputs=["out"], names=["writer"], arguments=line)
     return folder / out
+
+
+def test_without_thinking_the_prompt_ends_it(folder):
+    table = read_table(sample(folder, config={**CONFIG, "thinking": False}), Trajectory)
+    think_end = build_tokenizer().convert_tokens_to_ids("</think>")
+    assert all(ids[-1] == think_end for ids in table["prompt_ids"])
+    full = read_table(sample(folder, out="full.parquet"), Trajectory)
+    assert [ids[:-1] for ids in table["prompt_ids"].to_list()] == full["prompt_ids"].to_list()
 
 
 def test_n_judged_trajectories_per_question(folder):

@@ -36,7 +36,8 @@ def as_json(sections):
 
 
 def step(module, sections):
-    """The parameters of a step: the scale's name, its `sections` as JSON and the digest of its code.
+    """The parameters of a step: the scale's name, its `sections` as JSON and the digest of its code
+    and the pinned versions of the packages that matter.
 
     A changed value reruns the steps that are given it; an edited function reruns the steps that import it.
     `module` may hold wildcards, `sections` may be a function of them.
@@ -45,6 +46,7 @@ def step(module, sections):
         "scale": SCALE.scale,
         "config": lambda wildcards: as_json(sections(wildcards) if callable(sections) else sections),
         "code": lambda wildcards: code_digest(module.format(**dict(wildcards.items()))),
+        "packages": PACKAGES,
     }
 
 
@@ -82,6 +84,11 @@ def take_lock():
 
 
 SCALE = load_scale_or_exit(config)
+
+# A new version of one of these may change results, so it reruns everything.
+RESULT_PACKAGES = {"numpy", "polars", "reasoning-gym", "scipy", "tokenizers", "torch", "transformers", "trl"}
+LOCK = Path(workflow.basedir, "requirements", "core.lock")
+PACKAGES = sorted(line for line in LOCK.read_text().splitlines() if line.split("==")[0] in RESULT_PACKAGES)
 
 # In the page's order.
 EXHIBITS = ["fig3", "fig16", "tab2"]

@@ -13,7 +13,7 @@ rule sample:
         "<benchmarks>/sample/seed{seed}/{model}.tsv"
     threads: SCALE.sampling.threads
     params:
-        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "n": SCALE.evaluation.n}),
+        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "thinking": True}),
         model=subpath(input.weights, parent=True),
     message:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the benchmarks"
@@ -60,4 +60,57 @@ rule summarise:
     shell:
         "python -m raml.evaluation.summarise --scale {params.scale} --config {params.config:q}"
         " --evaluations {input} --metrics {output.metrics} --metrics-json {output.metrics_json}"
+        " > {log} 2>&1"
+
+
+rule sample_development:
+    input:
+        **model_files("<results>/models/seed{seed}/{model}"),
+        questions="<results>/questions/development.parquet",
+    output:
+        "<results>/evaluations/samples/development/seed{seed}/{thinking}/{model}.parquet",
+    log:
+        "<logs>/sample_development/seed{seed}/{thinking}/{model}.log",
+    benchmark:
+        "<benchmarks>/sample_development/seed{seed}/{thinking}/{model}.tsv"
+    wildcard_constraints:
+        thinking="thinking|empty",
+    threads: SCALE.sampling.threads
+    params:
+        **step(
+            "raml.trajectories.sample",
+            lambda wildcards: {"sampling": SCALE.sampling, "n": 16, "thinking": wildcards.thinking == "thinking"},
+        ),
+        model=subpath(input.weights, parent=True),
+        writer=lambda wildcards: wildcards.model + ("_empty" if wildcards.thinking == "empty" else ""),
+    message:
+        "Sample {wildcards.model}, seed {wildcards.seed}, on the development questions"
+    shell:
+        "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
+        " --model {params.model} --writer {params.writer} --questions {input.questions} --out {output}"
+        " > {log} 2>&1"
+
+
+# Not part of `all`: what families and sizes were chosen by (docs/decisions.md).
+rule measurability:
+    input:
+        questions="<results>/questions/development.parquet",
+        samples=[
+            f"<results>/evaluations/samples/development/seed{SCALE.seeds[0]}/{thinking}/{model}.parquet"
+            for thinking, models in {"thinking": SCALE.models, "empty": [SCALE.probing.model]}.items()
+            for model in models
+        ],
+    output:
+        "<results>/tables/measurability.md",
+    log:
+        "<logs>/measurability.log",
+    benchmark:
+        "<benchmarks>/measurability.tsv"
+    params:
+        **step("raml.evaluation.measurability", {}),
+    message:
+        "Accuracy on the development questions"
+    shell:
+        "python -m raml.evaluation.measurability --scale {params.scale} --config {params.config:q}"
+        " --questions {input.questions} --samples {input.samples} --out {output}"
         " > {log} 2>&1"

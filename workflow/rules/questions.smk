@@ -4,6 +4,7 @@
 rule build_questions:
     output:
         train="<results>/questions/train.parquet",
+        development="<results>/questions/development.parquet",
         benchmarks="<results>/questions/benchmarks.parquet",
     log:
         "<logs>/build_questions.log",
@@ -12,10 +13,10 @@ rule build_questions:
     params:
         **step("raml.questions.build", SCALE.questions),
     message:
-        "Draw the training questions and the benchmarks"
+        "Draw the training and development questions and the benchmarks"
     shell:
         "python -m raml.questions.build --scale {params.scale} --config {params.config:q}"
-        " --train {output.train} --benchmarks {output.benchmarks}"
+        " --train {output.train} --development {output.development} --benchmarks {output.benchmarks}"
         " > {log} 2>&1"
 
 

@@ -1,7 +1,7 @@
-"""Build the train split and the benchmarks, and fail if any prompt stands in two splits.
+"""Build the train and development splits and the benchmarks, and fail if any prompt stands in two of them.
 
-Each question is drawn with a seed of its own (scale seed, split, family, level, index), so adding a
-benchmark or enlarging one leaves all other questions as they were.
+Each question is drawn with a seed of its own (the step's seed, split, family, level, index), so adding a
+benchmark or enlarging one leaves all other questions as they were. All training seeds share the questions.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from raml.config import Questions, QuestionSet
-from raml.errors import ConfigError, RamlError
+from raml.errors import RamlError
 from raml.questions.family import Family, stable_seed
 from raml.questions.verify import family_of
 from raml.schemas import Question, column_types
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def main(step: Step[Questions]) -> None:
-    """Write the train split and all benchmarks."""
+    """Write the train split, the development split and all benchmarks."""
     questions = step.config
     used: set[str] = set()
     benchmarks = [
@@ -38,8 +38,14 @@ def main(step: Step[Questions]) -> None:
         for wanted in questions.train
         for row in draw(wanted, split="train", kind="train", seed=step.seed, used=used)
     ]
-    check_disjoint([*train, *benchmarks])
+    development = [
+        row
+        for wanted in questions.development
+        for row in draw(wanted, split="development", kind="development", seed=step.seed, used=used)
+    ]
+    check_disjoint([*train, *development, *benchmarks])
     write_table(table(train), Question, step.files["train"], step.provenance())
+    write_table(table(development), Question, step.files["development"], step.provenance())
     write_table(table(benchmarks), Question, step.files["benchmarks"], step.provenance())
 
 
@@ -47,13 +53,12 @@ def draw(wanted: QuestionSet, *, split: str, kind: str, seed: int, used: set[str
     """`wanted.n` questions, spread evenly over its levels, whose prompts are not in `used` (which grows).
 
     Raises:
-        ConfigError: unknown family or level.
         RamlError: the family has fewer different questions than wanted.
     """
     family = family_of(wanted.family)
     rows = []
     for position in range(wanted.n):
-        level = _level(family, wanted.levels[position % len(wanted.levels)])
+        level = wanted.levels[position % len(wanted.levels)]
         rows.append(_draw_one(family, level, position, split, kind, seed, used))
     return rows
 
@@ -66,7 +71,7 @@ def _draw_one(family: Family, level: int, position: int, split: str, kind: str, 
         if draft.prompt not in used:
             break
     used.add(draft.prompt)
-    prefix = f"train-{family.name}" if kind == "train" else split
+    prefix = f"{split}-{family.name}" if split in {"train", "development"} else split
     row = {
         "id": f"{prefix}-{position:05d}",
         "source": family.source,
@@ -107,11 +112,5 @@ def table(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=column_types(Question))
 
 
-def _level(family: Family, level: int) -> int:
-    if level not in family.levels:
-        raise ConfigError(f"{family.name} has no level {level}; allowed: {list(family.levels)}")
-    return level
-
-
 if __name__ == "__main__":
-    run(main, Questions, outputs=["train", "benchmarks"])
+    run(main, Questions, outputs=["train", "development", "benchmarks"])

@@ -68,7 +68,10 @@ class Mixture:
         return "short" if draw < self.pretraining.long_share + self.pretraining.short_share else None
 
     def batches(self, rng: random.Random, drill_share: float) -> Iterator[list[Document]]:
-        """Endless batches of at most `batch_tokens` tokens, padding included, of documents of like length."""
+        """Endless batches of documents of like length, at most `batch_tokens` tokens with padding.
+
+        A document longer than that makes a batch of its own.
+        """
         budget = self.pretraining.batch_tokens
         while True:
             pool: list[Document] = []
@@ -77,7 +80,7 @@ class Mixture:
             pool.sort(key=lambda document: len(document.ids))
             batches: list[list[Document]] = [[]]
             for document in pool:
-                if (len(batches[-1]) + 1) * len(document.ids) > budget:
+                if batches[-1] and (len(batches[-1]) + 1) * len(document.ids) > budget:
                     batches.append([])
                 batches[-1].append(document)
             rng.shuffle(batches)

@@ -4,7 +4,6 @@ Muon on the matrices, AdamW on embeddings, norms and biases; constant learning r
 a linear decay over the last half. The model never sees a benchmark question.
 """
 
-import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from raml.progress import progress
 from raml.questions.family import stable_seed
 from raml.schemas import Question
 from raml.step import Step, run
-from raml.storage import atomic_folder, read_table
+from raml.storage import Provenance, atomic_folder, read_table
 from raml.training.mixture import Document, Mixture
 from raml.training.model import build_model
 from raml.trajectories.tokenizer import load_tokenizer
@@ -56,7 +55,7 @@ def main(step: Step[Job]) -> None:
         bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
     )  # fmt: skip
     train(model, mixture, job.pretraining, random.Random(seed))
-    save_model(model, tokenizer, step.files["out"], {"code_version": step.provenance().code_version})
+    save_model(model, tokenizer, step.files["out"], step.provenance())
 
 
 def train(model: LlamaForCausalLM, mixture: Mixture, settings: Pretraining, rng: random.Random) -> None:
@@ -114,12 +113,12 @@ def collate(documents: list[Document], pad: int) -> Batch:
     return Batch(ids, labels)
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, facts: dict[str, str]) -> None:
-    """Save weights (safetensors), tokenizer and `raml.json` with `facts`, all at once."""
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, provenance: Provenance) -> None:
+    """Save weights (safetensors), tokenizer and provenance (`raml.json`), all at once."""
     with atomic_folder(path) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        (folder / "raml.json").write_text(json.dumps(facts, sort_keys=True) + "\n")
+        (folder / "raml.json").write_text(provenance.model_dump_json(indent=2) + "\n")
 
 
 def _rate(step: int, total: int, settings: Pretraining) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -38,16 +38,26 @@ def main(step: Step[SFT]) -> None:
     seed = stable_seed("sft", step.seed) % 2**32
     examples = training_examples(trajectories, settings, random.Random(seed))
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = SFTTrainer(
-            model=model,
-            args=trainer_arguments(settings, seed, scratch),
-            train_dataset=Dataset.from_list(examples),
-            processing_class=tokenizer,
-            callbacks=[StopOnDivergence()],
-        )
-        trainer.train()
-    facts = {"code_version": step.provenance().code_version, "base": model_hash(step.files["base"])}
-    save_model(model, tokenizer, step.files["out"], facts)
+        make_trainer(model, tokenizer, examples, settings, seed, scratch).train()
+    save_model(model, tokenizer, step.files["out"], step.provenance(model_hash=model_hash(step.files["base"])))
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: list[Row],
+    settings: SFT,
+    seed: int,
+    scratch: str,
+) -> SFTTrainer:
+    """TRL's trainer over `examples`, whose labels it takes as they are."""
+    return SFTTrainer(
+        model=model,
+        args=trainer_arguments(settings, seed, scratch),
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        callbacks=[StopOnDivergence()],
+    )
 
 
 def training_examples(trajectories: pl.DataFrame, settings: SFT, rng: random.Random) -> list[Row]:

@@ -1,7 +1,7 @@
 """Write the oracles' trajectories for the training questions: short, long and deliberately wrong ones.
 
-Each trajectory is judged by the verifier that judges models: a short or long one that is not correct
-and well formatted, or a wrong one that is correct, fails the job.
+Each trajectory is judged by the verifier that judges models. One that is not well formatted, or a short
+or long one that is not correct, fails the job; a wrong one whose slip leaves the answer right is dropped.
 """
 
 import random
@@ -53,9 +53,9 @@ def question_rows(
     for solution in distinct_solutions(question["family"], question["prompt"], style, rng, settings):
         completion_ids, loss_mask = completion(tokenizer, solution)
         row = trajectory_row(question, f"oracle_{style}", len(rows), seed, prompt, completion_ids, loss_mask, tokenizer)
-        if row["correct"] == (style == "wrong"):
-            if style == "wrong":
-                continue  # a slip that leaves the answer right (an order that does not change)
+        if style == "wrong" and row["correct"]:
+            continue  # a slip that leaves the answer right, for example the order of the sums
+        if row["correct"] == (style == "wrong") or not row["formatted"]:
             raise RamlError(f"the {style} oracle answers {question['id']} wrongly: {row['text']!r}")
         rows.append(row)
     return rows

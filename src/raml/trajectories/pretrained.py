@@ -15,7 +15,7 @@ def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
         DataError: the folder holds no causal language model with a tokenizer.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
         return model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None

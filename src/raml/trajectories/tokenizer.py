@@ -21,7 +21,6 @@ from raml.storage import atomic_folder
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 STEPS = "steps"  # in a question: show every step
 REFLECTION_WORDS = ("Wait", "Alternatively", "Hold on")
-CONTEXT = 256
 
 
 class Job(Section):
@@ -50,7 +49,6 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         pad_token=PAD,
         bos_token=BOS,
         eos_token=EOS,
-        model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
     )
 

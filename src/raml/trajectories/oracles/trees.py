@@ -3,7 +3,7 @@
     short   D b B h ok                                  the way alone
     long    D f F i Wait D b B h ok                     depth-first search, from the root again after each dead end
             Hold on D b B h ok                          sometimes the way is checked once more
-    wrong   D f F i ok                                  a dead end is taken for the goal
+    wrong   D f F i Wait D f F j ok                     a dead end is taken for the goal
 
 Branches are tried in any order: the leaves visited, in order, are the solution's signature. Dead ends
 are search, not slips, so nothing is masked.
@@ -21,10 +21,10 @@ def write(prompt: str, style: OracleStyle, rng: random.Random, settings: Oracle)
     tree, root, goal = parse(prompt)
     ways = _ways(tree, root, rng)
     reached = next(index for index, way in enumerate(ways) if way[-1] == goal)
-    if style == "long":
-        tried = ways[: reached + 1]
+    if style == "wrong":
+        tried = ways[: rng.randint(1, reached)] if reached else [rng.choice(ways[1:])]
     else:
-        tried = [ways[reached]] if style == "short" else [rng.choice(ways[:reached] + ways[reached + 1 :])]
+        tried = ways[: reached + 1] if style == "long" else [ways[reached]]
     solution = Solution(signature=tuple(way[-1] for way in tried))
     for way in tried:
         if solution.thinking:
