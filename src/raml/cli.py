@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import raml
-from raml.errors import DataError, RamlError
+from raml.errors import RamlError
 
 if TYPE_CHECKING:
     from raml.schemas import ClaimResult
@@ -33,8 +33,10 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print results/<scale>/claims.json as it is.")] = False,
 ) -> None:
     """Show every claim of the paper with what was measured and the verdict."""
+    from raml.claims.table import load_results
+
     path = Path("results", scale, "claims.json")
-    found = _read_claims(path)
+    found = load_results(path)
     if as_json:
         typer.echo(path.read_text(encoding="utf-8"), nl=False)
         return
@@ -60,20 +62,6 @@ def _measured(claim: "ClaimResult") -> str:
         return ""
     value = f"{claim.measured:.3g}"
     return value if claim.interval is None else f"{value}\n{claim.interval[0]:.3g} to {claim.interval[1]:.3g}"
-
-
-def _read_claims(path: Path) -> "list[ClaimResult]":
-    from pydantic import TypeAdapter, ValidationError
-
-    from raml.schemas import ClaimResult
-    from raml.storage import read_json
-
-    try:
-        return TypeAdapter(list[ClaimResult]).validate_python(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is not a list of claims: {where}: {first['msg']}; delete it and rerun") from None
 
 
 def main() -> None:

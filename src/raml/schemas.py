@@ -18,14 +18,14 @@ def column_types(schema: type[dy.Schema]) -> pl.Schema:
 
 
 class Question(dy.Schema):
-    """A verifiable question. `split` is `train` or the benchmark's name."""
+    """A verifiable question. `split` is `train`, `development` or the benchmark's name."""
 
     id = dy.String(primary_key=True, min_length=1)
     source = dy.String()
     family = dy.String()
     domain = dy.String()
     split = dy.String(min_length=1)
-    kind = dy.Enum(["train", *BenchmarkKind.__args__])  # type: ignore[attr-defined]
+    kind = dy.Enum(["train", "development", *BenchmarkKind.__args__])  # type: ignore[attr-defined]
     prompt = dy.String(min_length=1)
     answer = dy.String(min_length=1)
     answer_type = dy.Enum(["integer", "integers", "labels", "math"])
@@ -98,6 +98,7 @@ class ProbeCurve(dy.Schema):
 
     trajectory_id = dy.String(primary_key=True)  # question_id/writer/sample
     question_id = dy.String()
+    benchmark = dy.String()
     model = dy.String(primary_key=True)
     seed = dy.Int64(primary_key=True)
     mode = dy.Enum(["thinking", "no_thinking"], primary_key=True)

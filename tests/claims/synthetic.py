@@ -19,20 +19,23 @@ def curves(
     positions: int = 30,
     noise: float = 0.5,
     model: str = "sft_long",
+    benchmark: str = "rows",
 ) -> pl.DataFrame:
     """NLL = 5 + slope x share of the trajectory + noise, in nats; `correct` sets what the trajectories are."""
     rng = np.random.default_rng(round(1000 * slope) % 2**32)
     frames = []
     for seed in range(seeds):
         for question in range(questions):
+            name = f"q{question:03}" if benchmark == "rows" else f"{benchmark}-{question:03}"
             for number in range(trajectories):
                 share = np.linspace(0, 1, positions)
                 nll = np.maximum(0, 5 + slope * share + noise * rng.standard_normal(positions))
                 frames.append(
                     pl.DataFrame(
                         {
-                            "trajectory_id": f"q{question:03}/{model}/{number + (0 if correct else 100)}",
-                            "question_id": f"q{question:03}",
+                            "trajectory_id": f"{name}/{model}/{number + (0 if correct else 100)}",
+                            "question_id": name,
+                            "benchmark": benchmark,
                             "model": model,
                             "seed": seed,
                             "mode": "thinking",

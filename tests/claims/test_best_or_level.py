@@ -60,6 +60,33 @@ def test_only_benchmarks_of_the_trained_domain_count() -> None:
     assert set(decision.details["Pass@8"]["benchmarks"]) == {"rows", "rows_hard"}  # type: ignore[index]
 
 
+def test_benchmarks_that_the_pooled_mean_hides_are_named() -> None:
+    table = evaluations({"sft_short": 0.3, "sft_long": 0.9}, questions=200)
+    worse = (pl.col("benchmark") == "rows_hard") & (pl.col("model") == "sft_long")
+    table = table.with_columns(c=pl.when(worse & (pl.col("c") > 0)).then(1).otherwise("c").cast(pl.Int32))
+    decision = decide(TAB2, table, 8, BOOTSTRAP)
+    found = {metric: decision.details[metric]["benchmarks"] for metric in ("Pass@8", "mG-Pass@8")}  # type: ignore[index]
+    assert found["Pass@8"]["rows_hard"]["verdict"] == "contradicted"
+    assert found["Pass@8"]["rows"]["verdict"] == "holds" and found["Pass@8"]["rows"]["questions"] == 200
+    difference = found["Pass@8"]["rows_hard"]["difference"]
+    assert f"rows_hard by itself: {difference['estimate']:+.3f} [" in decision.reason
+    assert "], below -0.02" in decision.reason
+    assert "rows by itself" not in decision.reason
+
+    level = evaluations({"sft_short": 0.3, "sft_long": 0.3})
+    assert "rows by itself" in decide(TAB2, level, 8, BOOTSTRAP).reason
+    assert "], spans -0.02" in decide(TAB2, level, 8, BOOTSTRAP).reason
+
+
+def test_a_baseline_at_the_floor_is_named() -> None:
+    table = evaluations({"sft_short": 0.3, "sft_long": 0.6})
+    hard = (pl.col("benchmark") == "rows_hard") & (pl.col("model") == "sft_short")
+    table = table.with_columns(c=pl.when(hard).then(0).otherwise("c").cast(pl.Int32))
+    reason = decide(TAB2, table, 8, BOOTSTRAP).reason
+    assert reason.endswith("; sft_short is at the floor on rows_hard (Pass@8 0.0%), where a comparison shows little")
+    assert "floor" not in decide(TAB2, evaluations({"sft_short": 0.3, "sft_long": 0.6}), 8, BOOTSTRAP).reason
+
+
 def test_details_agree_with_the_metric_table() -> None:
     table = evaluations({"sft_short": 0.2, "sft_long": 0.6})
     metrics = summarise(table, SETTINGS, BOOTSTRAP.seed)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -76,6 +78,53 @@ def test_questions_count_equally_however_many_trajectories_they_have() -> None:
         pl.format("{}/more", "trajectory_id").alias("trajectory_id")
     )
     assert decide(FIG3, pl.concat([falling, many]), BOOTSTRAP).verdict == "holds"
+
+
+def test_each_benchmark_is_judged_by_the_same_line_and_named_if_it_lies_on_the_other_side() -> None:
+    falling = curves(-4.0, correct=True, questions=60)
+    flat = curves(0.0, correct=True, questions=25, benchmark="path")
+    decision = decide(FIG3, pl.concat([falling, flat]), BOOTSTRAP)
+    assert decision.verdict == "holds"
+    found = decision.details["benchmarks"]
+    assert list(found) == ["path", "rows"]  # type: ignore[call-overload]
+    assert found["path"]["verdict"] == "contradicted" and found["rows"]["verdict"] == "holds"  # type: ignore[index]
+    assert (found["path"]["questions"], found["path"]["trajectories"]) == (25, 50)  # type: ignore[index]
+    rho = found["path"]["rho"]  # type: ignore[index]
+    assert rho["lower"] > -0.3
+    clause = f"path by itself: {rho['estimate']:+.3f} [{rho['lower']:+.3f}, {rho['upper']:+.3f}], short of the line"
+    assert clause in decision.reason and "rows by itself" not in decision.reason
+
+    steep = curves(-4.0, correct=True, questions=25, benchmark="path")
+    mostly_flat = pl.concat([curves(0.0, correct=True, questions=60), steep])
+    assert re.search(r"path by itself: -0\.\d+ \[.*\], past the line", decide(FIG3, mostly_flat, BOOTSTRAP).reason)
+
+
+def test_a_benchmark_with_few_questions_is_not_named() -> None:
+    few = curves(0.0, correct=True, questions=19, benchmark="path")
+    decision = decide(FIG3, pl.concat([curves(-4.0, correct=True), few]), BOOTSTRAP)
+    assert decision.details["benchmarks"]["path"]["verdict"] == "inconclusive"  # type: ignore[index]
+    assert "path" not in decision.reason
+
+
+def test_a_benchmark_by_itself_leaves_the_pooled_numbers_as_they_are() -> None:
+    one = curves(-4.0, correct=True)
+    two = one.with_columns(
+        benchmark=pl.when(pl.col("question_id") < "q020").then(pl.lit("path")).otherwise("benchmark")
+    )
+    assert decide(FIG3, one, BOOTSTRAP).estimate == decide(FIG3, two, BOOTSTRAP).estimate
+
+
+def test_a_mean_curve_that_first_rises_is_said_to() -> None:
+    hump = curves(-4.0, correct=True, noise=0.1)
+    share = pl.col("position") / pl.col("length")
+    late = hump.with_columns(nll=pl.when(share < 0.6).then(5 + share).otherwise("nll"))
+    assert decide(FIG3, late, BOOTSTRAP).reason.endswith(
+        "; the mean curve first rises and after half of the trajectory is above its start"
+    )
+    early = hump.with_columns(nll=pl.when(share.is_between(0.1, 0.4)).then(6.0).otherwise("nll"))
+    assert "after a quarter of the trajectory is above its start" in decide(FIG3, early, BOOTSTRAP).reason
+    for slope in (-4.0, 0.0, 4.0):  # a fall, noise, and a rise that no fall follows
+        assert "first rises" not in decide(FIG3, curves(slope, correct=True), BOOTSTRAP).reason
 
 
 def test_short_curves_are_left_out_and_counted() -> None:

@@ -7,6 +7,7 @@ import pytest
 from synthetic import SETTINGS, curves, evaluations
 
 from raml.claims import decide
+from raml.claims.decision import ONE_SEED
 from raml.claims.table import load_results
 from raml.config import Evaluation as Settings
 from raml.errors import DataError
@@ -52,6 +53,7 @@ def test_every_claim_is_decided_or_says_why_not(folder: Path) -> None:
         if name in decided:
             assert result.interval and result.measured is not None and result.n
             assert result.interval[0] <= result.measured <= result.interval[1]
+            assert ONE_SEED not in result.reason
         else:
             assert (result.measured, result.interval, result.n) == (None, None, None)
 
@@ -65,7 +67,7 @@ def test_results_say_where_they_come_from(folder: Path) -> None:
         "results/tiny/figures/fig3.svg",
     ]
     assert results["tab2"].artifacts == ["evaluations.parquet", "results/tiny/tables/metrics.parquet"]
-    assert results["fig3"].command == "snakemake --cores 2 --config scale=tiny results/tiny/claims.json"
+    assert results["fig3"].command == "snakemake --cores 2 results/tiny/claims.json --config scale=tiny"
     assert results["tab2"].reported
     assert results["tab2"].reported["table2.sft_long"]["AIME24"]["P8"] == 36.69  # type: ignore[index]
     assert results["fig3"].reported is None
@@ -76,6 +78,15 @@ def test_two_runs_write_the_same_bytes(folder: Path) -> None:
     decide_all("one.json")
     decide_all("two.json")
     assert Path("one.json").read_bytes() == Path("two.json").read_bytes()
+
+
+def test_a_single_training_seed_is_said_to_leave_training_noise_out(folder: Path) -> None:
+    for seed in (1, 2):
+        write_table(ProbeCurve.create_empty(), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
+    results = {result.id: result for result in decide_all()}
+    assert ONE_SEED == "one training seed: the interval covers questions, not training noise"
+    for name, single in (("fig3", True), ("fig16", True), ("tab2", False)):
+        assert results[name].reason.endswith(f"; {ONE_SEED}") == single
 
 
 def test_a_scale_too_small_to_decide_says_so(folder: Path) -> None:
@@ -101,7 +112,7 @@ def test_a_typo_in_the_claims_ends_with_one_line(folder: Path, capsys: pytest.Ca
     assert not Path("claims.json").exists()
 
 
-@pytest.mark.parametrize("text", ["{}", "[{}]", "[", '[{"id": "fig3"}]'])
+@pytest.mark.parametrize("text", ["{}", "[]", "[{}]", "[", '[{"id": "fig3"}]'])
 def test_malformed_results_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "claims.json"
     path.write_text(text)

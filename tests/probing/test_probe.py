@@ -17,7 +17,7 @@ from raml.answers.format import MARKER, THINK_END, THINK_START
 from raml.config import Probing
 from raml.errors import DataError, InputError
 from raml.probing.curves import separate_answer_nll_curve
-from raml.probing.probe import Job, choose_trajectories, gold_answer_ids, main
+from raml.probing.probe import Job, PassedOver, choose_trajectories, gold_answer_ids, main
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
@@ -133,10 +133,11 @@ def samples_table() -> pl.DataFrame:
 
 
 def test_chooses_distinct_finished_trajectories_in_sample_order() -> None:
-    chosen, empty = choose_trajectories(questions_table(), samples_table(), settings())
+    chosen, passed_over = choose_trajectories(questions_table(), samples_table(), settings())
     found = [(one.question_id, one.sample, one.correct) for one in chosen]
     assert found == [("h1", 0, True), ("h1", 2, False), ("h1", 3, True), ("h1", 5, False), ("e1", 0, True)]
-    assert empty == 1
+    assert passed_over == PassedOver(empty=1, unfinished=1, incorrect=3)
+    assert [one.benchmark for one in chosen] == ["hard"] * 4 + ["easy"]
     assert [WORDS[token] for token in chosen[1].thinking_ids] == ["9", "9"]
     assert (chosen[1].gold, chosen[1].prompt_ids) == ("7 3", [1, 8, 9, 3])
 
@@ -180,7 +181,8 @@ def test_step_writes_the_curves_of_the_chosen_trajectories(
     out = probe(tmp_path, model_folder, samples, settings(stride=2))
     assert capsys.readouterr().out.startswith(
         "chosen: 4 correct and 2 incorrect trajectories; skipped: 1 of them that with the gold answer exceed the "
-        "model's context, and 1 finished samples without thinking"
+        "model's context, 1 finished samples without thinking, and 1 of all 3 incorrect samples that did not end with "
+        "an answer"
     )
 
     curves = read_table(out, ProbeCurve)
@@ -194,8 +196,8 @@ def test_step_writes_the_curves_of_the_chosen_trajectories(
     one = curves.filter(trajectory_id="h1/sft_long/3")
     assert one["position"].to_list() == [0, 2, 4]
     assert one["token_id"].to_list() == [None, WORDS.index("5"), WORDS.index("8")]
-    assert one.select("model", "seed", "mode", "correct", "length").unique().rows() == [
-        ("sft_long", 3, "thinking", True, 4)
+    assert one.select("benchmark", "model", "seed", "mode", "correct", "length").unique().rows() == [
+        ("hard", "sft_long", 3, "thinking", True, 4)
     ]
     model = Qwen2ForCausalLM.from_pretrained(model_folder)
     thinking = [WORDS.index(word) for word in ("4", "5", "6", "8")]

@@ -67,6 +67,7 @@ def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> 
                     {
                         "trajectory_id": f"{question['id']}/sft_long/{sample}",
                         "question_id": question["id"],
+                        "benchmark": question["split"],
                         "model": "sft_long",
                         "seed": seed,
                         "mode": "thinking",

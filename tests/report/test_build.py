@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_results import CLAIMS, HOSTILE, Results, claim
+from report_results import CLAIMS, HOSTILE, Results
 
 import raml
 from raml.errors import DataError
@@ -15,8 +15,8 @@ from raml.report.build import read_lock
 from raml.report.exhibit import Column
 from raml.report.models import parameter_count
 from raml.report.numbers import MINUS
-from raml.report.page import inline_svg, label, read_claims, reported, runs
-from raml.storage import write_json, write_text
+from raml.report.page import inline_svg, label, reported, runs
+from raml.storage import write_text
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
@@ -129,21 +129,6 @@ def test_provenance_is_complete(results: Results, parsed: Page) -> None:
 
 def test_the_same_results_give_the_same_bytes(results: Results, page: str) -> None:
     assert results.build().read_text(encoding="utf-8") == page
-
-
-def test_missing_or_malformed_claims(tmp_path: Path) -> None:
-    path = tmp_path / "claims.json"
-    with pytest.raises(DataError, match="does not exist"):
-        read_claims(path)
-    write_text("[{", path)
-    with pytest.raises(DataError, match="is not JSON"):
-        read_claims(path)
-    write_json([], path)
-    with pytest.raises(DataError, match="must hold a list of claims"):
-        read_claims(path)
-    write_json([claim("a", "fig3", "holds") | {"verdict": "maybe"}], path)
-    with pytest.raises(DataError, match=r"malformed claim: 0\.verdict"):
-        read_claims(path)
 
 
 def test_a_missing_claims_file_ends_with_one_line(

@@ -6,16 +6,19 @@ from hypothesis import strategies as st
 from report_results import curve_rows, write_curves
 
 from raml.evaluation.intervals import Bootstrap
-from raml.report.curves import GRID, Curve, choose, load_curves, summarise
+from raml.report.curves import GRID, Curve, choose, read_points, summarise, to_curves
 
 BOOTSTRAP = Bootstrap(seed=0, resamples=200, confidence=0.95)
 
 
-def curve(question: str, sample: int, *, seed: int = 0, nll: tuple[float, ...] = (4, 2, 0)) -> Curve:
+def curve(
+    question: str, sample: int, *, seed: int = 0, benchmark: str = "", nll: tuple[float, ...] = (4, 2, 0)
+) -> Curve:
     length = len(nll) - 1
     return Curve(
         seed=seed,
         question_id=question,
+        benchmark=benchmark,
         trajectory_id=f"{question}/m/{sample}",
         correct=True,
         length=length,
@@ -27,7 +30,7 @@ def curve(question: str, sample: int, *, seed: int = 0, nll: tuple[float, ...] =
 
 def test_curves_are_read_in_order_of_seed_question_and_sample_number(tmp_path: Path) -> None:
     paths = [write_curves(tmp_path / f"{seed}.parquet", curve_rows(seed)) for seed in (1, 0)]
-    curves = load_curves(paths, "sft_long")
+    curves = to_curves(read_points(paths, "sft_long"))
     keys = [(c.seed, c.question_id, int(c.trajectory_id.rsplit("/", 1)[1])) for c in curves]
     assert keys == sorted(keys)
     assert len(curves) == 2 * 6 * 10
@@ -38,8 +41,7 @@ def test_other_models_and_modes_are_left_out(tmp_path: Path) -> None:
     rows = curve_rows(0)
     other = [row | {"model": "base"} for row in rows] + [row | {"mode": "no_thinking"} for row in rows]
     path = write_curves(tmp_path / "curves.parquet", [*rows, *other])
-    assert len(load_curves([path], "sft_long")) == len(load_curves([path], "base")) == 6 * 10
-    assert load_curves([path], "sft_short") == []
+    assert [len(to_curves(read_points([path], model))) for model in ("sft_long", "base", "sft_short")] == [60, 60, 0]
 
 
 def test_the_first_four_questions_with_four_curves_are_shown() -> None:
@@ -49,6 +51,12 @@ def test_the_first_four_questions_with_four_curves_are_shown() -> None:
     panels = choose(curves)
     assert [panel[0].question_id for panel in panels] == ["b", "c", "d", "f"]
     assert [len(panel) for panel in panels] == [4, 4, 4, 4]
+
+
+def test_benchmarks_take_turns_whatever_their_questions_are_called() -> None:
+    names = {"a-1": "x", "a-2": "x", "a-3": "x", "a-4": "y", "b": "z", "c": "z"}
+    curves = [curve(question, sample, benchmark=name) for question, name in names.items() for sample in range(4)]
+    assert [panel[0].question_id for panel in choose(curves)] == ["a-1", "a-2", "a-4", "b"]
 
 
 def test_with_few_curves_the_fullest_questions_are_shown() -> None:

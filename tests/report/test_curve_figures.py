@@ -3,10 +3,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from report_results import HOSTILE, Results, curve_rows, write_curves
+from report_results import EVALUATION, HOSTILE, Results, curve_rows, write_curves
 
+from raml.claims.curve_trend import decide
+from raml.claims.registry import CurveTrend
+from raml.evaluation.intervals import Bootstrap
 from raml.report import fig3, fig16
 from raml.report.exhibit import read_exhibit
+from raml.report.numbers import measurement
+from raml.schemas import ProbeCurve
+from raml.storage import read_table
 
 MODULES = {"fig3": fig3, "fig16": fig16}
 SVG = "{http://www.w3.org/2000/svg}"
@@ -80,16 +86,54 @@ def test_question_text_is_drawn_as_it_stands(results: Results) -> None:
 def test_the_exhibit_holds_the_numbers_drawn(results: Results) -> None:
     exhibit = read_exhibit(results.exhibit("fig3"))
     assert exhibit.n[:3] == [("questions", 6), ("trajectories", 2 * 6 * 5), ("training seeds", 2)]
-    means, questions = exhibit.tables
+    means, benchmarks, questions = exhibit.tables
     assert [row.heading for row in means.rows] == ["correct (of 6 questions)", "incorrect (of 6 questions)"]
     start, *_, end = (float(cell.text) for cell in means.rows[0].cells)
     assert 7 < start < 9 and end < 0.5
+    assert [row.heading for row in benchmarks.rows] == ["rows"]
+    assert [cell.text for cell in benchmarks.rows[0].cells[:2]] == ["6", "60"]
+    assert benchmarks.rows[0].cells[2].text == "\N{MINUS SIGN}1.00" and benchmarks.rows[0].cells[2].small
     assert len(questions.rows) == 4 and HOSTILE in questions.rows[0].cells[0].text
     reading = exhibit.readings[0]
     assert [token.text for token in reading.tokens] == ["1", "2", "3", "4", "5", "6"]
     assert {source.path for source in exhibit.sources} == {
         path.as_posix() for path in [*results.curves, results.questions]
     }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_exhibit_gives_rho_on_each_benchmark_as_the_claims_do(results: Results, tmp_path: Path, name: str) -> None:
+    results = _elsewhere(results, tmp_path)
+    rows = curve_rows(0, noise=2.0)
+    for row in rows:
+        row["benchmark"] = "hard" if row["question_id"] > "rows-02" else "easy"
+    paths = [write_curves(tmp_path / "curves.parquet", rows)]
+    results.draw_curves(MODULES[name], name, paths)
+    correct = MODULES[name].FIGURE.correct
+    test = CurveTrend(
+        name="curve_trend", trajectories="correct" if correct else "incorrect", direction="falls",
+        minimal_effect=0.3, min_questions=2, min_positions=5, why="-",
+    )  # fmt: skip
+    bootstrap = Bootstrap(0, EVALUATION.bootstrap_resamples, EVALUATION.confidence)
+    expected = decide(test, read_table(paths[0], ProbeCurve), bootstrap).details["benchmarks"]
+    table = read_exhibit(results.exhibit(name)).tables[1]
+    assert [row.heading for row in table.rows] == ["easy", "hard"] == list(expected)  # type: ignore[call-overload]
+    for row in table.rows:
+        rho = expected[row.heading]["rho"]  # type: ignore[index]
+        text, small = measurement(rho["estimate"], (rho["lower"], rho["upper"]))
+        assert [(cell.text, cell.small) for cell in row.cells] == [("3", ""), ("15", ""), (text, small)]
+
+
+def test_the_text_says_what_the_interval_covers_and_which_samples_are_followed(
+    results: Results, tmp_path: Path
+) -> None:
+    done = " ".join(read_exhibit(results.exhibit("fig3")).done)
+    assert "the spread between the 2 training seeds is part of it" in done
+    assert "Only samples that ended by themselves with an answer are followed" in done
+    single = _elsewhere(results, tmp_path)
+    single.draw_curves(fig3, "fig3", results.curves[:1])
+    done = " ".join(read_exhibit(single.exhibit("fig3")).done)
+    assert "one training seed, so it covers questions and not training noise" in done and "spread" not in done
 
 
 @pytest.mark.parametrize(("share", "name"), [(0.0, "fig3"), (1.0, "fig16")])

@@ -7,7 +7,7 @@ from report_results import BENCHMARKS, EVALUATION, MODELS, Results, metric_rows,
 
 from raml.errors import DataError
 from raml.report.exhibit import Exhibit, read_exhibit
-from raml.report.tab2 import comparison, read_metrics, read_reported
+from raml.report.tab2 import comparison, read_metrics, read_reported, what_was_done
 from raml.schemas import MetricTable
 from raml.storage import write_table
 
@@ -37,6 +37,16 @@ def test_what_was_not_measured_is_said(exhibit: Exhibit) -> None:
     assert [cell.text for cell in zero_grpo.cells[4:6]] == ["27.37", "4.08"]
     assert {cell.text for cell in base.cells[4:]} == {"–"}  # noqa: RUF001
     assert "Zero-GRPO has not been run yet." in exhibit.deviations
+
+
+def test_the_text_says_what_the_intervals_cover(results: Results, exhibit: Exhibit, tmp_path: Path) -> None:
+    assert ("training seeds", 1) in exhibit.n
+    assert "one training seed, so it covers questions and not training noise" in " ".join(exhibit.done)
+    path = tmp_path / "metrics.parquet"
+    rows = [row | {"n_samples": 3 * row["n_samples"]} for row in metric_rows()]
+    write_table(MetricTable.cast(pl.DataFrame(rows)), MetricTable, path, provenance())
+    done = " ".join(what_was_done(read_metrics(path, EVALUATION), EVALUATION))
+    assert "the spread between the 3 training seeds is part of it" in done and "one training seed" not in done
 
 
 def test_transfer_benchmarks_have_their_own_table(exhibit: Exhibit) -> None:

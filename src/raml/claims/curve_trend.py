@@ -1,15 +1,28 @@
 """The test `curve_trend`: does the answer NLL fall along trajectories, or does it not?"""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
-from raml.claims.decision import Decision, Side, as_json, interval_or_none, judge
+from raml.claims.decision import Decision, Side, as_json, in_words, interval_or_none, judge
 from raml.claims.registry import CurveTrend
 from raml.errors import DataError
-from raml.evaluation.intervals import Bootstrap, cells, paired_cells
+from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
 CURVE = ["seed", "model", "trajectory_id"]
 SHARES = {"quarter": 0.25, "half": 0.5, "three_quarters": 0.75}
+SHARES_IN_WORDS = {"quarter": "a quarter", "half": "half", "three_quarters": "three quarters"}
+
+
+@dataclass(frozen=True)
+class BenchmarkTrend:
+    """The mean rho over a benchmark's questions; `rho` is None with fewer than two of them."""
+
+    benchmark: str
+    rho: Interval | None
+    questions: int
+    trajectories: int
 
 
 def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
@@ -19,8 +32,8 @@ def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
         curves: rows of `schemas.ProbeCurve`, any number of seeds.
 
     Returns:
-        One row a curve: `seed`, `model`, `trajectory_id`, `question_id`, `correct`, `positions` (number of
-        probed ones), `rho` (Spearman's correlation of NLL and position, ties by average rank; 0 for a
+        One row a curve: `seed`, `model`, `trajectory_id`, `question_id`, `benchmark`, `correct`, `positions`
+        (number of probed ones), `rho` (Spearman's correlation of NLL and position, ties by average rank; 0 for a
         constant curve), and in nats per answer token `start`, `end` (first and last probed position),
         `change` = end - start, and `quarter`, `half`, `three_quarters` (first probed position at or past
         that share of the trajectory).
@@ -36,7 +49,7 @@ def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
         name: nll.filter(position >= share * position.max()).first().alias(name) for name, share in SHARES.items()
     }
     trends = thinking.group_by(CURVE, maintain_order=True).agg(
-        pl.col("question_id", "correct").first(),
+        pl.col("question_id", "benchmark", "correct").first(),
         position.first().alias("first_position"),
         pl.len().alias("positions"),
         pl.corr(position, nll, method="spearman").fill_nan(0.0).fill_null(0.0).alias("rho"),
@@ -50,11 +63,32 @@ def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
     return trends.drop("first_position").with_columns(change=pl.col("end") - pl.col("start"))
 
 
+def benchmark_trends(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> list[BenchmarkTrend]:
+    """The mean rho on each benchmark by itself, in order of their names.
+
+    Args:
+        trends: rows of `trajectory_trends`, of one kind of trajectories.
+        bootstrap: how intervals are made.
+        label: what seeds them: `correct` or `incorrect`.
+    """
+    return [
+        BenchmarkTrend(
+            benchmark=str(benchmark),
+            rho=interval_or_none(cells(rows, "rho"), bootstrap, label, "rho", str(benchmark)),
+            questions=rows["question_id"].n_unique(),
+            trajectories=rows.height,
+        )
+        for (benchmark,), rows in trends.sort("benchmark").group_by("benchmark", maintain_order=True)
+    ]
+
+
 def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
     """Decide by the mean over questions of Spearman's rho between the NLL and the position.
 
     The paper claims a falling curve and not merely a lower end, hence rho. How far the NLL falls, and by
-    when, is in the details, and so is the difference to the other kind of trajectories of the same questions.
+    when, is in the details, and so are the difference to the other kind of trajectories of the same questions
+    and what the same line says of each benchmark by itself. The reason names benchmarks that the line puts
+    on the other side than all together, and says if the mean curve rises before it falls.
 
     Args:
         test: which curves, which direction and where the line lies.
@@ -77,14 +111,56 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
     rho = interval_or_none(cells(meant, "rho"), bootstrap, test.trajectories, "rho")
     claimed: Side = "below" if test.direction == "falls" else "above"
     verdict, reason = judge(rho, claimed, -test.minimal_effect, n["questions"], test.min_questions)
+    line, benchmarks = -test.minimal_effect, benchmark_trends(meant, bootstrap, test.trajectories)
+    verdicts = [judge(one.rho, claimed, line, one.questions, test.min_questions)[0] for one in benchmarks]
+    reasons = [f"mean rho {reason}"]
+    on_the_way = _changes_on_the_way(meant, bootstrap, test.trajectories)
+    if rho:
+        decisive = [one for one, own in zip(benchmarks, verdicts, strict=True) if own != "inconclusive"]
+        reasons += _on_the_other_side(rho, decisive, line)
+        if float(np.nanmean(cells(meant, "change"))) < 0:
+            reasons += _rises_first(on_the_way)
     details: dict[str, object] = {
         "model": meant["model"][0] if meant.height else None,
         "minimal_effect": test.minimal_effect,
+        "benchmarks": {
+            one.benchmark: {
+                "rho": as_json(one.rho),
+                "questions": one.questions,
+                "trajectories": one.trajectories,
+                "verdict": own,
+            }
+            for one, own in zip(benchmarks, verdicts, strict=True)
+        },
         "curves_left_out_as_too_short": trends.filter(is_meant).height - meant.height,
         **_fall(meant, bootstrap, test.trajectories),
+        "nll_change_by": {share: as_json(change) for share, change in on_the_way.items()},
         "difference_to_the_other_trajectories": _difference(meant, others, bootstrap, test.trajectories),
     }
-    return Decision(verdict, f"mean rho {reason}", rho, "Spearman's rho", n, details)
+    return Decision(verdict, "; ".join(reasons), rho, "Spearman's rho", n, details)
+
+
+def _on_the_other_side(pooled: Interval, benchmarks: list[BenchmarkTrend], line: float) -> list[str]:
+    """A clause for each of `benchmarks`, all of them clear of `line`, that lies on the other side than `pooled`."""
+    return [
+        f"{one.benchmark} by itself: {in_words(one.rho)}, {'short of' if one.rho.lower > line else 'past'} the line"
+        for one in benchmarks
+        if one.rho and (one.rho.lower > line) != (pooled.estimate > line)
+    ]
+
+
+def _changes_on_the_way(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, Interval | None]:
+    """The mean NLL after each share of the trajectory less that at its start."""
+    changes = trends.with_columns(pl.col(share) - pl.col("start") for share in SHARES)
+    return {share: interval_or_none(cells(changes, share), bootstrap, label, "change by", share) for share in SHARES}
+
+
+def _rises_first(changes: dict[str, Interval | None]) -> list[str]:
+    """A clause if the mean of curves that end lower is above its start on the way, by more than chance."""
+    above = [share for share, change in changes.items() if change and change.lower > 0]
+    if not above:
+        return []
+    return [f"the mean curve first rises and after {SHARES_IN_WORDS[above[-1]]} of the trajectory is above its start"]
 
 
 def _fall(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, object]:

@@ -53,7 +53,7 @@ def result(claim: Claim, registry: Registry, decision: Decision, sources: list[P
         interval=(estimate.lower, estimate.upper) if estimate else None,
         n=decision.n or None,
         verdict=decision.verdict,
-        reason=decision.reason,
+        reason=decision.full_reason(),
         details={"quantity": claim.measured, **decision.details},
         artifacts=[path.as_posix() for path in sources] + [path.replace("{scale}", scale) for path in claim.artifacts],
         command=claim.command.replace("{scale}", scale),

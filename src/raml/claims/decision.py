@@ -11,6 +11,8 @@ from typing import Literal
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
 from raml.schemas import Verdict
 
+ONE_SEED = "one training seed: the interval covers questions, not training noise"
+
 Side = Literal["above", "below"]
 
 
@@ -25,6 +27,10 @@ class Decision:
     n: dict[str, int]
     details: dict[str, object]
 
+    def full_reason(self) -> str:
+        """The reason, with what the interval leaves out where a single training seed was measured."""
+        return f"{self.reason}; {ONE_SEED}" if self.estimate and self.n.get("seeds") == 1 else self.reason
+
 
 def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Interval | None:
     """The mean of `values` (shape [seeds, questions]) with its interval, None with fewer than two questions."""
@@ -37,12 +43,16 @@ def judge(
     """The verdict on "the effect lies `claimed` the line", and its reason in words."""
     if estimate is None or questions < min_questions:
         return "inconclusive", f"{questions} questions; the test asks for at least {min_questions}"
-    shown = f"{estimate.estimate:+.3f} [{estimate.lower:+.3f}, {estimate.upper:+.3f}]"
     if estimate.lower > line:
-        return "holds" if claimed == "above" else "contradicted", f"{shown} lies above {line:+g}"
+        return "holds" if claimed == "above" else "contradicted", f"{in_words(estimate)} lies above {line:+g}"
     if estimate.upper < line:
-        return "holds" if claimed == "below" else "contradicted", f"{shown} lies below {line:+g}"
-    return "inconclusive", f"{shown} spans {line:+g}"
+        return "holds" if claimed == "below" else "contradicted", f"{in_words(estimate)} lies below {line:+g}"
+    return "inconclusive", f"{in_words(estimate)} spans {line:+g}"
+
+
+def in_words(interval: Interval) -> str:
+    """`+0.120 [+0.050, +0.190]`."""
+    return f"{interval.estimate:+.3f} [{interval.lower:+.3f}, {interval.upper:+.3f}]"
 
 
 def as_json(interval: Interval | None) -> dict[str, float] | None:

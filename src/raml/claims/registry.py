@@ -33,7 +33,10 @@ class CurveTrend(Section):
 
 
 class BestOrLevel(Section):
-    """Whether `model` is nowhere worse than `baseline` by `margin` in Pass@k and mG-Pass@k."""
+    """Whether `model` trails `baseline` by less than `margin` in Pass@k and mG-Pass@k, all questions pooled.
+
+    A benchmark on which it trails by more can hide in the average; the decision's details and reason show each.
+    """
 
     name: Literal["best_or_level"]
     model: str

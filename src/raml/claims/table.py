@@ -1,21 +1,22 @@
 """Reading `results/<scale>/claims.json` back."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from raml.errors import DataError
 from raml.schemas import ClaimResult
 from raml.storage import read_json
 
-RESULTS = TypeAdapter(list[ClaimResult])
+RESULTS = TypeAdapter(Annotated[list[ClaimResult], Field(min_length=1)])
 
 
 def load_results(path: Path) -> list[ClaimResult]:
     """The decided claims, in the registry's order.
 
     Raises:
-        DataError: the file is missing, not JSON, or not a list of claim results.
+        DataError: the file is missing, not JSON, or not a list of at least one claim result.
     """
     try:
         return RESULTS.validate_python(read_json(path))

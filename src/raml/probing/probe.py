@@ -30,10 +30,20 @@ class Job(Section):
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """Samples of the probed benchmarks that are never followed."""
+
+    empty: int  # finished, without thinking
+    unfinished: int  # incorrect, and not ended by themselves with an answer
+    incorrect: int  # all incorrect ones, of which `unfinished` are a part
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A sampled trajectory to follow, and the gold answer to force along it."""
 
     question_id: str
+    benchmark: str
     gold: str
     sample: int
     correct: bool
@@ -47,7 +57,7 @@ def main(step: Step[Job]) -> None:
     torch.set_num_threads(settings.threads)
     questions = read_table(step.files["questions"], Question)
     samples = read_table(step.files["samples"], Trajectory)
-    chosen, empty = choose_trajectories(questions, samples, settings)
+    chosen, passed_over = choose_trajectories(questions, samples, settings)
     model, tokenizer = load_pretrained(step.files["model"])
     marker_ids = tokenizer.encode(MARKER, add_special_tokens=False)
 
@@ -65,14 +75,17 @@ def main(step: Step[Job]) -> None:
     correct = sum(trajectory.correct for trajectory in chosen)
     print(
         f"chosen: {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped: {too_long} of them "
-        f"that with the gold answer exceed the model's context, and {empty} finished samples without thinking"
+        f"that with the gold answer exceed the model's context, {passed_over.empty} finished samples without thinking, "
+        f"and {passed_over.unfinished} of all {passed_over.incorrect} incorrect samples that did not end with an answer"
     )
     provenance = step.provenance(model_hash=model_hash(step.files["model"]))
     write_table(pl.concat(tables), ProbeCurve, step.files["out"], provenance)
 
 
-def choose_trajectories(questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing) -> tuple[list[Chosen], int]:
-    """The trajectories to follow, and the number of finished samples passed over for an empty thinking part.
+def choose_trajectories(
+    questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing
+) -> tuple[list[Chosen], PassedOver]:
+    """The trajectories to follow, and how many samples were passed over for what they are.
 
     Per question of `settings.benchmarks`, in the order of the configuration and of the table: the first
     `settings.trajectories_per_question` correct samples and as many incorrect ones, in sample order. Only
@@ -97,12 +110,19 @@ def choose_trajectories(questions: pl.DataFrame, samples: pl.DataFrame, settings
     thinking = pl.col("token_ids").list.slice(
         pl.col("thinking_start"), pl.col("thinking_end") - pl.col("thinking_start")
     )
-    finished = samples.filter("finished", pl.col("answer_start").is_not_null()).select(
-        "question_id", "sample", "correct", "prompt_ids", thinking.alias("thinking_ids")
+    sampled = samples.sort("sample").select(
+        "question_id",
+        "sample",
+        "correct",
+        "prompt_ids",
+        thinking.alias("thinking_ids"),
+        (pl.col("finished") & pl.col("answer_start").is_not_null()).alias("ended"),
     )
-    rows = asked.select(question_id="id", gold="answer").join(
-        finished.sort("sample"), on="question_id", maintain_order="left_right"
+    asked_samples = asked.select(question_id="id", benchmark="split", gold="answer").join(
+        sampled, on="question_id", maintain_order="left_right"
     )
+    rows = asked_samples.filter("ended").drop("ended")
+    incorrect = asked_samples.filter(~pl.col("correct"))
     empty = pl.col("thinking_ids").list.len() == 0
     first = (
         rows.filter(~empty)
@@ -111,7 +131,12 @@ def choose_trajectories(questions: pl.DataFrame, samples: pl.DataFrame, settings
         .head(settings.trajectories_per_question)
     )
     in_order = rows.select("question_id", "sample").join(first, on=["question_id", "sample"], maintain_order="left")
-    return [Chosen(**row) for row in in_order.iter_rows(named=True)], rows.select(empty.sum()).item()
+    passed_over = PassedOver(
+        empty=rows.select(empty.sum()).item(),
+        unfinished=incorrect.filter(~pl.col("ended")).height,
+        incorrect=incorrect.height,
+    )
+    return [Chosen(**row) for row in in_order.iter_rows(named=True)], passed_over
 
 
 def gold_answer_ids(tokenizer: PreTrainedTokenizerBase, gold: str) -> list[int]:
@@ -134,6 +159,7 @@ def curve_table(trajectory: Chosen, curve: Curve, settings: Probing, seed: int) 
         {
             "trajectory_id": f"{trajectory.question_id}/{settings.model}/{trajectory.sample}",
             "question_id": trajectory.question_id,
+            "benchmark": trajectory.benchmark,
             "model": settings.model,
             "seed": seed,
             "mode": "thinking",

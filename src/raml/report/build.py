@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from raml.claims.table import load_results
 from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
 from raml.report.models import model_card
-from raml.report.page import environment, read_claims, read_sections
+from raml.report.page import environment, read_sections
 from raml.step import Step, run
 from raml.storage import file_hash, write_text
 
@@ -47,7 +48,7 @@ def main(step: Step[Scale]) -> None:
         DataError: an input is missing, malformed or of another scale.
     """
     files, lists = step.files, step.lists
-    claims = read_claims(files["claims"])
+    claims = load_results(files["claims"])
     sections = read_sections(lists["exhibits"], lists["figures"], claims)
     for path, section in zip(lists["exhibits"], sections, strict=True):
         if section.exhibit.scale != step.scale:

@@ -44,6 +44,7 @@ class Curve:
 
     seed: int
     question_id: str
+    benchmark: str
     trajectory_id: str
     correct: bool
     length: int
@@ -68,23 +69,28 @@ class Summary:
     seeds: int
 
 
-def load_curves(paths: Sequence[Path], model: str) -> list[Curve]:
-    """All thinking-mode curves of `model`, by seed, question and sample.
+def read_points(paths: Sequence[Path], model: str) -> pl.DataFrame:
+    """The rows of all thinking-mode curves of `model`.
 
     Raises:
         DataError: a file is unreadable or of another schema (which also refuses an NLL that is not finite).
     """
     rows = pl.concat([read_table(path, ProbeCurve) for path in paths])
+    return rows.filter((pl.col("mode") == "thinking") & (pl.col("model") == model))
+
+
+def to_curves(points: pl.DataFrame) -> list[Curve]:
+    """The curves of one model, by seed, question and sample, from their rows of `schemas.ProbeCurve`."""
     grouped = (
-        rows.filter((pl.col("mode") == "thinking") & (pl.col("model") == model))
-        .sort("seed", "trajectory_id", "position")
+        points.sort("seed", "trajectory_id", "position")
         .group_by("seed", "trajectory_id", maintain_order=True)
-        .agg(pl.col("question_id", "correct", "length").first(), pl.col("position", "nll", "token_id"))
+        .agg(pl.col("question_id", "benchmark", "correct", "length").first(), pl.col("position", "nll", "token_id"))
     )
     curves = [
         Curve(
             seed=row["seed"],
             question_id=row["question_id"],
+            benchmark=row["benchmark"],
             trajectory_id=row["trajectory_id"],
             correct=row["correct"],
             length=row["length"],
@@ -115,7 +121,7 @@ def choose(curves: Sequence[Curve]) -> list[list[Curve]]:
     turns: dict[str, int] = defaultdict(int)  # questions of a benchmark ranked so far
     ranked = []
     for question in sorted(by_question, key=lambda q: (-min(len(by_question[q]), CURVES_PER_PANEL), q)):
-        benchmark = question.rsplit("-", 1)[0]
+        benchmark = by_question[question][0].benchmark
         ranked.append((-min(len(by_question[question]), CURVES_PER_PANEL), turns[benchmark], question))
         turns[benchmark] += 1
     return [by_question[question][:CURVES_PER_PANEL] for question in sorted(q for *_, q in sorted(ranked)[:PANELS])]

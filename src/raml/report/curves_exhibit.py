@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
 from tokenizers import Tokenizer
 
+from raml.claims.curve_trend import BenchmarkTrend, benchmark_trends, trajectory_trends
 from raml.config import Probing
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
-from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, load_curves, summarise
+from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, read_points, summarise, to_curves
 from raml.report.curves_figure import Kind, draw_curves
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
-from raml.report.numbers import count, measurement, number
+from raml.report.numbers import count, measurement, number, seed_spread
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.schemas import Question
@@ -49,13 +51,16 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
     job, files = step.config, step.files
     sources = read_sources([*step.lists["curves"], files["questions"]], step.scale)
     questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
-    curves = load_curves(step.lists["curves"], job.probing.model)
+    points = read_points(step.lists["curves"], job.probing.model)
+    curves = to_curves(points)
     kinds = {correct: [curve for curve in curves if curve.correct == correct] for correct in (True, False)}
     bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
     own, other = (
         Kind(_name(correct), summarise(kinds[correct], bootstrap, _name(correct)))
         for correct in (wanted.correct, not wanted.correct)
     )
+    trends = trajectory_trends(points.filter(pl.col("correct") == wanted.correct))
+    benchmarks = benchmark_trends(trends, bootstrap, own.name)
     panels = choose(kinds[wanted.correct])
     both = [*panels, *choose(kinds[not wanted.correct])]  # so that fig3 and fig16 have the same y axes
     highest = max((float(curve.nll.max()) for panel in both for curve in panel), default=1.0)
@@ -72,10 +77,14 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
         scale=step.scale,
         description=description,
         caption=_caption(own, other),
-        done=_what_was_done(job),
+        done=_what_was_done(job, own.summary.seeds if own.summary else 0),
         deviations=_deviations(job.probing),
         n=_sizes(own, kinds[wanted.correct]),
-        tables=[*_quarters_table(own, other, job.evaluation.confidence), *_questions_table(panels, questions)],
+        tables=[
+            *_quarters_table(own, other, job.evaluation.confidence),
+            *_benchmarks_table(benchmarks, own.name, job.evaluation.confidence),
+            *_questions_table(panels, questions),
+        ],
         readings=_readings(panels, questions, files["tokenizer"]),
         sources=sources,
     )
@@ -109,7 +118,7 @@ def _caption(own: Kind, other: Kind) -> str:
     )
 
 
-def _what_was_done(job: Job) -> list[str]:
+def _what_was_done(job: Job, seeds: int) -> list[str]:
     probing, evaluation = job.probing, job.evaluation
     model = MODEL_LABELS.get(probing.model, probing.model)
     where = ", ".join(probing.benchmarks)
@@ -117,11 +126,14 @@ def _what_was_done(job: Job) -> list[str]:
     return [
         f"The model {model} sampled completions of the held-out questions ({where}); of "
         f"each question up to {probing.trajectories_per_question} correct and as many incorrect ones were followed.",
+        "Only samples that ended by themselves with an answer are followed: one that ran out of tokens counts as "
+        "wrong but has no curve here, so the incorrect trajectories are those that end in a wrong answer. Of samples "
+        "of a question with the same thinking and the same outcome only the first is followed.",
         f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
         "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
         "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "
         f"({evaluation.confidence:.0%}, point by point) is from {evaluation.bootstrap_resamples:,} bootstrap resamples "
-        "of questions with all their trajectories, and carries the spread between training seeds.",
+        f"of questions with all their trajectories{seed_spread(seeds)}.",
     ]
 
 
@@ -165,6 +177,31 @@ def _quarters(summary: Summary) -> list[Cell]:
         Cell(text=estimate, small=interval)
         for estimate, interval in (
             measurement(summary.mean[point], (summary.lower[point], summary.upper[point])) for point in QUARTERS
+        )
+    ]
+
+
+def _benchmarks_table(benchmarks: Sequence[BenchmarkTrend], name: str, confidence: float) -> list[Table]:
+    rows = []
+    for one in benchmarks:
+        rho = Cell(text="\N{EN DASH}", small="no interval from one question")
+        if one.rho:
+            text, small = measurement(one.rho.estimate, (one.rho.lower, one.rho.upper))
+            rho = Cell(text=text, small=small)
+        counts = [Cell(text=f"{size:,}") for size in (one.questions, one.trajectories)]
+        rows.append(Row(heading=one.benchmark, cells=[*counts, rho]))
+    if not rows:
+        return []
+    return [
+        Table(
+            caption=f"Spearman's rho of answer NLL and position, {name} trajectories, with {confidence:.0%} intervals",
+            corner="benchmark",
+            columns=[Column(heading=heading) for heading in ("questions", "trajectories", "mean rho")],
+            rows=rows,
+            note=(
+                "The mean over questions, each counting once; \N{MINUS SIGN}1 is a curve that falls at every step. The "
+                "verdict pools the benchmarks, and leaves out curves with very few probed positions."
+            ),
         )
     ]
 

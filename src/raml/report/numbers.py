@@ -26,6 +26,13 @@ def count(value: int, noun: str) -> str:
     return f"{value:,} {noun if value == 1 else plural}"
 
 
+def seed_spread(seeds: int) -> str:
+    """What an interval from `seeds` training seeds covers beside questions, as the end of a sentence on it."""
+    if seeds > 1:
+        return f", and the spread between the {seeds} training seeds is part of it"
+    return "" if seeds == 0 else "; there is one training seed, so it covers questions and not training noise"
+
+
 def measurement(value: float, interval: Sequence[float]) -> tuple[str, str]:
     """An estimate and its interval, `("−7.93", "−8.10 to −7.76")`, with the decimals that the interval calls for.
 

@@ -10,13 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import TypeAdapter, ValidationError
 
 from raml.errors import DataError
 from raml.report import numbers, style
 from raml.report.exhibit import Column, Exhibit, read_exhibit
 from raml.schemas import ClaimResult
-from raml.storage import read_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,23 +51,6 @@ def environment() -> Environment:
     }
     jinja.globals |= {"style": style, "millions": numbers.millions}
     return jinja
-
-
-def read_claims(path: Path) -> list[ClaimResult]:
-    """All claims of `claims.json`.
-
-    Raises:
-        DataError: the file is missing, not JSON or not a list of claims.
-    """
-    raw = read_json(path)
-    if not isinstance(raw, list) or not raw:
-        raise DataError(f"{path} must hold a list of claims; delete it and rerun")
-    try:
-        return TypeAdapter(list[ClaimResult]).validate_python(raw)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise DataError(f"{path} holds a malformed claim: {where}: {problem['msg']}; delete it and rerun") from None
 
 
 def read_sections(exhibits: Sequence[Path], figures: Sequence[Path], claims: Sequence[ClaimResult]) -> list[Section]:

@@ -10,7 +10,7 @@ from raml.config import Evaluation
 from raml.errors import DataError
 from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.models import parameter_count
-from raml.report.numbers import millions, percent
+from raml.report.numbers import millions, percent, seed_spread
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.report.tab2_figure import Measured, Point, draw_metrics
@@ -74,6 +74,7 @@ def main(step: Step[Evaluation]) -> None:
             ("benchmarks", len(measured.benchmarks)),
             ("questions", sum(measured.questions.values())),
             ("samples a question", evaluation.n),
+            ("training seeds", measured.seeds),
         ],
         tables=tables,
         sources=sources,
@@ -99,6 +100,7 @@ def read_metrics(path: Path, evaluation: Evaluation) -> Measured:
         benchmarks=benchmarks,
         kinds=kinds,
         questions={row["benchmark"]: row["n_questions"] for row in rows},
+        seeds=max((row["n_samples"] // (row["n_questions"] * evaluation.n) for row in rows), default=0),
         points={
             (row["model"], row["benchmark"], row["metric"]): Point(row["value"], row["lower"], row["upper"])
             for row in rows
@@ -208,7 +210,7 @@ def what_was_done(measured: Measured, evaluation: Evaluation) -> list[str]:
         f"Each model then answered {sum(measured.questions.values()):,} held-out questions of "
         f"{len(measured.benchmarks)} benchmarks, {evaluation.n} samples each; each family's own verifier judged them.",
         f"{measured.metrics[0]} and {measured.metrics[1]} are exact over all subsets of samples (the paper's equations "
-        "22 and 23); intervals are bootstrapped over questions and carry the spread between training seeds.",
+        f"22 and 23). Each interval is bootstrapped over questions{seed_spread(measured.seeds)}.",
     ]
 
 

@@ -31,6 +31,7 @@ class Measured:
     benchmarks: list[str]
     kinds: Mapping[str, str]
     questions: Mapping[str, int]
+    seeds: int
     points: Mapping[tuple[str, str, str], Point]
 
 
