@@ -68,7 +68,7 @@ rule sample_development:
         **model_files("<results>/models/seed{seed}/{model}"),
         questions="<results>/questions/development.parquet",
     output:
-        "<results>/evaluations/samples/development/seed{seed}/{thinking}/{model}.parquet",
+        "<results>/development/seed{seed}/{thinking}/{model}.parquet",
     log:
         "<logs>/sample_development/seed{seed}/{thinking}/{model}.log",
     benchmark:
@@ -96,7 +96,7 @@ rule measurability:
     input:
         questions="<results>/questions/development.parquet",
         samples=[
-            f"<results>/evaluations/samples/development/seed{SCALE.seeds[0]}/{thinking}/{model}.parquet"
+            f"<results>/development/seed{SCALE.seeds[0]}/{thinking}/{model}.parquet"
             for thinking, models in {"thinking": SCALE.models, "empty": [SCALE.probing.model]}.items()
             for model in models
         ],
