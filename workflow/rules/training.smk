@@ -37,6 +37,7 @@ rule sft:
         "<logs>/sft/seed{seed}/{style}.log",
     benchmark:
         "<benchmarks>/sft/seed{seed}/{style}.tsv"
+    priority: 1  # before samples of the base: what comes after the models waits for the last of them
     threads: lambda wildcards: SCALE.sft[wildcards.style].threads
     params:
         **step("raml.training.sft", lambda wildcards: SCALE.sft[wildcards.style]),
