@@ -20,6 +20,7 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
     results = built.checkout.root / "results" / "minimal"
     for path, schema in {
         "questions/train.parquet": Question,
+        "questions/development.parquet": Question,
         "questions/benchmarks.parquet": Question,
         "trajectories/oracle_short.parquet": Trajectory,
         "trajectories/oracle_long.parquet": Trajectory,
@@ -88,6 +89,11 @@ def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
     for path in (copy_of_built.root / "src").rglob("*.py"):
         append(copy_of_built, str(path.relative_to(copy_of_built.root)), "\n# One more remark.\n")
     assert copy_of_built.planned() == {}
+
+
+def test_an_edited_template_rebuilds_the_page(copy_of_built: Checkout) -> None:
+    append(copy_of_built, "src/raml/report/templates/header.html.j2", "<!-- -->\n")
+    assert copy_of_built.planned() == {"build_report": 1}
 
 
 def test_a_touched_file_reruns_nothing(copy_of_built: Checkout) -> None:

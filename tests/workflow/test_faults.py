@@ -79,7 +79,7 @@ def test_bad_settings_end_with_one_line_and_exit_code_2(
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with questions and a tokenizer as the workflow makes them."""
     folder = tmp_path_factory.mktemp("made")
-    files = {name: folder / f"{name}.parquet" for name in ("train", "benchmarks")}
+    files = {name: folder / f"{name}.parquet" for name in ("train", "development", "benchmarks")}
     for ran in (
         run_step("raml.questions.build", canonical_json(SCALE.questions), **files),
         run_step("raml.trajectories.tokenizer", "{}", out=folder / "tokenizer"),
@@ -239,6 +239,7 @@ def test_a_step_on_a_full_disk_ends_with_one_line(small_disk: Path) -> None:
         "raml.questions.build",
         canonical_json(SCALE.questions),
         train=small_disk / "q" / "train.parquet",
+        development=small_disk / "q" / "development.parquet",
         benchmarks=small_disk / "q" / "benchmarks.parquet",
     )
     assert ran.returncode == 1

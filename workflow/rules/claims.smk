@@ -78,7 +78,7 @@ rule build_report:
     input:
         claims=rules.decide.output,
         lock="requirements/core.lock",
-        templates=sorted(Path(SOURCE, "raml", "report", "templates").glob("*.j2")),
+        templates=TEMPLATES,
         exhibits=expand("<results>/figures/{exhibit}.json", exhibit=EXHIBITS),
         figures=expand("<results>/figures/{exhibit}.svg", exhibit=EXHIBITS),
         weights=expand("<results>/models/seed{seed}/{model}/model.safetensors", seed=SCALE.seeds, model=SCALE.models),

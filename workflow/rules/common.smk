@@ -90,6 +90,9 @@ RESULT_PACKAGES = {"numpy", "polars", "reasoning-gym", "scipy", "tokenizers", "t
 LOCK = Path(workflow.basedir, "requirements", "core.lock")
 PACKAGES = sorted(line for line in LOCK.read_text().splitlines() if line.split("==")[0] in RESULT_PACKAGES)
 
+# Relative, as all inputs are, so that a moved checkout has nothing to redo.
+TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob("raml/report/templates/*.j2"))
+
 # In the page's order.
 EXHIBITS = ["fig3", "fig16", "tab2"]
 
