@@ -1,8 +1,7 @@
 """How fast the packed method is on the micro architecture, and how close to separate passes."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from transformers import PreTrainedModel
 from raml.config import Architecture
 from raml.probing.curves import answer_nll_curve, separate_answer_nll_curve
 from raml.training.model import build_model
+from raml.trajectories.bench import one_thread
 
 VOCABULARY = 128
 PROMPT, POSITIONS, MARKER, ANSWER = 40, 96, 1, 5  # tokens; the curve has POSITIONS points
@@ -45,7 +45,7 @@ def probing_benchmark() -> dict[str, float]:
     n_rows = -(-fed // length)
     rows = torch.from_numpy(rng.integers(3, VOCABULARY, (n_rows, -(-fed // n_rows))))
 
-    with _one_thread():
+    with one_thread():
         seconds = _alternating(
             {
                 "packed": lambda: answer_nll_curve(model, prompt, trajectory, marker, answer),
@@ -82,13 +82,3 @@ def _alternating(methods: dict[str, Callable[[], object]]) -> dict[str, NDArray[
             method()
             seconds[name][repetition] = time.process_time() - start
     return {name: values[1:] for name, values in seconds.items()}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -57,7 +57,7 @@ def sampler_benchmark(
         torch.manual_seed(seed)
         return _generated_tokens(network, requests, sampling, pad, stop)
 
-    with _one_thread():
+    with one_thread():
         ours(0), theirs(0)  # the first calls allocate memory
         turns = [(_speed(ours, seed), _speed(theirs, seed)) for seed in range(1, rounds + 1)]
     speeds = np.array([[speed for speed, _ in turn] for turn in turns])
@@ -130,7 +130,8 @@ def _speed(write: Callable[[int], int], seed: int) -> tuple[float, int]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, and on as many as before afterwards."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
