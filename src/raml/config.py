@@ -22,6 +22,7 @@ SCALES_DIR = Path("config/scales")
 Style = Literal["short", "long"]
 FamilyName = Literal["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting"]
 Level = Annotated[int, Field(ge=1, le=3)]
+Normalisation = Literal["filter", "tensor"]
 BenchmarkKind = Literal["in_domain", "in_domain_hard", "within_domain", "other_domain"]
 
 
@@ -144,13 +145,42 @@ class Evaluation(Section):
 
 
 class Probing(Section):
-    """Which trajectories the answer-NLL curves follow (Algorithm 3)."""
+    """Which trajectories the answer-NLL curves follow (Algorithm 3), and in which modes."""
 
-    model: str = Field(description="the model that is probed and whose samples are followed")
+    models: list[str] = Field(min_length=1, description="probed along their own samples; the first is the main one")
     benchmarks: list[str] = Field(min_length=1)
     trajectories_per_question: int = Field(gt=0, description="at most, of each kind (correct, incorrect)")
     stride: int = Field(gt=0)
     token_budget: int = Field(gt=0, description="probe tokens packed into one forward")
+    end_of_thinking: str = Field(min_length=1, description="closes the thinking in no-thinking mode (figs 5, 13, 15)")
+    threads: int = Field(gt=0)
+
+
+class Landscape(Section):
+    """The answer NLL over two random directions in weight space (Algorithm 4, fig 2), of the main probed model."""
+
+    questions: int = Field(gt=0, description="of the probed benchmarks in turn, those with a correct trajectory")
+    size: int = Field(ge=3, description="grid points along each direction; odd, so that the weights themselves are one")
+    radius: float = Field(gt=0, description="the grid covers [-radius, radius] in both directions")
+    normalisation: Normalisation
+    token_budget: int = Field(gt=0, description="tokens in one forward pass")
+    threads: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _size_is_odd(self) -> Self:
+        if self.size % 2 == 0:
+            raise ValueError("size must be odd, so that the grid holds its centre")
+        return self
+
+
+class Updates(Section):
+    """Trajectories as weight updates (Proposition 2.1), of the main probed model."""
+
+    questions: int = Field(gt=0, description="of the probed benchmarks in turn, those with a correct trajectory")
+    positions: int = Field(gt=0, description="prefixes of each trajectory, evenly spread, the whole one included")
+    draws: int = Field(gt=0, description="shuffled and random trajectories a real one is compared with")
+    dimensions: list[Annotated[int, Field(ge=8)]] = Field(min_length=1, description="widths of random blocks")
+    prompt_lengths: list[Annotated[int, Field(ge=1)]] = Field(min_length=1, description="of the random blocks, in tokens")
     threads: int = Field(gt=0)
 
 
@@ -167,6 +197,11 @@ class Scale(Section):
     sampling: Sampling
     evaluation: Evaluation
     probing: Probing
+    landscape: Landscape
+    updates: Updates
+    token_roles: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        min_length=1, description="groups of trajectory tokens by regular expressions that match their whole text"
+    )
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
@@ -180,8 +215,8 @@ class Scale(Section):
         known = set(self.questions.benchmarks)
         if missing := sorted(set(self.probing.benchmarks) - known):
             raise ValueError(f"probing.benchmarks names {missing}, but questions.benchmarks has {sorted(known)}")
-        if self.probing.model not in self.models:
-            raise ValueError(f"probing.model is {self.probing.model!r}; allowed: {self.models}")
+        if unknown := [name for name in self.probing.models if name not in self.models]:
+            raise ValueError(f"probing.models names {unknown}; allowed: {self.models}")
         return self
 
     @property

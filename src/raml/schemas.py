@@ -93,7 +93,8 @@ class ProbeCurve(dy.Schema):
     """The answer NLL after each probed prefix of a trajectory (Algorithm 3), in nats per answer token.
 
     `position` counts trajectory tokens read, 0 being the bare question; `token_id` is the last one
-    read (null at position 0).
+    read (null at position 0). `answer` is the answer forced; of the workflow's curves the gold one. In
+    `no_thinking` mode the end of the thinking is forced before the answer marker.
     """
 
     trajectory_id = dy.String(primary_key=True)  # question_id/writer/sample
@@ -102,11 +103,86 @@ class ProbeCurve(dy.Schema):
     model = dy.String(primary_key=True)
     seed = dy.Int64(primary_key=True)
     mode = dy.Enum(["thinking", "no_thinking"], primary_key=True)
-    correct = dy.Bool()
+    answer = dy.String(primary_key=True)
+    correct = dy.Bool(nullable=True)  # of the trajectory; unknown for one that nobody has judged
     position = dy.Int32(primary_key=True, min=0)
     length = dy.Int32(min=0)  # trajectory tokens in all
     token_id = dy.Int32(nullable=True)
     nll = dy.Float64(min=0)
+
+
+class TokenChange(dy.Schema):
+    """What one trajectory token did to the gold answer's NLL (Figure 6); thinking mode, every token probed."""
+
+    trajectory_id = dy.String(primary_key=True)
+    question_id = dy.String()
+    benchmark = dy.String()
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    correct = dy.Bool()
+    position = dy.Int32(primary_key=True, min=1)
+    token = dy.String()
+    role = dy.String()  # a group of the configuration, or `other`
+    before = dy.Float64(min=0)  # NLL, nats per answer token
+    after = dy.Float64(min=0)
+    relative_change = dy.Float64(nullable=True, min=0)  # |after - before| / before; null where before is 0
+
+
+class LandscapePoint(dy.Schema):
+    """The gold answer's NLL at weights + x d1 + y d2 (Algorithm 4), question and instruction alone."""
+
+    question_id = dy.String(primary_key=True)
+    benchmark = dy.String()
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    row = dy.Int32(primary_key=True, min=0)  # of y, ascending
+    column = dy.Int32(primary_key=True, min=0)  # of x, ascending
+    x = dy.Float64()
+    y = dy.Float64()
+    nll = dy.Float64(min=0)
+
+
+class WeightUpdate(dy.Schema):
+    """The change of one layer's weights that stands for a trajectory's first `position` tokens (Proposition 2.1).
+
+    The update serves all positions that predict answer tokens at once. `source` tells a model's own
+    trajectory from a shuffled one (its tokens in random order) and a random one (as many random tokens).
+    """
+
+    trajectory_id = dy.String(primary_key=True)
+    question_id = dy.String()
+    benchmark = dy.String()
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    correct = dy.Bool()
+    source = dy.Enum(["trajectory", "shuffled", "random"], primary_key=True)
+    draw = dy.Int32(primary_key=True, min=0)
+    projection = dy.Enum(["output", "value"], primary_key=True)  # the attention weights that change
+    position = dy.Int32(primary_key=True, min=0)
+    length = dy.Int32(min=0)
+    layer = dy.Int32(primary_key=True, min=0)
+    weight_norm = dy.Float64(min=0)  # Frobenius norms, of the weights as they are,
+    update_norm = dy.Float64(min=0)  # of their change,
+    gradient_norm = dy.Float64(min=0)  # of the gradient of the answer NLL without the trajectory,
+    descent = dy.Float64()  # and the inner product of the change with the negative gradient
+    nll = dy.Float64(min=0)  # with the trajectory, nats per answer token
+    nll_difference = dy.Float64(min=0)  # |that of the changed weights without it - nll|
+    logit_difference = dy.Float64(min=0)  # the largest between the two, over vocabulary and answer tokens
+
+
+class BlockResidual(dy.Schema):
+    """How far a block's output under changed weights is from its output with one further token (Proposition 2.1)."""
+
+    source = dy.String(primary_key=True)  # `random`, or the model whose blocks and prompts were taken
+    seed = dy.Int64(primary_key=True)
+    draw = dy.Int32(primary_key=True, min=0)  # of a random block; of a model the number of the prompt
+    question_id = dy.String(nullable=True)  # of a model's prompt
+    layer = dy.Int32(primary_key=True, min=0)
+    dimension = dy.Int32(primary_key=True, min=1)
+    prompt_length = dy.Int32(primary_key=True, min=1)  # tokens without the further one
+    construction = dy.Enum(["paper", "exact"], primary_key=True)
+    relative_error = dy.Float64(min=0)  # |output - output with the token| / |output with the token|
+    relative_norm = dy.Float64(min=0)  # of the change, against the weights changed
 
 
 class MetricTable(dy.Schema):

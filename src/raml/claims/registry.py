@@ -24,11 +24,89 @@ class CurveTrend(Section):
     """Whether answer-NLL curves fall: Spearman's rho of the NLL with the position, against -`minimal_effect`."""
 
     name: Literal["curve_trend"]
+    model: str
     trajectories: Literal["correct", "incorrect"]
     direction: Literal["falls", "does_not_fall"]
     minimal_effect: float = Field(gt=0, lt=1, description="smallest fall that matters, in rho")
     min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
     min_positions: int = Field(ge=3, description="curves with fewer probed positions are left out")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class ModePair(Section):
+    """Whether no-thinking curves of correct trajectories differ from thinking ones, paired by trajectory.
+
+    `half_fall` is the share of the trajectory read when a curve first has made half of its fall (1 if it ends no
+    lower than it starts), `end` the NLL at the last position. The difference is no-thinking less thinking.
+    """
+
+    name: Literal["mode_pair"]
+    model: str
+    quantity: Literal["half_fall", "end"]
+    direction: Literal["below", "above"]
+    minimal_effect: float = Field(gt=0, description="smallest difference that matters, in the quantity's unit")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    min_positions: int = Field(ge=3, description="curves with fewer probed positions are left out")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class RoleChange(Section):
+    """Whether tokens of a role change the NLL more than other tokens of the same trajectory.
+
+    By the probability that the relative change at a token of the role is the larger one (ties count half), less
+    one half.
+    """
+
+    name: Literal["role_change"]
+    role: str
+    minimal_effect: float = Field(gt=0, lt=0.5, description="smallest excess over one half that matters")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class LandscapeDescent(Section):
+    """Whether a correct trajectory leads downhill on the landscape.
+
+    By the share of the grid's points that lie lower than the curve's start, less the share that lies lower than
+    its end.
+    """
+
+    name: Literal["landscape_descent"]
+    minimal_effect: float = Field(gt=0, lt=1, description="smallest descent that matters, as a share of the grid")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class SameOutput(Section):
+    """Whether changed weights without the trajectory give the logits of the weights as they are with it."""
+
+    name: Literal["same_output"]
+    tolerance: float = Field(
+        gt=0, description="largest difference of a logit, mean over questions, that counts as none"
+    )
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class Construction(Section):
+    """Whether the paper's own construction reproduces a block's output, by its relative error."""
+
+    name: Literal["construction"]
+    tolerance: float = Field(gt=0, description="largest relative error, mean over questions, that counts as an update")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class Downhill(Section):
+    """Whether the update that stands for a correct trajectory points along the negative gradient of the answer NLL.
+
+    Its cosine with it lies above `minimal_effect`, and above that of shuffled and of random trajectories.
+    """
+
+    name: Literal["downhill"]
+    projection: Literal["output", "value"]
+    minimal_effect: float = Field(ge=0, lt=1, description="cosine, and lead over each null, that has to be exceeded")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
     why: str = Field(min_length=1, description="why these numbers")
 
 
@@ -47,6 +125,9 @@ class BestOrLevel(Section):
     why: str = Field(min_length=1, description="why these numbers")
 
 
+Test = CurveTrend | ModePair | RoleChange | LandscapeDescent | SameOutput | Construction | Downhill | BestOrLevel
+
+
 class Claim(Section):
     """One claim. `command` and `artifacts` hold the placeholder {scale}."""
 
@@ -56,7 +137,7 @@ class Claim(Section):
     paper: str = Field(min_length=1, description="where the paper makes it")
     reported: list[str] = Field(default=[], description="keys of config/reported.yaml; none if there is only a plot")
     measured: str = Field(min_length=1, description="the quantity that decides it")
-    test: CurveTrend | BestOrLevel | None = Field(default=None, discriminator="name")
+    test: Test | None = Field(default=None, discriminator="name")
     not_run: str | None = Field(default=None, min_length=1, description="why it is not tested, and what it needs")
     artifacts: list[str] = Field(default=[], description="tables and figures that show it")
     command: str = Field(min_length=1, description="regenerates it")
