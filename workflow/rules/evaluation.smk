@@ -97,7 +97,7 @@ rule measurability:
         questions="<results>/questions/development.parquet",
         samples=[
             f"<results>/development/seed{SCALE.seeds[0]}/{thinking}/{model}.parquet"
-            for thinking, models in {"thinking": SCALE.models, "empty": [SCALE.probing.model]}.items()
+            for thinking, models in {"thinking": SCALE.models, "empty": [MAIN_MODEL]}.items()
             for model in models
         ],
     output:

@@ -1,42 +1,116 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
     python -m raml.claims.decide --scale S --config '<evaluation>' --claims config/claims.yaml \
-        --reported config/reported.yaml --evaluations E --curves results/S/probes/seed*/curves.parquet \
-        --out results/S/claims.json
+        --reported config/reported.yaml --evaluations E --curves results/S/probes/seed*/*/curves.parquet \
+        --roles .. --landscape .. --updates .. --blocks .. --out results/S/claims.json
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import dataframely as dy
 import polars as pl
 
-from raml.claims import best_or_level, curve_trend
+from raml.claims import (
+    best_or_level,
+    construction,
+    curve_trend,
+    downhill,
+    landscape_descent,
+    mode_pair,
+    role_change,
+    same_output,
+)
 from raml.claims.decision import Decision
-from raml.claims.registry import Claim, CurveTrend, Registry, load_registry
+from raml.claims.registry import (
+    BestOrLevel,
+    Claim,
+    Construction,
+    CurveTrend,
+    Downhill,
+    LandscapeDescent,
+    ModePair,
+    Registry,
+    RoleChange,
+    SameOutput,
+    Test,
+    load_registry,
+)
 from raml.config import Evaluation as Settings
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import ClaimResult, Evaluation, ProbeCurve
+from raml.schemas import (
+    BlockResidual,
+    ClaimResult,
+    Evaluation,
+    LandscapePoint,
+    ProbeCurve,
+    TokenChange,
+    WeightUpdate,
+)
 from raml.step import Step, run
 from raml.storage import read_table, write_json
+
+# What tests read: a table each, of several files (one a seed, or one a seed and model).
+TABLES: Final[dict[str, type[dy.Schema]]] = {
+    "evaluations": Evaluation,
+    "curves": ProbeCurve,
+    "roles": TokenChange,
+    "landscape": LandscapePoint,
+    "updates": WeightUpdate,
+    "blocks": BlockResidual,
+}
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The tables of `TABLES` by name, and the settings that all tests share."""
+
+    tables: dict[str, pl.DataFrame]
+    k: int
+    bootstrap: Bootstrap
 
 
 def main(step: Step[Settings]) -> None:
     """Write `claims.json`, a list of `schemas.ClaimResult` in the registry's order."""
     registry = load_registry(step.files["claims"], step.files["reported"])
-    evaluations = read_table(step.files["evaluations"], Evaluation)
-    curves = pl.concat([read_table(path, ProbeCurve) for path in step.lists["curves"]])
-    bootstrap = Bootstrap(step.seed, step.config.bootstrap_resamples, step.config.confidence)
+    measurements = Measurements(
+        {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()},
+        step.config.k,
+        Bootstrap(step.seed, step.config.bootstrap_resamples, step.config.confidence),
+    )
     results: list[ClaimResult] = []
     for claim in registry.claims:
-        sources: list[Path] = []
         if claim.test is None:
-            decision = Decision("not_run", claim.not_run or "", None, "", {}, {})
-        elif isinstance(claim.test, CurveTrend):
-            decision, sources = curve_trend.decide(claim.test, curves, bootstrap), step.lists["curves"]
+            decision, read = Decision("not_run", claim.not_run or "", None, "", {}, {}), []
         else:
-            decision = best_or_level.decide(claim.test, evaluations, step.config.k, bootstrap)
-            sources = [step.files["evaluations"]]
+            decision, read = decide(claim.test, measurements)
+        sources = [path for name in read for path in step.lists[name]]
         results.append(result(claim, registry, decision, sources, step.scale))
     write_json([one.model_dump(mode="json") for one in results], step.files["out"])
+
+
+def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]:
+    """The decision of `test` and the names of the tables that it read."""
+    tables, bootstrap = measurements.tables, measurements.bootstrap
+    match test:
+        case CurveTrend():
+            return curve_trend.decide(test, tables["curves"], bootstrap), ["curves"]
+        case ModePair():
+            return mode_pair.decide(test, tables["curves"], bootstrap), ["curves"]
+        case RoleChange():
+            return role_change.decide(test, tables["roles"], bootstrap), ["roles"]
+        case LandscapeDescent():
+            decision = landscape_descent.decide(test, tables["curves"], tables["landscape"], bootstrap)
+            return decision, ["curves", "landscape"]
+        case SameOutput():
+            return same_output.decide(test, tables["updates"], bootstrap), ["updates"]
+        case Construction():
+            return construction.decide(test, tables["blocks"], bootstrap), ["blocks"]
+        case Downhill():
+            return downhill.decide(test, tables["updates"], bootstrap), ["updates"]
+        case BestOrLevel():
+            return best_or_level.decide(test, tables["evaluations"], measurements.k, bootstrap), ["evaluations"]
 
 
 def result(claim: Claim, registry: Registry, decision: Decision, sources: list[Path], scale: str) -> ClaimResult:
@@ -61,4 +135,4 @@ def result(claim: Claim, registry: Registry, decision: Decision, sources: list[P
 
 
 if __name__ == "__main__":
-    run(main, Settings, inputs=["claims", "reported", "evaluations"], many=["curves"], outputs=["out"])
+    run(main, Settings, inputs=["claims", "reported"], many=list(TABLES), outputs=["out"])

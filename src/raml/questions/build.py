@@ -28,25 +28,20 @@ def main(step: Step[Questions]) -> None:
     """Write the train split, the development split and all benchmarks."""
     questions = step.config
     used: set[str] = set()
-    benchmarks = [
-        row
-        for name, benchmark in questions.benchmarks.items()
-        for row in draw(benchmark, split=name, kind=benchmark.kind, seed=step.seed, used=used)
-    ]
-    train = [
-        row
-        for wanted in questions.train
-        for row in draw(wanted, split="train", kind="train", seed=step.seed, used=used)
-    ]
-    development = [
-        row
-        for wanted in questions.development
-        for row in draw(wanted, split="development", kind="development", seed=step.seed, used=used)
-    ]
-    check_disjoint([*train, *development, *benchmarks])
-    write_table(table(train), Question, step.files["train"], step.provenance())
-    write_table(table(development), Question, step.files["development"], step.provenance())
-    write_table(table(benchmarks), Question, step.files["benchmarks"], step.provenance())
+    wanted = {  # benchmarks first: what they ask is fixed before anything else is drawn
+        "benchmarks": [(name, benchmark.kind, benchmark) for name, benchmark in questions.benchmarks.items()],
+        "train": [("train", "train", part) for part in questions.train],
+        "development": [("development", "development", part) for part in questions.development],
+    }
+    splits = {
+        file: [
+            row for split, kind, part in parts for row in draw(part, split=split, kind=kind, seed=step.seed, used=used)
+        ]
+        for file, parts in wanted.items()
+    }
+    check_disjoint(row for rows in splits.values() for row in rows)
+    for file, rows in splits.items():
+        write_table(table(rows), Question, step.files[file], step.provenance())
 
 
 def draw(wanted: QuestionSet, *, split: str, kind: str, seed: int, used: set[str]) -> list[Row]:

@@ -103,7 +103,7 @@ class Reading(Record):
 class Exhibit(Record):
     """One exhibit of the paper as measured at one scale."""
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9]*$")
+    id: str = Field(pattern=r"^[a-z][a-z0-9.]*$")
     title: str
     lead: str = Field(description="what it shows, in a sentence")
     scale: str

@@ -21,7 +21,7 @@ from raml.step import Step, run
 from raml.storage import Provenance, atomic_folder, read_table
 from raml.training.mixture import Document, Mixture
 from raml.training.model import build_model
-from raml.trajectories.tokenizer import load_tokenizer
+from raml.trajectories.pretrained import load_tokenizer
 
 IGNORED = -100
 

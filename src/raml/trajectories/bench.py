@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from raml.config import Sampling
 from raml.schemas import Question
@@ -76,7 +76,7 @@ def sampler_benchmark(
 
 def _random_model() -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=128,
         intermediate_size=352,
@@ -84,11 +84,12 @@ def _random_model() -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=256,
+        attention_bias=True,
         tie_word_embeddings=True,
         dtype=torch.float32,
     )
     prompts = torch.randint(3, VOCABULARY, (PROMPTS, RANDOM_PROMPT)).tolist()
-    return Qwen2ForCausalLM(config).eval(), [tuple(prompt) for prompt in prompts], PAD, EOS
+    return LlamaForCausalLM(config).eval(), [tuple(prompt) for prompt in prompts], PAD, EOS
 
 
 def _trained_model(folder: Path, questions: Path | None) -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:

@@ -20,8 +20,9 @@ from raml.step import Step, run
 from raml.storage import read_table, write_table
 from raml.trajectories.oracles.solution import OracleStyle
 from raml.trajectories.oracles.write import completion, distinct_solutions
+from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
-from raml.trajectories.tokenizer import load_tokenizer, prompt_ids
+from raml.trajectories.tokenizer import prompt_ids
 
 
 def main(step: Step[Oracle]) -> None:

@@ -7,7 +7,7 @@ words and the whole answer marker. Decoded text separates tokens by single blank
 from functools import cache
 
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from raml.answers.format import MARKER, THINK_END, THINK_START
 from raml.config import Section
@@ -21,6 +21,12 @@ from raml.storage import atomic_folder
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 STEPS = "steps"  # in a question: show every step
 REFLECTION_WORDS = ("Wait", "Alternatively", "Hold on")
+
+# The prompt of `prompt_ids` for programs that speak in chat messages. Earlier turns are not rendered: no micro
+# model has seen any.
+CHAT_TEMPLATE = (
+    "{{ bos_token }} {{ messages[-1]['content'] }}{% if add_generation_prompt %} " + THINK_START + "{% endif %}"
+)
 
 
 class Job(Section):
@@ -50,6 +56,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         bos_token=BOS,
         eos_token=EOS,
         clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
     )
 
 
@@ -74,11 +81,6 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
         unknown = tokens[ids.index(tokenizer.pad_token_id)]
         raise InputError(f"{unknown!r} in {' '.join(tokens)!r} is not a word of the tokenizer")
     return ids
-
-
-def load_tokenizer(folder: object) -> PreTrainedTokenizerBase:
-    """The tokenizer saved in `folder`."""
-    return AutoTokenizer.from_pretrained(str(folder))
 
 
 if __name__ == "__main__":
