@@ -7,12 +7,25 @@ import pytest
 from checkout import Built, Checkout
 from pydantic import TypeAdapter
 
-from raml.schemas import ClaimResult, Evaluation, MetricTable, ProbeCurve, Question, Trajectory
+from raml.schemas import (
+    BlockResidual,
+    ClaimResult,
+    Evaluation,
+    LandscapePoint,
+    MetricTable,
+    ProbeCurve,
+    Question,
+    TokenChange,
+    Trajectory,
+    WeightUpdate,
+)
 from raml.storage import read_provenance, read_table
 
 pytestmark = pytest.mark.workflow
 
-ANALYSED = {"score": 1, "summarise": 1, "decide": 1, "draw_curves": 2, "tab2": 1, "build_report": 1}
+FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1}
+PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "decide": 1, "build_report": 1, **FIGURES}
+ANALYSED = {"score": 1, "summarise": 1, "decide": 1, "tab2": 1, "build_report": 1, **FIGURES}
 
 
 def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
@@ -28,7 +41,12 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
         "evaluations/samples/seed0/sft_long.parquet": Trajectory,
         "evaluations/evaluations.parquet": Evaluation,
         "tables/metrics.parquet": MetricTable,
-        "probes/seed0/curves.parquet": ProbeCurve,
+        "probes/seed0/sft_long/curves.parquet": ProbeCurve,
+        "probes/seed0/base/curves.parquet": ProbeCurve,
+        "probes/seed0/roles.parquet": TokenChange,
+        "probes/seed0/landscape.parquet": LandscapePoint,
+        "probes/seed0/updates.parquet": WeightUpdate,
+        "probes/seed0/blocks.parquet": BlockResidual,
     }.items():
         read_table(results / path, schema)
         assert read_provenance(results / path).scale == "minimal"
@@ -63,12 +81,17 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ('sft={"long": {"learning_rate": 0.002}}', {"sft": 1, "sample": 1, "probe": 1, **ANALYSED}),
-        ('probing={"stride": 3}', {"probe": 1, "decide": 1, "draw_curves": 2, "build_report": 1}),
+        (
+            'sft={"long": {"learning_rate": 0.002}}',
+            {**PROBED, **ANALYSED, "sft": 1, "sample": 1, "probe": 1, "draw_curves": 3},
+        ),
+        ('probing={"trajectories_per_question": 1}', PROBED),
+        ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, "decide": 1, "build_report": 1}),
+        ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, "decide": 1, "build_report": 1}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
         (
             'oracle={"check_rate": 0.5}',
-            {"write_oracles": 1, "pretrain": 1, "sft": 2, "sample": 3, "probe": 1, **ANALYSED},
+            {"write_oracles": 1, "pretrain": 1, "sft": 2, "sample": 3, **PROBED, **ANALYSED},
         ),
     ],
     ids=lambda value: value.split("=")[0] if isinstance(value, str) else "",
@@ -80,9 +103,8 @@ def test_a_changed_parameter_reruns_exactly_what_depends_on_it(
 
 
 def test_an_edited_function_reruns_exactly_what_imports_it(copy_of_built: Checkout) -> None:
-    append(copy_of_built, "src/raml/probing/packing.py", "\n\ndef unused() -> int:\n    return 1\n")
-    expected = {"probe": 1, "decide": 1, "draw_curves": 2, "build_report": 1}
-    assert copy_of_built.planned() == expected
+    append(copy_of_built, "src/raml/probing/roles.py", "\n\ndef unused() -> int:\n    return 1\n")
+    assert copy_of_built.planned() == {"token_roles": 1, "decide": 1, "fig6": 1, "build_report": 1}
 
 
 def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:

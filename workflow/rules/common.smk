@@ -55,6 +55,7 @@ def tokenizer_files(folder):
     return {
         "tokenizer": f"{folder}/tokenizer.json",
         "tokenizer_config": f"{folder}/tokenizer_config.json",
+        "chat_template": f"{folder}/chat_template.jinja",
     }
 
 
