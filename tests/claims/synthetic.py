@@ -1,10 +1,12 @@
-"""Measurements with a known answer: curves of a given slope, evaluations of a given skill."""
+"""Measurements with a known answer: curves of a given slope or shape, token changes, evaluations of a given skill."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from raml.config import Evaluation as Settings
-from raml.schemas import Evaluation, ProbeCurve
+from raml.schemas import Evaluation, ProbeCurve, TokenChange
 
 SETTINGS = Settings(n=16, k=8, bootstrap_resamples=1000, confidence=0.95)
 
@@ -39,6 +41,7 @@ def curves(
                             "model": model,
                             "seed": seed,
                             "mode": "thinking",
+                            "answer": "7",
                             "correct": correct,
                             "position": np.arange(positions),
                             "length": positions - 1,
@@ -50,6 +53,85 @@ def curves(
     if not frames:
         return ProbeCurve.create_empty()
     return ProbeCurve.cast(pl.concat(frames))
+
+
+def shape(
+    thinking: Sequence[float],
+    no_thinking: Sequence[float] | None,
+    *,
+    question: str = "q000",
+    number: int = 0,
+    seed: int = 0,
+    correct: bool = True,
+    benchmark: str = "rows",
+    model: str = "sft_long",
+    stride: int = 1,
+) -> pl.DataFrame:
+    """Both curves of one trajectory by hand; without a no-thinking one if that is None."""
+    frames = [
+        pl.DataFrame(
+            {
+                "trajectory_id": f"{question}/{model}/{number}",
+                "question_id": question,
+                "benchmark": benchmark,
+                "model": model,
+                "seed": seed,
+                "mode": mode,
+                "answer": "7",
+                "correct": correct,
+                "position": np.arange(0, stride * len(nll), stride),
+                "length": stride * (len(nll) - 1),
+                "token_id": [None, *([7] * (len(nll) - 1))],
+                "nll": [float(value) for value in nll],
+            }
+        )
+        for mode, nll in (("thinking", thinking), ("no_thinking", no_thinking))
+        if nll is not None
+    ]
+    return ProbeCurve.cast(pl.concat(frames))
+
+
+def changes(
+    factor: float,
+    *,
+    questions: int = 40,
+    trajectories: int = 2,
+    seeds: int = 1,
+    benchmark: str = "rows",
+    correct: bool = True,
+) -> pl.DataFrame:
+    """Twenty tokens a trajectory, every fifth with the role `reflection`, which changes the NLL `factor` times as much.
+
+    At a token of the role the NLL falls, at the next one it rises.
+    """
+    rng = np.random.default_rng(round(1000 * factor))
+    frames = []
+    for seed in range(seeds):
+        for question in range(questions):
+            for number in range(trajectories):
+                is_role = np.arange(20) % 5 == 2
+                relative = np.minimum(rng.lognormal(-2, 0.7, 20) * np.where(is_role, factor, 1.0), 0.9)
+                sign = np.where(is_role, -1, np.where(np.roll(is_role, 1), 1, rng.choice([-1, 1], 20)))
+                name = f"{benchmark}-{question:03}"
+                frames.append(
+                    pl.DataFrame(
+                        {
+                            "trajectory_id": f"{name}/sft_long/{number}",
+                            "question_id": name,
+                            "benchmark": benchmark,
+                            "model": "sft_long",
+                            "seed": seed,
+                            "correct": correct,
+                            "position": np.arange(1, 21),
+                            "token": np.where(is_role, "Wait", "1"),
+                            "role": np.where(is_role, "reflection", "other"),
+                            "before": 2.0,
+                            "after": 2.0 * (1 + sign * relative),
+                            "relative_change": relative,
+                        }
+                    )
+                )
+    return TokenChange.cast(pl.concat(frames)) if frames else TokenChange.create_empty()
 
 
 def evaluations(

@@ -15,7 +15,7 @@ from raml.schemas import ProbeCurve
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)
 FIG3 = CurveTrend(
-    name="curve_trend", trajectories="correct", direction="falls",
+    name="curve_trend", model="sft_long", trajectories="correct", direction="falls",
     minimal_effect=0.3, min_questions=20, min_positions=5, why="-",
 )  # fmt: skip
 FIG16 = FIG3.model_copy(update={"trajectories": "incorrect", "direction": "does_not_fall"})
@@ -43,9 +43,23 @@ def test_few_questions_are_inconclusive_however_clear_their_curves() -> None:
     assert decision.estimate and decision.estimate.upper < -0.3
 
 
+def test_of_several_models_only_the_tests_own_counts() -> None:
+    both = pl.concat([curves(-4.0, correct=True), curves(4.0, correct=True, model="base")])
+    assert decide(FIG3, both, BOOTSTRAP) == decide(FIG3, curves(-4.0, correct=True), BOOTSTRAP)
+    base = FIG3.model_copy(update={"model": "base"})
+    assert decide(base, both, BOOTSTRAP).verdict == "contradicted"
+
+
+def test_a_model_that_is_not_probed_is_not_run() -> None:
+    decision = decide(FIG3.model_copy(update={"model": "sft_short"}), curves(-4.0, correct=True), BOOTSTRAP)
+    assert (decision.verdict, decision.reason) == ("not_run", "this scale has no answer-NLL curves of sft_short")
+    assert decision.estimate is None and decision.n == {}
+
+
 @pytest.mark.parametrize("questions", [0, 1])
 def test_almost_nothing_measured_is_inconclusive_without_numbers(questions: int) -> None:
-    decision = decide(FIG16, curves(-4.0, correct=False, questions=questions), BOOTSTRAP)
+    few = curves(-4.0, correct=False, questions=questions)
+    decision = decide(FIG16, pl.concat([few, curves(-4.0, correct=True)]), BOOTSTRAP)
     assert decision.verdict == "inconclusive"
     assert decision.estimate is None
     assert decision.n["questions"] == questions

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raml.answers.format import MARKER, THINK_END, THINK_START
 from raml.config import Probing
 from raml.errors import DataError, InputError
 from raml.probing.curves import separate_answer_nll_curve
-from raml.probing.probe import Job, PassedOver, choose_trajectories, gold_answer_ids, main
+from raml.probing.probe import Job, PassedOver, choose_trajectories, main, mode_probes, those_that_fit
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
@@ -28,11 +28,12 @@ CONTEXT = 48
 
 def settings(**changes: Any) -> Probing:
     values: dict[str, Any] = {
-        "model": "sft_long",
+        "models": ["sft_long"],
         "benchmarks": ["hard", "easy"],
         "trajectories_per_question": 2,
         "stride": 1,
         "token_budget": 64,
+        "end_of_thinking": THINK_END,
         "threads": 1,
     }
     return Probing(**{**values, **changes})
@@ -51,7 +52,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(WORDS),
         hidden_size=32,
         intermediate_size=48,
@@ -63,7 +64,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrained
         tie_word_embeddings=True,
     )
     folder = tmp_path_factory.mktemp("models") / "sft_long"
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -133,7 +134,7 @@ def samples_table() -> pl.DataFrame:
 
 
 def test_chooses_distinct_finished_trajectories_in_sample_order() -> None:
-    chosen, passed_over = choose_trajectories(questions_table(), samples_table(), settings())
+    chosen, passed_over = choose_trajectories(questions_table(), samples_table(), settings(), "sft_long")
     found = [(one.question_id, one.sample, one.correct) for one in chosen]
     assert found == [("h1", 0, True), ("h1", 2, False), ("h1", 3, True), ("h1", 5, False), ("e1", 0, True)]
     assert passed_over == PassedOver(empty=1, unfinished=1, incorrect=3)
@@ -143,25 +144,32 @@ def test_chooses_distinct_finished_trajectories_in_sample_order() -> None:
 
 
 def test_refuses_samples_and_benchmarks_that_do_not_fit() -> None:
-    with pytest.raises(DataError, match=r"probing\.model is 'base', but the samples were written by sft_long"):
-        choose_trajectories(questions_table(), samples_table(), settings(model="base"))
+    with pytest.raises(DataError, match=r"the probed model is 'base', but the samples were written by sft_long"):
+        choose_trajectories(questions_table(), samples_table(), settings(), "base")
     with pytest.raises(InputError, match=r"names \['gone'\], but the questions table holds only easy, hard, other"):
-        choose_trajectories(questions_table(), samples_table(), settings(benchmarks=["hard", "gone"]))
+        choose_trajectories(questions_table(), samples_table(), settings(benchmarks=["hard", "gone"]), "sft_long")
 
 
-def test_refuses_a_gold_answer_that_the_tokenizer_does_not_know(tokenizer: PreTrainedTokenizerFast) -> None:
-    assert gold_answer_ids(tokenizer, "7 3") == [WORDS.index("7"), WORDS.index("3")]
-    with pytest.raises(InputError, match="'7 cats'"):
-        gold_answer_ids(tokenizer, "7 cats")
+def test_a_gold_answer_that_the_tokenizer_does_not_know_is_named(
+    tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = questions_table().with_columns(answer=pl.lit("7 cats"))
+    with pytest.raises(SystemExit, match="2"):
+        probe(tmp_path, model_folder, samples_table(), settings(), questions=unknown)
+    assert "cats" in capsys.readouterr().err.splitlines()[-1]
 
 
-def probe(folder: Path, model_folder: Path, samples: pl.DataFrame, job: Probing) -> Path:
+def probe(
+    folder: Path, model_folder: Path, samples: pl.DataFrame, job: Probing, questions: pl.DataFrame | None = None
+) -> Path:
     """Run the step as the workflow does."""
+    questions = questions_table() if questions is None else questions
     origin = Provenance(scale="test", config_hash="0", code_version="0")
-    write_table(questions_table(), Question, folder / "questions.parquet", origin)
+    write_table(questions, Question, folder / "questions.parquet", origin)
     write_table(samples, Trajectory, folder / "samples.parquet", origin)
     out = folder / "curves.parquet"
     arguments = ["--scale", "test", "--config", json.dumps({"probing": job.model_dump()}), "--seed", "3"]
+    arguments += ["--writer", "sft_long"]
     paths = {
         "model": model_folder,
         "samples": folder / "samples.parquet",
@@ -169,14 +177,14 @@ def probe(folder: Path, model_folder: Path, samples: pl.DataFrame, job: Probing)
         "out": out,
     }
     arguments += [part for name, path in paths.items() for part in (f"--{name}", str(path))]
-    run(main, Job, inputs=["model", "samples", "questions"], outputs=["out"], arguments=arguments)
+    run(main, Job, inputs=["model", "samples", "questions"], outputs=["out"], names=["writer"], arguments=arguments)
     return out
 
 
 def test_step_writes_the_curves_of_the_chosen_trajectories(
     tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    too_long = sample("h2", 0, "4 " * (CONTEXT - 5), correct=True)
+    too_long = sample("h2", 0, "4 " * (CONTEXT - 6), correct=True)  # fits in thinking mode alone
     samples = pl.concat([samples_table(), pl.DataFrame([too_long], schema=samples_table().schema)])
     out = probe(tmp_path, model_folder, samples, settings(stride=2))
     assert capsys.readouterr().out.startswith(
@@ -193,18 +201,34 @@ def test_step_writes_the_curves_of_the_chosen_trajectories(
         "h1/sft_long/5",
         "e1/sft_long/0",
     ]
-    one = curves.filter(trajectory_id="h1/sft_long/3")
-    assert one["position"].to_list() == [0, 2, 4]
-    assert one["token_id"].to_list() == [None, WORDS.index("5"), WORDS.index("8")]
-    assert one.select("benchmark", "model", "seed", "mode", "correct", "length").unique().rows() == [
-        ("hard", "sft_long", 3, "thinking", True, 4)
-    ]
-    model = Qwen2ForCausalLM.from_pretrained(model_folder)
+    model = LlamaForCausalLM.from_pretrained(model_folder)
     thinking = [WORDS.index(word) for word in ("4", "5", "6", "8")]
     gold = [WORDS.index("7"), WORDS.index("3")]
-    by_hand = separate_answer_nll_curve(model, [1, 8, 9, 3], thinking, [WORDS.index(MARKER)], gold, stride=2)
-    np.testing.assert_allclose(one["nll"].to_numpy(), by_hand, atol=1e-4, rtol=0)
+    for mode, marker in (("thinking", [MARKER]), ("no_thinking", [THINK_END, MARKER])):
+        one = curves.filter(trajectory_id="h1/sft_long/3", mode=mode)
+        assert one["position"].to_list() == [0, 2, 4]
+        assert one["token_id"].to_list() == [None, WORDS.index("5"), WORDS.index("8")]
+        assert one.select("benchmark", "model", "seed", "answer", "correct", "length").unique().rows() == [
+            ("hard", "sft_long", 3, "7 3", True, 4)
+        ]
+        marker_ids = [WORDS.index(word) for word in marker]
+        by_hand = separate_answer_nll_curve(model, [1, 8, 9, 3], thinking, marker_ids, gold, stride=2)
+        np.testing.assert_allclose(one["nll"].to_numpy(), by_hand, atol=1e-4, rtol=0)
     assert read_provenance(out).model_hash == model_hash(model_folder)
+
+
+def test_both_modes_force_the_same_answer_ids(tokenizer: PreTrainedTokenizerFast) -> None:
+    thinking, no_thinking = mode_probes(tokenizer, "7 3", THINK_END).values()
+    assert thinking.answer_ids == no_thinking.answer_ids == (WORDS.index("7"), WORDS.index("3"))
+    assert no_thinking.marker_ids == (WORDS.index(THINK_END), *thinking.marker_ids)
+
+
+def test_trajectories_that_fill_the_context_to_the_last_token_fit(tokenizer: PreTrainedTokenizerFast) -> None:
+    [one, *_], _ = choose_trajectories(questions_table(), samples_table(), settings(), "sft_long")
+    probes = mode_probes(tokenizer, one.gold, THINK_END)
+    needed = 4 + 3 + 2 + 2  # prompt, thinking, end of thinking with marker, answer
+    assert those_that_fit([one], probes, needed) == [one]
+    assert those_that_fit([one], probes, needed - 1) == []
 
 
 def test_step_writes_the_same_bytes_twice(tmp_path: Path, model_folder: Path) -> None:

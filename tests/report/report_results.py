@@ -8,10 +8,10 @@ import polars as pl
 from safetensors.numpy import save_file
 
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
-from raml.report import build, tab2
+from raml.report import build, fig6, tab2
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
-from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question
+from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question, TokenChange, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
 from raml.trajectories.tokenizer import build_tokenizer
@@ -25,8 +25,15 @@ HOSTILE = "<script>alert('&')</script>"
 
 EVALUATION = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
 PROBING = Probing(
-    model="sft_long", benchmarks=["rows"], trajectories_per_question=5, stride=1, token_budget=64, threads=1
+    models=["sft_long", "base", "sft_short"],
+    benchmarks=["rows"],
+    trajectories_per_question=5,
+    stride=1,
+    token_budget=64,
+    end_of_thinking="</think>",
+    threads=1,
 )
+ROLES = {"reflection": ["Wait", "Hold on"], "digits": [r"\d+"], "delimiters": [";"]}
 
 
 def provenance(scale: str = "minimal") -> Provenance:
@@ -52,8 +59,10 @@ def question_rows() -> list[dict[str, Any]]:
     ]
 
 
-def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> list[dict[str, Any]]:
-    """Curves that fall to 0 (correct) or to half (incorrect); every second sample is correct by default."""
+def curve_rows(
+    seed: int, *, correct_share: float = 0.5, noise: float = 0.2, model: str = "sft_long"
+) -> list[dict[str, Any]]:
+    """Thinking curves that fall to 0 (correct) or to half (incorrect); every second sample is correct by default."""
     rng = np.random.default_rng(seed)
     number_ids = build_tokenizer().get_vocab()
     rows = []
@@ -65,12 +74,13 @@ def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> 
             for position, nll in enumerate(np.abs(fall + rng.normal(0, noise, length + 1))):
                 rows.append(
                     {
-                        "trajectory_id": f"{question['id']}/sft_long/{sample}",
+                        "trajectory_id": f"{question['id']}/{model}/{sample}",
                         "question_id": question["id"],
                         "benchmark": question["split"],
-                        "model": "sft_long",
+                        "model": model,
                         "seed": seed,
                         "mode": "thinking",
+                        "answer": question["answer"],
                         "correct": correct,
                         "position": position,
                         "length": length,
@@ -79,6 +89,55 @@ def curve_rows(seed: int, *, correct_share: float = 0.5, noise: float = 0.2) -> 
                     }
                 )
     return rows
+
+
+def no_thinking_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The no-thinking curves of the same trajectories: halved at the first token, and 1 nat higher at the end."""
+    return [
+        row
+        | {
+            "mode": "no_thinking",
+            "nll": row["nll"] * (1.0 if row["position"] == 0 else 0.4) + (row["position"] == row["length"]),
+        }
+        for row in rows
+    ]
+
+
+def change_rows(seed: int) -> list[dict[str, Any]]:
+    """Token changes in every role; those of `Wait` are ten times as large, `Hold on` follows an NLL of 0."""
+    rng = np.random.default_rng(seed)
+    texts = ["Wait", "1", ";", "2", "ok", "Hold on", "3", "4"]
+    roles = ["reflection", "digits", "delimiters", "digits", "other", "reflection", "digits", "digits"]
+    rows = []
+    for question in question_rows():
+        for sample in range(2 * SAMPLES):
+            for place, (text, role) in enumerate(zip(texts, roles, strict=True), 1):
+                before = 0.0 if text == "Hold on" else 2.0
+                relative = float(rng.uniform(0.04, 0.06) * (10 if text == "Wait" else 1))
+                after = 0.5 if text == "Hold on" else before * (1 - relative)
+                rows.append(
+                    {
+                        "trajectory_id": f"{question['id']}/sft_long/{sample}",
+                        "question_id": question["id"],
+                        "benchmark": question["split"],
+                        "model": "sft_long",
+                        "seed": seed,
+                        "correct": sample < SAMPLES,
+                        "position": place,
+                        "token": text,
+                        "role": role,
+                        "before": before,
+                        "after": after,
+                        "relative_change": None if before == 0 else relative,
+                    }
+                )
+    return rows
+
+
+def write_changes(path: Path, rows: list[dict[str, Any]], scale: str = "minimal") -> Path:
+    table = TokenChange.cast(pl.DataFrame(rows, schema=column_types(TokenChange)))
+    write_table(table, TokenChange, path, provenance(scale))
+    return path
 
 
 def write_curves(path: Path, rows: list[dict[str, Any]], scale: str = "minimal") -> Path:
@@ -143,7 +202,13 @@ class Results:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.curves = [write_curves(root / f"probes/seed{seed}/curves.parquet", curve_rows(seed)) for seed in SEEDS]
+        self.curves = [
+            write_curves(
+                root / f"probes/seed{seed}/curves.parquet", [*(rows := curve_rows(seed)), *no_thinking_rows(rows)]
+            )
+            for seed in SEEDS
+        ]
+        self.changes = [write_changes(root / f"probes/seed{seed}/roles.parquet", change_rows(seed)) for seed in SEEDS]
         self.questions = root / "questions.parquet"
         columns = {name: pl.DataFrame(question_rows())[name] for name in Question.column_names()}
         write_table(Question.cast(pl.DataFrame(columns)), Question, self.questions, provenance())
@@ -178,6 +243,16 @@ class Results:
             figure=self.figure(name),
             exhibit=self.exhibit(name),
         )
+
+    def draw_fig6(self, changes: list[Path] | None = None, **paths: Path) -> None:
+        given: dict[str, Any] = {
+            "changes": changes or self.changes,
+            "reported": Path("config/reported.yaml"),
+            "figure": self.figure("fig6"),
+            "exhibit": self.exhibit("fig6"),
+        }
+        job = fig6.Job(evaluation=EVALUATION, probing=PROBING, token_roles=ROLES)
+        step(fig6, job, fig6.Job, fig6.FILES, **(given | paths))
 
     def draw_tab2(self, **paths: Path) -> None:
         given = {

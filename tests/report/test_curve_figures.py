@@ -3,12 +3,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from report_results import EVALUATION, HOSTILE, Results, curve_rows, write_curves
+from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves
 
 from raml.claims.curve_trend import decide
 from raml.claims.registry import CurveTrend
 from raml.evaluation.intervals import Bootstrap
-from raml.report import fig3, fig16
+from raml.report import fig3, fig12, fig14, fig16
 from raml.report.exhibit import read_exhibit
 from raml.report.numbers import measurement
 from raml.schemas import ProbeCurve
@@ -111,7 +111,7 @@ def test_the_exhibit_gives_rho_on_each_benchmark_as_the_claims_do(results: Resul
     results.draw_curves(MODULES[name], name, paths)
     correct = MODULES[name].FIGURE.correct
     test = CurveTrend(
-        name="curve_trend", trajectories="correct" if correct else "incorrect", direction="falls",
+        name="curve_trend", model="sft_long", trajectories="correct" if correct else "incorrect", direction="falls",
         minimal_effect=0.3, min_questions=2, min_positions=5, why="-",
     )  # fmt: skip
     bootstrap = Bootstrap(0, EVALUATION.bootstrap_resamples, EVALUATION.confidence)
@@ -155,6 +155,28 @@ def test_skipped_positions_are_drawn_but_not_read_aloud(results: Results, tmp_pa
     results.draw_curves(fig3, "fig3", [write_curves(tmp_path / "curves.parquet", rows)])
     assert read_exhibit(results.exhibit("fig3")).readings == []
     assert "fig3-curve-4-4" in ids(parse(results.figure("fig3")))
+
+
+@pytest.mark.parametrize(("module", "model", "label"), [(fig12, "base", "Base"), (fig14, "sft_short", "SFT short")])
+def test_further_models_have_figures_of_their_own(
+    results: Results, tmp_path: Path, module: Any, model: str, label: str
+) -> None:
+    results = _elsewhere(results, tmp_path)
+    name = module.FIGURE.id
+    rows = curve_rows(0, correct_share=0.4, model=model)
+    results.draw_curves(module, name, [*results.curves, write_curves(tmp_path / "curves.parquet", rows)])
+    exhibit = read_exhibit(results.exhibit(name))
+    assert exhibit.n[:3] == [("questions", 6), ("trajectories", 6 * 4), ("training seeds", 1)]
+    assert f"The model {label} sampled" in exhibit.done[0]
+    assert f"Single trajectories of {label}, a panel for each question" in texts(parse(results.figure(name)))
+    assert f"{name}-curve-4-4" in ids(parse(results.figure(name)))
+
+
+def test_no_thinking_curves_change_nothing(results: Results, tmp_path: Path) -> None:
+    other = _elsewhere(results, tmp_path)
+    thinking = [write_curves(tmp_path / f"{seed}.parquet", curve_rows(seed)) for seed in SEEDS]
+    other.draw_curves(fig3, "fig3", thinking)
+    assert other.figure("fig3").read_bytes() == results.figure("fig3").read_bytes()
 
 
 def test_a_question_that_is_not_there_is_named(

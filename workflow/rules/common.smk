@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from raml.code import code_digest
 from raml.config import load_scale
 from raml.errors import ConfigError
+from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 
 
 def load_scale_or_exit(settings):
@@ -94,16 +95,14 @@ PACKAGES = sorted(line for line in LOCK.read_text().splitlines() if line.split("
 # Relative, as all inputs are, so that a moved checkout has nothing to redo.
 TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob("raml/report/templates/*.j2"))
 
-# Exhibits of answer-NLL curves, by the number of the probed model whose curves they show.
-CURVE_EXHIBITS = {
-    exhibit: SCALE.probing.models[number]
-    for exhibit, number in {"fig3": 0, "fig5": 0, "fig12": 1, "fig13": 1, "fig14": 2, "fig15": 2, "fig16": 0}.items()
-    if number < len(SCALE.probing.models)
-}
 MAIN_MODEL = SCALE.probing.models[0]
 
+# Exhibits of answer-NLL curves, each with the probed model whose curves it shows.
+CURVE_EXHIBITS = {exhibit: probed_model(exhibit, SCALE.probing.models) for exhibit in figures_of(SCALE.probing.models)}
+
 # In the page's order.
-EXHIBITS = ["prop2.1", "fig2", "fig3", "fig5", "fig6", *list(CURVE_EXHIBITS)[2:], "tab2"]
+PAGE = ["prop2.1", "fig2", "fig3", "fig5", "fig6", "fig12", "fig13", "fig14", "fig15", "fig16", "tab2"]
+EXHIBITS = [exhibit for exhibit in PAGE if exhibit in CURVE_EXHIBITS or exhibit not in MODEL_NUMBER]
 
 # Jobs run the source beside this file with the Python that runs Snakemake, offline. Snakemake sets
 # OMP_NUM_THREADS to a job's `threads`; a result's bytes follow the `threads` of its configuration.

@@ -1,11 +1,10 @@
 """The test `curve_trend`: does the answer NLL fall along trajectories, or does it not?"""
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
-from raml.claims.decision import Decision, Side, as_json, in_words, interval_or_none, judge
+from raml.claims.by_benchmark import BenchmarkEffect, benchmark_effects, judge_benchmarks
+from raml.claims.decision import Decision, Side, as_json, interval_or_none, judge
 from raml.claims.registry import CurveTrend
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
@@ -13,16 +12,6 @@ from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 CURVE = ["seed", "model", "trajectory_id"]
 SHARES = {"quarter": 0.25, "half": 0.5, "three_quarters": 0.75}
 SHARES_IN_WORDS = {"quarter": "a quarter", "half": "half", "three_quarters": "three quarters"}
-
-
-@dataclass(frozen=True)
-class BenchmarkTrend:
-    """The mean rho over a benchmark's questions; `rho` is None with fewer than two of them."""
-
-    benchmark: str
-    rho: Interval | None
-    questions: int
-    trajectories: int
 
 
 def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
@@ -63,7 +52,7 @@ def trajectory_trends(curves: pl.DataFrame) -> pl.DataFrame:
     return trends.drop("first_position").with_columns(change=pl.col("end") - pl.col("start"))
 
 
-def benchmark_trends(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> list[BenchmarkTrend]:
+def benchmark_trends(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> list[BenchmarkEffect]:
     """The mean rho on each benchmark by itself, in order of their names.
 
     Args:
@@ -71,15 +60,7 @@ def benchmark_trends(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> 
         bootstrap: how intervals are made.
         label: what seeds them: `correct` or `incorrect`.
     """
-    return [
-        BenchmarkTrend(
-            benchmark=str(benchmark),
-            rho=interval_or_none(cells(rows, "rho"), bootstrap, label, "rho", str(benchmark)),
-            questions=rows["question_id"].n_unique(),
-            trajectories=rows.height,
-        )
-        for (benchmark,), rows in trends.sort("benchmark").group_by("benchmark", maintain_order=True)
-    ]
+    return benchmark_effects(trends, "rho", bootstrap, label, "rho")
 
 
 def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
@@ -92,13 +73,16 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
 
     Args:
         test: which curves, which direction and where the line lies.
-        curves: rows of `schemas.ProbeCurve`, all seeds, correct and incorrect.
+        curves: rows of `schemas.ProbeCurve`, of any models, all seeds, correct and incorrect.
         bootstrap: how intervals are made.
 
     Raises:
         DataError: as in `trajectory_trends`.
     """
-    trends = trajectory_trends(curves)
+    of_the_model = curves.filter(model=test.model)
+    if of_the_model.is_empty():
+        return not_probed(test.model, "Spearman's rho")
+    trends = trajectory_trends(of_the_model)
     is_meant = pl.col("correct") == (test.trajectories == "correct")
     long_enough = trends.filter(pl.col("positions") >= test.min_positions)
     meant, others = long_enough.filter(is_meant), long_enough.filter(~is_meant)
@@ -111,27 +95,22 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
     rho = interval_or_none(cells(meant, "rho"), bootstrap, test.trajectories, "rho")
     claimed: Side = "below" if test.direction == "falls" else "above"
     verdict, reason = judge(rho, claimed, -test.minimal_effect, n["questions"], test.min_questions)
-    line, benchmarks = -test.minimal_effect, benchmark_trends(meant, bootstrap, test.trajectories)
-    verdicts = [judge(one.rho, claimed, line, one.questions, test.min_questions)[0] for one in benchmarks]
-    reasons = [f"mean rho {reason}"]
+    benchmarks, clauses = judge_benchmarks(
+        "rho",
+        benchmark_trends(meant, bootstrap, test.trajectories),
+        rho,
+        claimed,
+        -test.minimal_effect,
+        test.min_questions,
+    )
+    reasons = [f"mean rho {reason}", *clauses]
     on_the_way = _changes_on_the_way(meant, bootstrap, test.trajectories)
-    if rho:
-        decisive = [one for one, own in zip(benchmarks, verdicts, strict=True) if own != "inconclusive"]
-        reasons += _on_the_other_side(rho, decisive, line)
-        if float(np.nanmean(cells(meant, "change"))) < 0:
-            reasons += _rises_first(on_the_way)
+    if rho and float(np.nanmean(cells(meant, "change"))) < 0:
+        reasons += _rises_first(on_the_way)
     details: dict[str, object] = {
-        "model": meant["model"][0] if meant.height else None,
+        "model": test.model,
         "minimal_effect": test.minimal_effect,
-        "benchmarks": {
-            one.benchmark: {
-                "rho": as_json(one.rho),
-                "questions": one.questions,
-                "trajectories": one.trajectories,
-                "verdict": own,
-            }
-            for one, own in zip(benchmarks, verdicts, strict=True)
-        },
+        "benchmarks": benchmarks,
         "curves_left_out_as_too_short": trends.filter(is_meant).height - meant.height,
         **_fall(meant, bootstrap, test.trajectories),
         "nll_change_by": {share: as_json(change) for share, change in on_the_way.items()},
@@ -140,13 +119,9 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
     return Decision(verdict, "; ".join(reasons), rho, "Spearman's rho", n, details)
 
 
-def _on_the_other_side(pooled: Interval, benchmarks: list[BenchmarkTrend], line: float) -> list[str]:
-    """A clause for each of `benchmarks`, all of them clear of `line`, that lies on the other side than `pooled`."""
-    return [
-        f"{one.benchmark} by itself: {in_words(one.rho)}, {'short of' if one.rho.lower > line else 'past'} the line"
-        for one in benchmarks
-        if one.rho and (one.rho.lower > line) != (pooled.estimate > line)
-    ]
+def not_probed(model: str, unit: str) -> Decision:
+    """The decision on a claim about a model without curves."""
+    return Decision("not_run", f"this scale has no answer-NLL curves of {model}", None, unit, {}, {})
 
 
 def _changes_on_the_way(trends: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, Interval | None]:

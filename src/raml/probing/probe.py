@@ -1,20 +1,22 @@
-"""Answer-NLL curves of one model along its own sampled trajectories, correct and incorrect ones (figs 3, 16).
+"""Answer-NLL curves of one model along its own sampled trajectories, correct and incorrect ones (figs 3, 5, 12-16).
 
-Thinking mode: the answer marker is forced right after the first i thinking tokens, without `</think>`,
-as Algorithm 3 has it.
+Two modes share every trajectory's cache: in thinking mode the answer marker is forced right after the first i
+thinking tokens, as Algorithm 3 has it; in no-thinking mode the end of the thinking comes between the two.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import polars as pl
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raml.answers.format import MARKER
 from raml.config import Probing, Section
 from raml.errors import DataError, InputError
-from raml.probing.curves import Curve, answer_nll_curve
-from raml.progress import track
+from raml.probing.curves import Curve, Probe, answer_nll_curves
+from raml.probing.forced import forced_probe
+from raml.progress import progress
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
@@ -52,25 +54,35 @@ class Chosen:
 
 
 def main(step: Step[Job]) -> None:
-    """Probe the chosen trajectories and write one row per curve point."""
-    settings = step.config.probing
+    """Probe the chosen trajectories of the model called `writer` and write one row per curve point and mode."""
+    settings, writer = step.config.probing, step.names["writer"]
     torch.set_num_threads(settings.threads)
     questions = read_table(step.files["questions"], Question)
     samples = read_table(step.files["samples"], Trajectory)
-    chosen, passed_over = choose_trajectories(questions, samples, settings)
+    chosen, passed_over = choose_trajectories(questions, samples, settings, writer)
     model, tokenizer = load_pretrained(step.files["model"])
-    marker_ids = tokenizer.encode(MARKER, add_special_tokens=False)
 
     tables: list[pl.DataFrame] = [EMPTY]
     too_long = 0
-    for trajectory in track(chosen, "probing", len(chosen), "trajectory"):
-        answer_ids = gold_answer_ids(tokenizer, trajectory.gold)
-        parts = [trajectory.prompt_ids, trajectory.thinking_ids, marker_ids, answer_ids]
-        if sum(len(ids) for ids in parts) > model.config.max_position_embeddings:
-            too_long += 1
-            continue
-        curve = answer_nll_curve(model, *parts, stride=settings.stride, token_budget=settings.token_budget)
-        tables.append(curve_table(trajectory, curve, settings, step.seed))
+    with progress("probing", len(chosen), "trajectory") as line:
+        for _, of_question in groupby(chosen, key=lambda one: one.question_id):
+            asked = list(of_question)
+            probes = mode_probes(tokenizer, asked[0].gold, settings.end_of_thinking)
+            fitting = those_that_fit(asked, probes, model.config.max_position_embeddings)
+            too_long += len(asked) - len(fitting)
+            if fitting:
+                both_modes = answer_nll_curves(
+                    model,
+                    fitting[0].prompt_ids,
+                    [trajectory.thinking_ids for trajectory in fitting],
+                    list(probes.values()),
+                    stride=settings.stride,
+                    token_budget=settings.token_budget,
+                )
+                for trajectory, curves in zip(fitting, both_modes, strict=True):
+                    for mode, curve in zip(probes, curves, strict=True):
+                        tables.append(curve_table(trajectory, mode, curve, settings.stride, writer, step.seed))
+            line.update(len(asked))
 
     correct = sum(trajectory.correct for trajectory in chosen)
     print(
@@ -83,7 +95,7 @@ def main(step: Step[Job]) -> None:
 
 
 def choose_trajectories(
-    questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing
+    questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing, model: str
 ) -> tuple[list[Chosen], PassedOver]:
     """The trajectories to follow, and how many samples were passed over for what they are.
 
@@ -95,6 +107,8 @@ def choose_trajectories(
     Args:
         questions: rows of `schemas.Question`.
         samples: rows of `schemas.Trajectory`, all written by the probed model.
+        settings: which benchmarks, and how many trajectories.
+        model: the probed model's name.
 
     Raises:
         InputError: a benchmark without questions.
@@ -103,8 +117,8 @@ def choose_trajectories(
     if missing := [name for name in settings.benchmarks if name not in set(questions["split"])]:
         allowed = ", ".join(questions["split"].unique(maintain_order=True))
         raise InputError(f"probing.benchmarks names {missing}, but the questions table holds only {allowed}")
-    if others := sorted(set(samples["writer"]) - {settings.model}):
-        raise DataError(f"probing.model is {settings.model!r}, but the samples were written by {', '.join(others)}")
+    if others := sorted(set(samples["writer"]) - {model}):
+        raise DataError(f"the probed model is {model!r}, but the samples were written by {', '.join(others)}")
 
     asked = pl.concat([questions.filter(pl.col("split") == name) for name in settings.benchmarks])
     thinking = pl.col("token_ids").list.slice(
@@ -139,30 +153,37 @@ def choose_trajectories(
     return [Chosen(**row) for row in in_order.iter_rows(named=True)], passed_over
 
 
-def gold_answer_ids(tokenizer: PreTrainedTokenizerBase, gold: str) -> list[int]:
-    """Token ids of a gold answer as they stand inside `\\boxed{ }`.
+def mode_probes(tokenizer: PreTrainedTokenizerBase, gold: str, end_of_thinking: str) -> dict[str, Probe]:
+    """What is forced after a prefix in each mode of `schemas.ProbeCurve`.
 
     Raises:
         InputError: the tokenizer does not know part of it.
     """
-    ids: list[int] = tokenizer.encode(gold, add_special_tokens=False)
-    if {tokenizer.unk_token_id, tokenizer.pad_token_id} & set(ids):
-        raise InputError(f"the tokenizer does not know all of the gold answer {gold!r}")
-    return ids
+    return {
+        "thinking": forced_probe(tokenizer, gold),
+        "no_thinking": forced_probe(tokenizer, gold, end_of_thinking=end_of_thinking),
+    }
 
 
-def curve_table(trajectory: Chosen, curve: Curve, settings: Probing, seed: int) -> pl.DataFrame:
-    """`curve` [positions] along `trajectory` as rows of `schemas.ProbeCurve`."""
+def those_that_fit(asked: Sequence[Chosen], probes: Mapping[str, Probe], context: int) -> list[Chosen]:
+    """The trajectories that with prompt and every probe stay within `context` tokens."""
+    forced = max(len(probe.marker_ids) + len(probe.answer_ids) for probe in probes.values())
+    return [one for one in asked if len(one.prompt_ids) + len(one.thinking_ids) + forced <= context]
+
+
+def curve_table(trajectory: Chosen, mode: str, curve: Curve, stride: int, model: str, seed: int) -> pl.DataFrame:
+    """`curve` [positions] along `trajectory`, of the model called `model`, as rows of `schemas.ProbeCurve`."""
     ids = trajectory.thinking_ids
-    positions = range(0, len(ids) + 1, settings.stride)
+    positions = range(0, len(ids) + 1, stride)
     return pl.DataFrame(
         {
-            "trajectory_id": f"{trajectory.question_id}/{settings.model}/{trajectory.sample}",
+            "trajectory_id": f"{trajectory.question_id}/{model}/{trajectory.sample}",
             "question_id": trajectory.question_id,
             "benchmark": trajectory.benchmark,
-            "model": settings.model,
+            "model": model,
             "seed": seed,
-            "mode": "thinking",
+            "mode": mode,
+            "answer": trajectory.gold,
             "correct": trajectory.correct,
             "position": positions,
             "length": len(ids),
@@ -174,4 +195,4 @@ def curve_table(trajectory: Chosen, curve: Curve, settings: Probing, seed: int) 
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["model", "samples", "questions"], outputs=["out"])
+    run(main, Job, inputs=["model", "samples", "questions"], outputs=["out"], names=["writer"])

@@ -69,14 +69,14 @@ class Summary:
     seeds: int
 
 
-def read_points(paths: Sequence[Path], model: str) -> pl.DataFrame:
-    """The rows of all thinking-mode curves of `model`.
+def read_points(paths: Sequence[Path], model: str, mode: str = "thinking") -> pl.DataFrame:
+    """The rows of all curves of `model` in `mode`.
 
     Raises:
         DataError: a file is unreadable or of another schema (which also refuses an NLL that is not finite).
     """
     rows = pl.concat([read_table(path, ProbeCurve) for path in paths])
-    return rows.filter((pl.col("mode") == "thinking") & (pl.col("model") == model))
+    return rows.filter((pl.col("mode") == mode) & (pl.col("model") == model))
 
 
 def to_curves(points: pl.DataFrame) -> list[Curve]:

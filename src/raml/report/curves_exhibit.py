@@ -1,4 +1,4 @@
-"""From answer-NLL curves to an exhibit: what `fig3` (correct trajectories) and `fig16` (incorrect ones) share."""
+"""From answer-NLL curves to an exhibit: what `fig3`, `fig12`, `fig14` (correct trajectories) and `fig16` share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from tokenizers import Tokenizer
 
-from raml.claims.curve_trend import BenchmarkTrend, benchmark_trends, trajectory_trends
+from raml.claims.by_benchmark import BenchmarkEffect
+from raml.claims.curve_trend import benchmark_trends, trajectory_trends
 from raml.config import Probing
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
+from raml.probing.roles import load_tokenizer
 from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, read_points, summarise, to_curves
 from raml.report.curves_figure import Kind, draw_curves
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
 from raml.report.numbers import count, measurement, number, seed_spread
+from raml.report.probed import probed_model
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.schemas import Question
@@ -34,7 +36,7 @@ Questions = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class CurveFigure:
-    """What distinguishes one curve figure from the other."""
+    """What distinguishes one curve figure from the others; its model is that of `raml.report.probed`."""
 
     id: str
     title: str
@@ -46,12 +48,14 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
     """Draw the figure and write its exhibit.
 
     Raises:
+        ConfigError: the scale probes no model for this figure.
         DataError: an input cannot be read, or was made at another scale.
     """
     job, files = step.config, step.files
+    model = probed_model(wanted.id, job.probing.models)
     sources = read_sources([*step.lists["curves"], files["questions"]], step.scale)
     questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
-    points = read_points(step.lists["curves"], job.probing.model)
+    points = read_points(step.lists["curves"], model)
     curves = to_curves(points)
     kinds = {correct: [curve for curve in curves if curve.correct == correct] for correct in (True, False)}
     bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
@@ -66,9 +70,11 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
     highest = max((float(curve.nll.max()) for panel in both for curve in panel), default=1.0)
     top = 1.05 * max(highest, *(float(kind.summary.upper.max()) for kind in (own, other) if kind.summary), 0.1)
     answers = {question: row["answer"] for question, row in questions.items()}
-    description = _describe(own, panels)
+    description = _describe(own, panels, model)
     with drawing():
-        figure = draw_curves(panels, own, other, answers, top=top, confidence=job.evaluation.confidence)
+        figure = draw_curves(
+            panels, own, other, answers, model=model_name(model), top=top, confidence=job.evaluation.confidence
+        )
         write_svg(figure, files["figure"], name=wanted.id, title=wanted.title, description=description)
     exhibit = Exhibit(
         id=wanted.id,
@@ -77,13 +83,13 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
         scale=step.scale,
         description=description,
         caption=_caption(own, other),
-        done=_what_was_done(job, own.summary.seeds if own.summary else 0),
-        deviations=_deviations(job.probing),
+        done=_what_was_done(job, model, own.summary.seeds if own.summary else 0),
+        deviations=_deviations(model),
         n=_sizes(own, kinds[wanted.correct]),
         tables=[
             *_quarters_table(own, other, job.evaluation.confidence),
             *_benchmarks_table(benchmarks, own.name, job.evaluation.confidence),
-            *_questions_table(panels, questions),
+            *questions_table(panels, questions),
         ],
         readings=_readings(panels, questions, files["tokenizer"]),
         sources=sources,
@@ -95,10 +101,10 @@ def _name(correct: bool) -> str:
     return "correct" if correct else "incorrect"
 
 
-def _describe(own: Kind, panels: Sequence[Sequence[Curve]]) -> str:
+def _describe(own: Kind, panels: Sequence[Sequence[Curve]], model: str) -> str:
     summary = own.summary
     if summary is None:
-        return f"Empty: no {own.name} trajectories were sampled at this scale."
+        return f"Empty: no {own.name} trajectories of {model_name(model)} were followed at this scale."
     first, last = summary.mean[0], summary.mean[-1]
     shown = sum(map(len, panels))
     return (
@@ -118,17 +124,28 @@ def _caption(own: Kind, other: Kind) -> str:
     )
 
 
-def _what_was_done(job: Job, seeds: int) -> list[str]:
-    probing, evaluation = job.probing, job.evaluation
-    model = MODEL_LABELS.get(probing.model, probing.model)
-    where = ", ".join(probing.benchmarks)
-    step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
+def what_was_followed(probing: Probing, model: str) -> list[str]:
+    """Whose trajectories are followed, and which of them."""
     return [
-        f"The model {model} sampled completions of the held-out questions ({where}); of "
-        f"each question up to {probing.trajectories_per_question} correct and as many incorrect ones were followed.",
+        f"The model {model_name(model)} sampled completions of the held-out questions "
+        f"({', '.join(probing.benchmarks)}); of each question up to {probing.trajectories_per_question} correct and as "
+        "many incorrect ones were followed.",
         "Only samples that ended by themselves with an answer are followed: one that ran out of tokens counts as "
         "wrong but has no curve here, so the incorrect trajectories are those that end in a wrong answer. Of samples "
         "of a question with the same thinking and the same outcome only the first is followed.",
+    ]
+
+
+def model_name(model: str) -> str:
+    """A model's name for people: `SFT long` for `sft_long`."""
+    return MODEL_LABELS.get(model, model)
+
+
+def _what_was_done(job: Job, model: str, seeds: int) -> list[str]:
+    probing, evaluation = job.probing, job.evaluation
+    step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
+    return [
+        *what_was_followed(probing, model),
         f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
         "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
         "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "
@@ -137,11 +154,10 @@ def _what_was_done(job: Job, seeds: int) -> list[str]:
     ]
 
 
-def _deviations(probing: Probing) -> list[str]:
-    model = MODEL_LABELS.get(probing.model, probing.model)
+def _deviations(model: str) -> list[str]:
     return [
-        f"The paper follows QwQ-32B and Qwen3-32B on four AIME24 questions; here {model} answers questions of "
-        "this scale's own benchmarks.",
+        f"The paper follows QwQ-32B and Qwen3-32B on four AIME24 questions; here {model_name(model)} answers questions "
+        "of this scale's own benchmarks.",
         "The released code drops points that are exactly 0 and smooths with a moving average; here every probed point "
         "is drawn as measured.",
         "Answer tokens are those inside the box of the tokenised completion, not of the answer tokenised alone.",
@@ -181,12 +197,12 @@ def _quarters(summary: Summary) -> list[Cell]:
     ]
 
 
-def _benchmarks_table(benchmarks: Sequence[BenchmarkTrend], name: str, confidence: float) -> list[Table]:
+def _benchmarks_table(benchmarks: Sequence[BenchmarkEffect], name: str, confidence: float) -> list[Table]:
     rows = []
     for one in benchmarks:
         rho = Cell(text="\N{EN DASH}", small="no interval from one question")
-        if one.rho:
-            text, small = measurement(one.rho.estimate, (one.rho.lower, one.rho.upper))
+        if one.effect:
+            text, small = measurement(one.effect.estimate, (one.effect.lower, one.effect.upper))
             rho = Cell(text=text, small=small)
         counts = [Cell(text=f"{size:,}") for size in (one.questions, one.trajectories)]
         rows.append(Row(heading=one.benchmark, cells=[*counts, rho]))
@@ -206,12 +222,13 @@ def _benchmarks_table(benchmarks: Sequence[BenchmarkTrend], name: str, confidenc
     ]
 
 
-def _questions_table(panels: Sequence[Sequence[Curve]], questions: Questions) -> list[Table]:
+def questions_table(panels: Sequence[Sequence[Curve]], questions: Questions) -> list[Table]:
+    """The questions that the panels show, with their answers and the ends of their curves; none without panels."""
     if not panels:
         return []
     rows = []
     for panel in panels:
-        question = _question(questions, panel[0].question_id)
+        question = question_of(questions, panel[0].question_id)
         ends = ", ".join(number(curve.nll[-1], 2) for curve in panel)
         cells = [question["prompt"], question["answer"], number(panel[0].nll[0], 2), ends]
         rows.append(Row(heading=panel[0].question_id, cells=[Cell(text=text) for text in cells]))
@@ -232,8 +249,8 @@ def _readings(panels: Sequence[Sequence[Curve]], questions: Questions, tokenizer
     curve = next((curve for panel in panels for curve in panel), None)
     if curve is None or len(curve.nll) != curve.length + 1:
         return []
-    question = _question(questions, curve.question_id)
-    tokenizer = _load_tokenizer(tokenizer_file)
+    question = question_of(questions, curve.question_id)
+    tokenizer = load_tokenizer(tokenizer_file)
     read = [token for token in curve.token_ids if token is not None]  # none at position 0
     texts = [tokenizer.decode([token], skip_special_tokens=False) for token in read]
     return [
@@ -247,16 +264,14 @@ def _readings(panels: Sequence[Sequence[Curve]], questions: Questions, tokenizer
     ]
 
 
-def _question(questions: Questions, identity: str) -> Mapping[str, Any]:
+def question_of(questions: Questions, identity: str) -> Mapping[str, Any]:
+    """The row of `schemas.Question` of this id.
+
+    Raises:
+        DataError: there is none.
+    """
     if identity not in questions:
         raise DataError(
             f"the curves follow question {identity!r}, which --questions lacks; rebuild probes and questions"
         )
     return questions[identity]
-
-
-def _load_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise DataError(f"{path} is not a tokenizer file ({' '.join(str(error).split())})") from None

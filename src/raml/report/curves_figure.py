@@ -31,6 +31,7 @@ def draw_curves(
     other: Kind,
     answers: Mapping[str, str],
     *,
+    model: str,
     top: float,
     confidence: float,
 ) -> Figure:
@@ -41,6 +42,7 @@ def draw_curves(
         own: the kind that the figure is about.
         other: the kind that it is compared with.
         answers: gold answer by question id.
+        model: whose trajectories they are, for people.
         top: upper end of all y axes, nats/token.
         confidence: of the intervals in the summaries.
     """
@@ -48,23 +50,24 @@ def draw_curves(
     grid = figure.add_gridspec(1, PANELS, wspace=0.1, left=LEFT, right=RIGHT, top=0.86, bottom=0.51)
     for number in range(PANELS):
         axes = figure.add_subplot(grid[number])
-        _frame(axes, top)
+        frame(axes, top)
         if number < len(panels):
             _draw_panel(axes, number, panels[number], answers.get(panels[number][0].question_id, "unknown"))
         else:
-            _draw_nothing(axes, f"no {'further ' if panels else ''}question\nwith {own.name} trajectories")
+            draw_nothing(axes, f"no {'further ' if panels else ''}question\nwith {own.name} trajectories")
         if number == 0:
             axes.set_ylabel(Y_LABEL)
         else:
             axes.tick_params(labelleft=False)
     if panels:
-        _legend(figure, max(len(panel) for panel in panels))
+        _legend(figure, max(len(panel) for panel in panels), model)
     means = figure.add_subplot(figure.add_gridspec(1, 1, left=LEFT, right=0.8, top=0.35, bottom=0.08)[0])
     _draw_means(means, own, other, top, confidence)
     return figure
 
 
-def _frame(axes: Axes, top: float) -> None:
+def frame(axes: Axes, top: float) -> None:
+    """The y axis of an NLL, from 0 to `top`, with no grid along x."""
     axes.set_ylim(0, top)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=top > 4))
     axes.grid(axis="x", visible=False)
@@ -81,27 +84,28 @@ def _draw_panel(axes: Axes, number: int, curves: Sequence[Curve], answer: str) -
     axes.set_xlim(0, max(1, *(curve.length for curve in curves)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("trajectory position (tokens)")
-    axes.set_title(_shorten(curves[0].question_id, 30), loc="left", pad=17, fontweight="bold")
-    gold = f"gold answer: {_shorten(answer, 26)}"
+    axes.set_title(shorten(curves[0].question_id, 30), loc="left", pad=17, fontweight="bold")
+    gold = f"gold answer: {shorten(answer, 26)}"
     axes.text(0, 1.04, gold, transform=axes.transAxes, color=LIGHT["muted"], fontsize=8)
 
 
-def _draw_nothing(axes: Axes, text: str) -> None:
+def draw_nothing(axes: Axes, text: str) -> None:
+    """`text` in place of a panel."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=LIGHT["muted"])
 
 
-def _legend(figure: Figure, count: int) -> None:
+def _legend(figure: Figure, count: int, model: str) -> None:
     handles = [
         Line2D([], [], color=LIGHT[SERIES[index]], marker=MARKERS[index], markersize=6, label=f"trajectory {index + 1}")
         for index in range(count)
     ]
     figure.legend(handles=handles, loc="upper right", ncols=count, bbox_to_anchor=(RIGHT + 0.01, 1.0))
-    figure.text(LEFT, 0.965, "Single trajectories, a panel for each question", color=LIGHT["muted"])
+    figure.text(LEFT, 0.965, f"Single trajectories of {model}, a panel for each question", color=LIGHT["muted"])
 
 
 def _draw_means(axes: Axes, own: Kind, other: Kind, top: float, confidence: float) -> None:
-    _frame(axes, top)
+    frame(axes, top)
     axes.set_xlim(0, 1)
     axes.set_xlabel("relative position (% of the trajectory's tokens)")
     axes.set_ylabel(Y_LABEL)
@@ -138,5 +142,6 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
     return [middle + sign * gap / 2, middle - sign * gap / 2]
 
 
-def _shorten(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
+    """`text`, cut to `length` characters with an ellipsis where it is longer."""
     return text if len(text) <= length else text[: length - 1] + "…"
