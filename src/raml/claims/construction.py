@@ -1,0 +1,84 @@
+"""The test `construction`: does the update that the proof of Proposition 2.1 constructs give the block's output?"""
+
+import polars as pl
+
+from raml.claims.decision import Decision, as_json, interval_or_none, judge
+from raml.claims.registry import Construction
+from raml.evaluation.intervals import Bootstrap, cells
+
+RANDOM = "random"  # the source of blocks that are no model's
+
+
+def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
+    """Decide by the relative error that the paper's construction leaves on the model's first block.
+
+    One prompt a question. The details hold the model's other blocks, the exact update's errors, and means over
+    draws of random blocks for each width and prompt length.
+
+    Args:
+        test: where the line lies.
+        blocks: rows of `schemas.BlockResidual`, all seeds.
+        bootstrap: how intervals are made.
+    """
+    of_model = blocks.filter(pl.col("source") != RANDOM)
+    meant = of_model.filter(pl.col("layer") == 0, pl.col("construction") == "paper")
+    error = interval_or_none(cells(meant, "relative_error"), bootstrap, "construction")
+    questions = meant["question_id"].n_unique()
+    verdict, reason = judge(error, "below", test.tolerance, questions, test.min_questions)
+    reasons = [f"the relative error of the output {reason}"]
+    exact = of_model.filter(construction="exact")
+    if exact.height:
+        largest = exact.select(pl.col("relative_error").max()).item()
+        reasons.append(f"the exact update of the same blocks leaves at most {largest:.1e}")
+    n = {"questions": questions, "seeds": meant["seed"].n_unique(), "random_blocks": _random_blocks(blocks)}
+    details: dict[str, object] = {
+        "model": meant["source"][0] if meant.height else None,
+        "tolerance": test.tolerance,
+        "layers": {
+            str(layer): _by_construction(of_model.filter(layer=layer), bootstrap, str(layer))
+            for layer in sorted(of_model["layer"].unique())
+        },
+        "random_blocks": random_means(blocks).to_dicts(),
+    }
+    return Decision(verdict, "; ".join(reasons), error, "relative error of the output", n, details)
+
+
+def random_means(blocks: pl.DataFrame) -> pl.DataFrame:
+    """Residuals of random blocks, averaged over draws and seeds.
+
+    Args:
+        blocks: rows of `schemas.BlockResidual`.
+
+    Returns:
+        By `construction`, `dimension` and `prompt_length`: the mean `relative_error` and its `lowest` and
+        `highest`, the median `relative_norm` (the mean of the paper's is ruled by a few singular prompts),
+        and `draws`.
+    """
+    error = pl.col("relative_error")
+    return (
+        blocks.filter(source=RANDOM)
+        .group_by(pl.col("construction").cast(pl.String), "dimension", "prompt_length")
+        .agg(
+            error.mean(),
+            error.min().alias("lowest"),
+            error.max().alias("highest"),
+            pl.col("relative_norm").median(),
+            pl.len().alias("draws"),
+        )
+        .sort("construction", "dimension", "prompt_length")
+    )
+
+
+def _random_blocks(blocks: pl.DataFrame) -> int:
+    return blocks.filter(source=RANDOM, construction="exact").height
+
+
+def _by_construction(layer: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, object]:
+    return {
+        name: {
+            value: as_json(interval_or_none(cells(rows, value), bootstrap, "construction", label, name, value))
+            for value in ("relative_error", "relative_norm")
+        }
+        for name in ("paper", "exact")
+        if (rows := layer.filter(construction=name)).height
+    }
