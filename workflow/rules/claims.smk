@@ -3,10 +3,10 @@
 
 rule decide:
     input:
+        **PROBES,
         claims="config/claims.yaml",
         reported="config/reported.yaml",
         evaluations=rules.score.output,
-        **PROBES,
     output:
         "<results>/claims.json",
     log:
@@ -29,9 +29,7 @@ rule draw_curves:
     input:
         questions="<results>/questions/benchmarks.parquet",
         tokenizer=rules.build_tokenizer.output.tokenizer,
-        curves=lambda wildcards: expand(
-            rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]
-        ),
+        curves=lambda wildcards: expand(rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
     output:
         figure="<results>/figures/{exhibit}.svg",
         exhibit="<results>/figures/{exhibit}.json",

@@ -3,7 +3,7 @@
 
 rule pretrain:
     input:
-        tokenizer=rules.build_tokenizer.output.tokenizer,
+        **tokenizer_files("<results>/trajectories/tokenizer"),
         benchmarks="<results>/questions/benchmarks.parquet",
     output:
         **model_files("<results>/models/seed{seed}/base"),

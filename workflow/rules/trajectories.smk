@@ -21,8 +21,8 @@ rule build_tokenizer:
 
 rule write_oracles:
     input:
+        **tokenizer_files("<results>/trajectories/tokenizer"),
         questions="<results>/questions/train.parquet",
-        tokenizer=rules.build_tokenizer.output.tokenizer,
     output:
         short="<results>/trajectories/oracle_short.parquet",
         long="<results>/trajectories/oracle_long.parquet",
