@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,4 +90,37 @@ def test_starting_imports_nothing_heavy() -> None:
         [sys.executable, "-c", "import sys, raml.cli; print(*sys.modules)"], check=True, capture_output=True, text=True
     ).stdout.split()
     assert "raml.cli" in imported
-    assert not {"torch", "polars", "transformers", "matplotlib", "numpy", "snakemake"} & set(imported)
+    heavy = {"torch", "polars", "transformers", "matplotlib", "numpy", "snakemake", "jinja2", "rich", "pydantic"}
+    assert not heavy & set(imported)
+
+
+def test_help_starts_at_once() -> None:
+    seconds = []
+    for _ in range(3):  # CPU time: a busy machine stretches the other
+        before = os.times()
+        shown = subprocess.run(
+            [sys.executable, "-c", "from raml.cli import main; main()", "--help"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(seconds) < 0.5
+    assert all(command in shown for command in ("claims", "probe", "landscape"))
+
+
+@pytest.mark.parametrize("command", ["claims", "probe", "landscape"])
+def test_every_command_explains_its_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert raml_command(monkeypatch, command, "--help") == 0
+    assert f"raml {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["probe"], ["probe", "--stride", "often"], ["guess"]])
+def test_a_wrong_command_line_ends_with_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert raml_command(monkeypatch, *arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -2,8 +2,9 @@
 
     make bench
 
-Sampler and probing are measured side by side with what they are compared with, on one thread;
-commands by the wall clock, the best of three; the run itself from Snakemake's benchmark files.
+Sampler, probing and landscapes are measured side by side with what they are compared with, on one thread,
+on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; commands by
+the wall clock, the best of three; the run itself from Snakemake's benchmark files.
 """
 
 import csv
@@ -25,6 +26,7 @@ from raml.storage import write_json
 RESULTS = Path("results/micro")
 OUT = RESULTS / "bench.json"
 MODEL, QUESTIONS = RESULTS / "models" / "seed0" / "sft_long", RESULTS / "questions" / "benchmarks.parquet"
+SMOLLM2 = Path(".cache/smollm2")
 BENCHMARKS = Path("benchmarks/micro")
 PACKAGES = ["torch", "transformers", "trl", "polars", "snakemake"]
 RUNS = 3
@@ -32,7 +34,8 @@ RUNS = 3
 
 def main() -> None:
     """Measure and write."""
-    from raml.probing.bench import probing_benchmark
+    from raml.probing.bench import pretrained_benchmark, probing_benchmark
+    from raml.probing.landscape_bench import landscape_benchmark
     from raml.trajectories.bench import sampler_benchmark
 
     bin_folder = Path(sys.executable).parent
@@ -47,6 +50,8 @@ def main() -> None:
         "run": job_seconds(BENCHMARKS),
         "sampler": sampler_benchmark(MODEL, QUESTIONS, sampling=load_scale("micro").sampling),
         "probing": probing_benchmark(),
+        "probing_smollm2": pretrained_benchmark(SMOLLM2),
+        "landscape": landscape_benchmark(pretrained=SMOLLM2),
     }
     write_json(measured, OUT)
     print(f"written: {OUT}")

@@ -16,6 +16,18 @@ def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
-        return model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
+    return model, load_tokenizer(folder)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer saved in `folder`.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} holds no tokenizer ({' '.join(str(error).split())[:200]})") from None

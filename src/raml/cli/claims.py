@@ -1,35 +1,18 @@
-"""The command `raml`. Each subcommand imports what it needs, so that `raml --help` starts at once."""
+"""`raml claims`: every claim of the paper with what was measured and the verdict."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import raml
-from raml.errors import RamlError
-
 if TYPE_CHECKING:
     from raml.schemas import ClaimResult
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Reasoning as meta-learning, reproduced.")
-
-Scale = Annotated[str, typer.Option("--scale", help="The scale that was run, a folder of results/.")]
 
 COLOURS = {"holds": "green", "contradicted": "red", "inconclusive": "yellow", "not_run": "dim"}
 
 
-@app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Options that need no subcommand."""
-    if version:
-        typer.echo(f"raml {raml.__version__}")
-        raise typer.Exit
-
-
-@app.command()
 def claims(
-    scale: Scale = "micro",
+    scale: Annotated[str, typer.Option("--scale", help="The scale that was run, a folder of results/.")] = "micro",
     as_json: Annotated[bool, typer.Option("--json", help="Print results/<scale>/claims.json as it is.")] = False,
 ) -> None:
     """Show every claim of the paper with what was measured and the verdict."""
@@ -62,12 +45,3 @@ def _measured(claim: "ClaimResult") -> str:
         return ""
     value = f"{claim.measured:.3g}"
     return value if claim.interval is None else f"{value}\n{claim.interval[0]:.3g} to {claim.interval[1]:.3g}"
-
-
-def main() -> None:
-    """Run the command; exit 0, 1 (failed) or 2 (bad input), with one line on stderr."""
-    try:
-        app()
-    except RamlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)

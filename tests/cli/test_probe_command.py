@@ -1,0 +1,254 @@
+"""`raml probe` from the command line to its files."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_model_folder import CONTEXT, tiny_model
+from transformers import LlamaForCausalLM
+
+from raml.answers.format import MARKER
+from raml.probing.curves import answer_nll_curve
+from raml.schemas import ProbeCurve
+from raml.storage import read_provenance, read_table
+from raml.trajectories.pretrained import load_pretrained
+
+Command = Callable[..., int]
+
+QUESTION, THINKING, ANSWER = "rows 3 ; A +1 ?", "A 1 ; Wait A 2 ok", "2 1"
+FILES = {"curves.parquet", "curves.svg", "index.html"}
+
+
+class Request:
+    """A command line that works; tests change one thing about it."""
+
+    def __init__(self, model: Path, folder: Path) -> None:
+        self.trajectory = folder / "thoughts.txt"
+        self.trajectory.write_text(THINKING + "\n")
+        self.out = folder / "out"
+        self.options: dict[str, object] = {
+            "--model": model,
+            "--question": QUESTION,
+            "--instruction": "",
+            "--answer": ANSWER,
+            "--trajectory": self.trajectory,
+            "--out": self.out,
+        }
+
+    def arguments(self, **changes: object) -> list[object]:
+        options = self.options | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+        return ["probe", *(part for option, value in options.items() if value is not None for part in (option, value))]
+
+
+@pytest.fixture
+def request_(model_folder: Path, tmp_path: Path) -> Request:
+    return Request(model_folder, tmp_path)
+
+
+def test_the_table_holds_the_curves_of_the_library(
+    raml_command: Command, request_: Request, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command(*request_.arguments(mode="both", distractor="2 3")) == 0
+    assert {path.name for path in request_.out.iterdir()} == FILES
+    table = read_table(request_.out / "curves.parquet", ProbeCurve)
+    model, tokenizer = load_pretrained(model_folder)
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    for (mode, answer), rows in table.group_by("mode", "answer", maintain_order=True):
+        end = ids("</think>") if mode == "no_thinking" else []
+        expected = answer_nll_curve(
+            model, ids(f"<bos> {QUESTION} <think>"), ids(THINKING), end + ids(MARKER), ids(str(answer))
+        )
+        np.testing.assert_allclose(rows["nll"].to_numpy(), expected, atol=1e-5)
+        assert rows["token_id"].to_list() == [None, *ids(THINKING)]
+    assert table.group_by("mode", "answer").len().height == 4
+    assert table["trajectory_id"].unique().item().endswith("/tiny/thoughts")
+    assert table["correct"].is_null().all()
+    assert read_provenance(request_.out / "curves.parquet").model_hash is not None
+
+    shown = capsys.readouterr()
+    gold = table.filter((table["answer"] == ANSWER) & (table["mode"] == "thinking"))["nll"].to_numpy()
+    drop = np.diff(gold).min()
+    assert f"largest drop {-drop:.3g} nats at token {np.diff(gold).argmin() + 1}" in shown.out
+    assert "probing: 100%" in shown.err
+    assert all(str(request_.out / name) in shown.out for name in FILES)
+
+
+def test_the_page_holds_text_and_numbers(raml_command: Command, request_: Request) -> None:
+    assert raml_command(*request_.arguments(stride=3)) == 0
+    page = (request_.out / "index.html").read_text()
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
+    (trajectory,) = data["trajectories"]
+    assert "".join(trajectory["tokens"]) == THINKING
+    assert trajectory["positions"] == [0, 3, 6]
+    nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
+    np.testing.assert_allclose(trajectory["nll"][0], nll, rtol=1e-5)
+    assert "every 3 tokens" in page
+
+
+def test_several_trajectories_share_a_page(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("ok")
+    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "other.txt") == 0
+    page = (request_.out / "index.html").read_text()
+    assert page.count("<option") == 2
+    names = read_table(request_.out / "curves.parquet", ProbeCurve)["trajectory_id"].unique()
+    assert sorted(name.rsplit("/", 1)[1] for name in names) == ["other", "thoughts"]
+
+
+def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+    assert raml_command(*request_.arguments()) == 0
+    by_template = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"]
+    (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
+    assert raml_command(*request_.arguments(question=None, prompt=tmp_path / "prompt.txt")) == 0
+    assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
+
+
+def test_other_files_in_the_folder_stay(raml_command: Command, request_: Request) -> None:
+    request_.out.mkdir()
+    (request_.out / "notes.txt").write_text("mine")
+    (request_.out / "index.html").write_text("old")
+    assert raml_command(*request_.arguments()) == 0
+    assert {path.name for path in request_.out.iterdir()} == {*FILES, "notes.txt"}
+    assert (request_.out / "index.html").read_text() != "old"
+
+
+LONG = " ".join(["A 1 ;"] * 30)
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "unknown mode": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
+    "unknown device": ({"device": "tpu"}, "--device = 'tpu': allowed are auto, cpu, cuda"),
+    "unknown dtype": ({"dtype": "int8"}, "--dtype = 'int8': allowed are auto, float32, bfloat16"),
+    "stride": ({"stride": 0}, "--stride 0: must be at least 1"),
+    "budget": ({"token_budget": 0}, "--token-budget 0: must be at least 1"),
+    "blank answer": ({"answer": " "}, "the answer is blank"),
+    "unknown answer": ({"answer": "12345"}, "no token for '12345' in the answer"),
+    "unknown question": ({"question": "how many sheep?"}, "no token for 'how' in the prompt"),
+    "instruction": ({"instruction": None}, "no token for 'Work' in the instruction"),
+    "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
+    "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
+    "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
+    "no model": ({"model": "./missing"}, "--model ./missing: there is no such folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_ends_with_one_line(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    changes, message = BAD[case]
+    assert raml_command(*request_.arguments(**changes)) == 2
+    one_error(capsys, message)
+    assert not request_.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: no such file or directory"),
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"A \xff", "is not UTF-8 text (byte 2)"),
+        (b"A sheep", "no token for 'sheep' in the trajectory"),
+        (
+            LONG.encode(),
+            f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory to",
+        ),
+    ],
+)
+def test_an_unusable_trajectory_ends_with_one_line(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+) -> None:
+    request_.trajectory.unlink()
+    if content is not None:
+        request_.trajectory.write_bytes(content)
+    assert raml_command(*request_.arguments()) == 2
+    assert "thoughts" in one_error(capsys, message)
+    assert not request_.out.exists()
+
+
+def test_two_trajectories_of_one_name_are_refused(
+    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thoughts.txt").write_text("ok")
+    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "b" / "thoughts.txt") == 2
+    one_error(capsys, "two --trajectory files have the same name")
+
+
+def test_a_model_without_chat_template_is_refused(
+    raml_command: Command, request_: Request, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model_folder, tmp_path / "plain")
+    (tmp_path / "plain" / "chat_template.jinja").unlink()
+    assert raml_command(*request_.arguments(model=tmp_path / "plain")) == 2
+    one_error(capsys, "the tokenizer has no chat template; write the exact prompt")
+    assert not request_.out.exists()
+
+
+def test_nan_logits_end_with_exit_code_1(
+    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_model(tmp_path / "broken")
+    weights = load_file(tmp_path / "broken" / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, tmp_path / "broken" / "model.safetensors", metadata={"format": "pt"})
+    assert raml_command(*request_.arguments(model=tmp_path / "broken")) == 1
+    one_error(capsys, "the answer's NLL is not finite")
+    assert not request_.out.exists()
+
+
+def test_out_of_memory_is_said_once_and_survived(
+    raml_command: Command, request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "2 1 ; 3 4 5"  # 6 tokens at 8 positions
+    assert raml_command(*request_.arguments(answer=long)) == 0
+    expected = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
+    forward = LlamaForCausalLM.forward
+    limit = 20  # the context alone has 15
+
+    def small(self: LlamaForCausalLM, *, input_ids: torch.Tensor, **options: Any) -> Any:
+        if input_ids.numel() > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", small)
+    capsys.readouterr()
+    assert raml_command(*request_.arguments(answer=long)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if line.startswith("warning: out of memory")]) == 1
+    nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
+    np.testing.assert_allclose(nll, expected, atol=1e-5)
+
+    limit = 0
+    assert raml_command(*request_.arguments(answer=long, out=request_.out.with_name("none"))) == 1
+    one_error(capsys, "out of memory")
+    assert not request_.out.with_name("none").exists()
+
+
+def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request_.out.write_text("a file")
+    for out in (request_.out, request_.out / "below"):
+        assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
+        one_error(capsys, "is a file; name a folder")
+
+
+def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:
+    """The error line, which holds `message`; nothing else but progress and warnings was printed."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0], captured.err
+    rest = [line for line in captured.err.splitlines() if not line.startswith(("error: ", "warning: "))]
+    assert all(re.match(r"\s*$|\r?probing:", line) for line in rest), rest
+    return errors[0]

@@ -1,0 +1,58 @@
+"""docs/probe.md does what it says."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+GUIDE = Path(__file__).parents[2] / "docs" / "probe.md"
+NAMED = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a trajectory and with a tiny model of byte tokens under the name that the guide uses."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: index for index, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template).save_pretrained(tmp_path / NAMED)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=256, max_position_embeddings=1024, **sizes)).save_pretrained(
+        tmp_path / NAMED
+    )
+    (tmp_path / "thoughts.txt").write_text("17 + 25 = 42.\nWait — 42 - 12 = 30 🐑.\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_writes_what_is_promised(workplace: Path, raml_command: Callable[..., int]) -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    found = re.search(r"^    (raml probe(?:.*\\\n)+.*)$", text, re.MULTILINE)
+    assert found is not None and NAMED in found[1]
+    assert raml_command(*shlex.split(found[1].replace("\\\n", " "))[1:]) == 0
+    promised = set(re.findall(r"^\| `(\w+\.\w+)` \|", text, re.MULTILINE))
+    assert {path.name for path in (workplace / "probe").iterdir()} == promised
+    assert {"index.html", "curves.svg", "curves.parquet"} == promised
+
+
+def test_the_example_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(code, {})
+    length = len((workplace / "thoughts.txt").read_bytes())
+    assert capsys.readouterr().out.splitlines()[-1] == str((3, length + 1))
+
+
+def test_the_options_are_those_of_the_command() -> None:
+    from raml.cli.probe import probe
+
+    text = GUIDE.read_text(encoding="utf-8")
+    known = {f"--{name.replace('_', '-')}" for name in probe.__annotations__ if name != "return"}
+    assert set(re.findall(r"--[a-z-]+[a-z]", text)) == known
