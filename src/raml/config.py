@@ -180,7 +180,9 @@ class Updates(Section):
     positions: int = Field(gt=0, description="prefixes of each trajectory, evenly spread, the whole one included")
     draws: int = Field(gt=0, description="shuffled and random trajectories a real one is compared with")
     dimensions: list[Annotated[int, Field(ge=8)]] = Field(min_length=1, description="widths of random blocks")
-    prompt_lengths: list[Annotated[int, Field(ge=1)]] = Field(min_length=1, description="random blocks' prompts, tokens")
+    prompt_lengths: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="random blocks' prompts, tokens"
+    )
     threads: int = Field(gt=0)
 
 

@@ -81,9 +81,9 @@ def main(step: Step[Settings]) -> None:
     )
     results: list[ClaimResult] = []
     for claim in registry.claims:
-        if claim.test is None:
-            decision, read = Decision("not_run", claim.not_run or "", None, "", {}, {}), []
-        else:
+        read: list[str] = []
+        decision = Decision("not_run", claim.not_run or "", None, "", {}, {})
+        if claim.test is not None:
             decision, read = decide(claim.test, measurements)
         sources = [path for name in read for path in step.lists[name]]
         results.append(result(claim, registry, decision, sources, step.scale))

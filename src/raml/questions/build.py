@@ -28,7 +28,9 @@ def main(step: Step[Questions]) -> None:
     """Write the train split, the development split and all benchmarks."""
     questions = step.config
     used: set[str] = set()
-    wanted = {  # benchmarks first: what they ask is fixed before anything else is drawn
+    wanted: dict[
+        str, list[tuple[str, str, QuestionSet]]
+    ] = {  # benchmarks first: what they ask is fixed before anything else is drawn
         "benchmarks": [(name, benchmark.kind, benchmark) for name, benchmark in questions.benchmarks.items()],
         "train": [("train", "train", part) for part in questions.train],
         "development": [("development", "development", part) for part in questions.development],

