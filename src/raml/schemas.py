@@ -165,7 +165,8 @@ class WeightUpdate(dy.Schema):
     update_norm = dy.Float64(min=0)  # of their change,
     gradient_norm = dy.Float64(min=0)  # of the gradient of the answer NLL without the trajectory,
     descent = dy.Float64()  # and the inner product of the change with the negative gradient
-    nll = dy.Float64(min=0)  # with the trajectory, nats per answer token
+    nll_without = dy.Float64(min=0)  # without the trajectory, nats per answer token
+    nll = dy.Float64(min=0)  # with it
     nll_difference = dy.Float64(min=0)  # |that of the changed weights without it - nll|
     logit_difference = dy.Float64(min=0)  # the largest between the two, over vocabulary and answer tokens
 
@@ -180,7 +181,7 @@ class BlockResidual(dy.Schema):
     layer = dy.Int32(primary_key=True, min=0)
     dimension = dy.Int32(primary_key=True, min=1)
     prompt_length = dy.Int32(primary_key=True, min=1)  # tokens without the further one
-    construction = dy.Enum(["paper", "exact"], primary_key=True)
+    construction = dy.Enum(["none", "query", "paper", "exact"], primary_key=True)  # none: weights as they are
     relative_error = dy.Float64(min=0)  # |output - output with the token| / |output with the token|
     relative_norm = dy.Float64(min=0)  # of the change, against the weights changed
 

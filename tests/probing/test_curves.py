@@ -1,97 +1,139 @@
-"""Packed curves against separate passes, and what is refused."""
+"""Packed curves against separate passes, for every architecture, and what is refused."""
 
 import math
-from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from tiny_models import ARCHITECTURES, CONTEXT, VOCABULARY, WINDOW, build, tiny
 
 from raml.errors import InputError, RamlError
-from raml.probing.curves import answer_nll_curve, separate_answer_nll_curve
+from raml.probing import curves as curves_module
+from raml.probing.curves import (
+    Probe,
+    answer_nll_curve,
+    answer_nll_curves,
+    curve_positions,
+    separate_answer_nll_curve,
+)
+from raml.probing.support import PACKED_ARCHITECTURES, why_not_packed
 
-VOCABULARY = 37
-CONTEXT = 96
 TOLERANCE = 1e-4  # nats, fp32
 PROMPT, TRAJECTORY, MARKER, ANSWER = [1, 5, 9], [4, 8, 15, 16, 23], [30, 31], [7, 3, 11]
-
-MODELS = {
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-    "llama": (LlamaConfig, LlamaForCausalLM),
-    "qwen3": (Qwen3Config, Qwen3ForCausalLM),
-}
+PROBE = Probe((30, 31), (7, 3, 11))
 
 
-def build(architecture: str, **changes: object) -> PreTrainedModel:
-    """A tiny random model whose attention is far from uniform, so that a wrong mask shows."""
-    config_class, model_class = MODELS[architecture]
-    torch.manual_seed(0)
-    settings = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": CONTEXT,
-        "initializer_range": 0.4,
-        **changes,
-    }
-    model = model_class(config_class(**settings))
-    model.eval()
-    return model
+def ids(n_min: int, n_max: int, vocabulary: int = VOCABULARY) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, vocabulary - 1), min_size=n_min, max_size=n_max)
 
 
-@cache
-def tiny(architecture: str, kv_heads: int, attention: str = "sdpa") -> PreTrainedModel:
-    return build(architecture, num_key_value_heads=kv_heads, attn_implementation=attention)
+def probes() -> st.SearchStrategy[list[Probe]]:
+    """Of four tokens only, so that they often begin alike."""
+    one = st.builds(Probe, ids(1, 4, 4).map(tuple), ids(1, 5, 4).map(tuple))
+    return st.lists(one, min_size=1, max_size=4)
 
 
-def ids(n_min: int, n_max: int) -> st.SearchStrategy[list[int]]:
-    return st.lists(st.integers(0, VOCABULARY - 1), min_size=n_min, max_size=n_max)
+def separate(
+    model: Any, prompt: list[int], trajectories: list[list[int]], probes: list[Probe], **options: Any
+) -> list[np.ndarray]:
+    return [
+        np.stack(
+            [
+                separate_answer_nll_curve(model, prompt, trajectory, probe.marker_ids, probe.answer_ids, **options)
+                for probe in probes
+            ]
+        )
+        for trajectory in trajectories
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    architecture=st.sampled_from(sorted(ARCHITECTURES)),
+    attention=st.sampled_from(["sdpa", "eager"]),
+    prompt=ids(1, 12),
+    trajectories=st.lists(ids(1, 30), min_size=1, max_size=3),
+    probes=probes(),
+    stride=st.integers(1, 35),
+    token_budget=st.integers(1, 300),
+)
+def test_packed_equals_separate_passes(
+    architecture: str,
+    attention: str,
+    prompt: list[int],
+    trajectories: list[list[int]],
+    probes: list[Probe],
+    stride: int,
+    token_budget: int,
+) -> None:
+    model = tiny(architecture, attention)
+    assert why_not_packed(model) is None
+    packed = answer_nll_curves(model, prompt, trajectories, probes, stride=stride, token_budget=token_budget)
+    assert [curve.shape for curve in packed] == [
+        (len(probes), math.ceil((len(trajectory) + 1) / stride)) for trajectory in trajectories
+    ]
+    for curve, expected in zip(packed, separate(model, prompt, trajectories, probes, stride=stride), strict=True):
+        assert curve.dtype == np.float64
+        np.testing.assert_allclose(curve, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_over_a_long_trajectory(architecture: str, attention: str) -> None:
+    model = tiny(architecture, attention)
+    trajectory = np.random.default_rng(0).integers(0, VOCABULARY, 60).tolist()
+    other = Probe((30, 31, 2), (7, 5))
+    packed = answer_nll_curves(model, PROMPT, [trajectory], [PROBE, other], token_budget=100)
+    expected = separate(model, PROMPT, [trajectory], [PROBE, other])
+    np.testing.assert_allclose(packed[0], expected[0], atol=TOLERANCE, rtol=0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    kind=st.sampled_from([("qwen2", 4, "sdpa"), ("qwen2", 2, "eager"), ("llama", 1, "sdpa"), ("qwen3", 2, "sdpa")]),
-    prompt=ids(1, 12),
-    trajectory=ids(1, 40),
-    marker=ids(1, 4),
-    answer=ids(1, 6),
-    stride=st.integers(1, 45),
-    token_budget=st.integers(1, 300),
+    architecture=st.sampled_from(["gemma3", "llama", "gpt2"]),
+    positions=st.sets(st.integers(0, 20), min_size=1).map(sorted),
+    token_budget=st.integers(1, 200),
 )
-def test_packed_equals_separate_passes(
-    kind: tuple[str, int, str],
-    prompt: list[int],
-    trajectory: list[int],
-    marker: list[int],
-    answer: list[int],
-    stride: int,
-    token_budget: int,
-) -> None:
-    model = tiny(*kind)
-    packed = answer_nll_curve(model, prompt, trajectory, marker, answer, stride=stride, token_budget=token_budget)
-    separate = separate_answer_nll_curve(model, prompt, trajectory, marker, answer, stride=stride)
-    assert packed.dtype == np.float64
-    assert packed.shape == (math.ceil((len(trajectory) + 1) / stride),)
-    np.testing.assert_allclose(packed, separate, atol=TOLERANCE, rtol=0)
+@example(architecture="llama", positions=[20], token_budget=1)
+def test_positions_are_points_of_the_whole_curve(architecture: str, positions: list[int], token_budget: int) -> None:
+    model = tiny(architecture)
+    trajectories = [list(range(20)), list(range(30, 5, -1))]
+    whole = answer_nll_curves(model, PROMPT, trajectories, [PROBE])
+    some = answer_nll_curves(model, PROMPT, trajectories, [PROBE], positions=positions, token_budget=token_budget)
+    for curve, points in zip(whole, some, strict=True):
+        np.testing.assert_allclose(points, curve[:, positions], atol=TOLERANCE, rtol=0)
+    one = separate_answer_nll_curve(model, PROMPT, trajectories[0], MARKER, ANSWER, positions=positions)
+    np.testing.assert_allclose(one, whole[0][0][positions], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", "gpt2", "llama", "qwen2", "qwen3"])
+def test_half_precision(architecture: str) -> None:
+    model = build(architecture, dtype=torch.bfloat16, initializer_range=0.1)
+    trajectory = list(range(2, 36))
+    packed = answer_nll_curve(model, PROMPT, trajectory, MARKER, ANSWER, token_budget=64)
+    separate = separate_answer_nll_curve(model, PROMPT, trajectory, MARKER, ANSWER)
+    np.testing.assert_allclose(packed, separate, atol=0.1, rtol=0)
+    exact = separate_answer_nll_curve(model.float(), PROMPT, trajectory, MARKER, ANSWER)
+    np.testing.assert_allclose(packed, exact, atol=0.1, rtol=0)
+
+
+def test_a_window_matters() -> None:
+    """That sliding layers were tested with sequences longer than the window."""
+    short, long = (build("gemma3", sliding_window=window) for window in (WINDOW, CONTEXT))
+    trajectory = list(range(30))
+    curves = [answer_nll_curve(model, PROMPT, trajectory, MARKER, ANSWER) for model in (short, long)]
+    assert np.abs(curves[0] - curves[1])[10:].min() > 10 * TOLERANCE
+
+
+def test_every_packed_architecture_is_tested() -> None:
+    assert {tiny(architecture).config.model_type for architecture in ARCHITECTURES} == PACKED_ARCHITECTURES
 
 
 def test_separate_passes_are_the_definition() -> None:
-    model = tiny("llama", 2)
+    model = tiny("llama")
     curve = separate_answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
     start = len(PROMPT) + 2 + len(MARKER)
     row = torch.tensor([[*PROMPT, *TRAJECTORY[:2], *MARKER, *ANSWER]])
@@ -102,7 +144,7 @@ def test_separate_passes_are_the_definition() -> None:
 
 
 def test_curve_depends_on_what_it_should() -> None:
-    model = tiny("qwen2", 2)
+    model = tiny("qwen2")
     curve = answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
     other = answer_nll_curve(model, PROMPT, [*TRAJECTORY[:3], 2, 2, 6], MARKER, ANSWER)
     np.testing.assert_allclose(curve[:4], other[:4], atol=TOLERANCE, rtol=0)  # 0: none; 1-3: a shared prefix
@@ -111,15 +153,39 @@ def test_curve_depends_on_what_it_should() -> None:
     assert np.abs(curve - answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, [7, 3, 12])).min() > 10 * TOLERANCE
 
 
+def test_points_of_exactly_zero_are_kept() -> None:
+    model = build("llama", tie_word_embeddings=False)
+    with torch.no_grad():  # the last norm's output is never 0, so token 7 gets a logit far above all others
+        model.lm_head.weight.zero_()
+        model.model.norm.weight.zero_()
+        model.model.norm.register_forward_hook(lambda module, inputs, output: output + 1.0)
+        model.lm_head.weight[7] = 100.0
+    curve = answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, [7, 7])
+    np.testing.assert_array_equal(curve, np.zeros(len(TRAJECTORY) + 1))
+
+
+def test_progress_reports_every_point_once() -> None:
+    done: list[int] = []
+    trajectories = [TRAJECTORY, [2] * 11]
+    probes = [PROBE, Probe((30,), (1,)), Probe((9, 9, 9), (4,) * 9)]
+    for model in (tiny("llama"), tiny("gemma3")):
+        done.clear()
+        answer_nll_curves(model, PROMPT, trajectories, probes, stride=2, token_budget=12, progress=done.append)
+        points = sum(len(curve_positions(len(ids), 2)) for ids in trajectories) * len(probes)
+        assert (sum(done), min(done) > 0, len(done) > 4) == (points, True, True)
+
+
 def test_accepts_the_full_context_and_no_more() -> None:
-    model = tiny("qwen2", 2)
+    model = tiny("qwen2")
     longest = [2] * (CONTEXT - len(PROMPT) - len(MARKER) - len(ANSWER))
-    packed = answer_nll_curve(model, PROMPT, longest, MARKER, ANSWER, stride=9)
+    packed = answer_nll_curve(model, PROMPT, longest, MARKER, ANSWER, stride=8)
     np.testing.assert_allclose(
-        packed, separate_answer_nll_curve(model, PROMPT, longest, MARKER, ANSWER, stride=9), atol=TOLERANCE, rtol=0
+        packed, separate_answer_nll_curve(model, PROMPT, longest, MARKER, ANSWER, stride=8), atol=TOLERANCE, rtol=0
     )
     with pytest.raises(InputError, match=f"trajectory {len(longest) + 1} .* exceed the model's context of {CONTEXT}"):
         answer_nll_curve(model, PROMPT, [*longest, 2], MARKER, ANSWER)
+    beyond = answer_nll_curves(model, PROMPT, [[*longest, 2]], [PROBE], positions=[len(longest)])
+    assert beyond[0][0, 0] == pytest.approx(packed[-1], abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -152,15 +218,36 @@ def test_model_is_left_as_it_was(training: bool) -> None:
         ({"stride": 0}, "stride = 0: must be at least 1"),
     ],
 )
-def test_bad_input_is_refused(curve: object, changes: dict[str, object], message: str) -> None:
+def test_bad_input_is_refused(curve: Any, changes: dict[str, object], message: str) -> None:
     arguments = {"prompt_ids": PROMPT, "trajectory_ids": TRAJECTORY, "marker_ids": MARKER, "answer_ids": ANSWER}
     with pytest.raises(InputError, match=message):
-        curve(tiny("llama", 2), **{**arguments, **changes})  # type: ignore[operator]
+        curve(tiny("llama"), **{**arguments, **changes})
 
 
-def test_bad_budget_is_refused() -> None:
-    with pytest.raises(InputError, match="token_budget = 0"):
-        answer_nll_curve(tiny("llama", 2), PROMPT, TRAJECTORY, MARKER, ANSWER, token_budget=0)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"token_budget": 0}, "token_budget = 0: must be at least 1"),
+        ({"trajectories": []}, "there are no trajectories"),
+        ({"probes": []}, "there are no probes"),
+        ({"trajectories": [[4], []]}, "the trajectory 1 is empty"),
+        ({"probes": [PROBE, Probe((30,), ())]}, "the answer 1 is empty"),
+        ({"positions": []}, "positions is empty"),
+        ({"positions": [0, 6]}, "position 6 is outside the trajectory, 0 to 5"),
+        (
+            {"positions": [0, 4], "trajectories": [TRAJECTORY, [1, 2, 3]]},
+            "position 4 is outside the trajectory, 0 to 3",
+        ),
+        ({"positions": [-1, 2]}, "position -1 is outside"),
+        ({"positions": [3, 2]}, "positions must ascend"),
+        ({"positions": [2, 2]}, "positions must ascend, each of them once"),
+        ({"positions": [2], "stride": 2}, "stride = 2 and positions are both given"),
+    ],
+)
+def test_bad_options_are_refused(changes: dict[str, Any], message: str) -> None:
+    arguments = {"prompt_ids": PROMPT, "trajectories": [TRAJECTORY], "probes": [PROBE]}
+    with pytest.raises(InputError, match=message):
+        answer_nll_curves(tiny("llama"), **{**arguments, **changes})
 
 
 def test_nan_logits_are_an_error() -> None:
@@ -172,25 +259,17 @@ def test_nan_logits_are_an_error() -> None:
             curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
 
 
-def test_sliding_window_is_refused_until_it_is_exact() -> None:
-    model = build("qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
-    with pytest.raises(InputError, match="layers of sliding_attention"):
-        answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
-    assert separate_answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER).shape == (6,)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"model_type": "mamba"}, "architecture 'mamba' is untested; tested: llama, qwen2, qwen3"),
-        ({"sliding_window": 8}, "sliding window"),
-        ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "rotary embedding"),
-        ({"_attn_implementation": "flash_attention_2"}, "attention 'flash_attention_2'"),
-    ],
-)
-def test_what_packing_cannot_serve_is_refused(change: dict[str, object], message: str) -> None:
+def test_a_trajectory_is_read_once_and_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("llama")
-    for name, value in change.items():
-        setattr(model.config, name, value)
-    with pytest.raises(InputError, match=message):
-        answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
+    fed: list[int] = []
+    forward = model.forward
+
+    def recording(**inputs: torch.Tensor) -> object:
+        fed.append(inputs["input_ids"].numel())
+        return forward(**inputs)
+
+    monkeypatch.setattr(model, "forward", recording)
+    probes = [PROBE, Probe((30, 31), (7, 9)), Probe((12,), (7,))]  # 30 31 7 3 and 12: five distinct beginnings
+    answer_nll_curves(model, PROMPT, [TRAJECTORY, TRAJECTORY[:3]], probes, positions=[0, 2])
+    assert sum(fed) == len(PROMPT) + 2 + 2 + 2 * 2 * 5
+    assert curves_module.TOKEN_BUDGET == 1024

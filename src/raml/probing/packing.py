@@ -1,105 +1,53 @@
 """Many probes of one trajectory in one forward pass.
 
-A probe forces the answer marker and the gold answer after the first i tokens of a context (prompt +
-trajectory). The context is read once; its keys and values then serve every probe. Probes lie side by
-side in rows, several rows in one pass, under a mask that shows each probe token the first i context
-tokens and its own predecessors within the probe. Position ids go on from i.
+The context (prompt + trajectory) is read once; its keys and values then serve every probe. The probes at
+one position form a block of a tokens (`raml.probing.tree`). Blocks lie side by side in rows, several rows
+in one pass, under a mask that shows each token the first i tokens of the context and its own predecessors
+within its probe, and in layers with a sliding window only the nearest of these. Position ids go on from i.
 
-Why rows of `ROW_TOKENS`: in one long row, attention between probes, all masked out, grows with the
-square of the row; with one probe a row, each row copies the context's keys and values for a handful
-of queries. Measured on the micro architecture, one CPU thread, 5 tokens fed per probe, as time over
-that of a plain forward pass on as many tokens in rows of the usual length:
+Symbols: L context tokens, N positions, a tokens a block, g blocks a row, R rows a pass, w = g a, S <= L
+context tokens that the pass's longest probe sees, V vocabulary.
 
-    trajectory tokens                      95     500
-    all probes in one long row            1.57    3.02
-    long rows of 256 tokens, one a pass   1.44    1.31
-    one probe a row                       2.88    6.36  (2.72 in passes of 1,024 tokens)
-    rows of 64 tokens, 1,024 a pass       1.24    1.18  (32 and 128: 1.31, 1.30; 1.26, 1.19)
+How wide the rows are (`_row_tokens`): each row has a copy of the keys and values that it sees, so narrow
+rows copy much for a handful of queries, R S in all; between the blocks of a row attention is computed and
+masked out, so wide rows waste, R w^2 in all. For a given number of tokens R w the sum is smallest where w
+grows with the root of S. Time over that of plain forward passes on as many tokens, in rows of the usual
+length and with as many logits, by the row's width; one CPU thread, fp32, 1,024 tokens a pass, a = 5
+for the micro architecture and 12 for SmolLM2-135M:
 
-An attention function of our own, in which all probes share the context without copies and the two
-parts of the softmax are merged, was no faster than rows and would have to be swapped into the model's
-configuration; it is the way to go where even one copy of a layer's keys and values is too much.
+    trajectory tokens          64     128     256     512    4 sqrt(S), at least 64
+    micro          95        1.06    1.14    1.21    1.40    1.08
+                  500        1.17    1.16    1.25    1.42    1.16
+                2,000        1.34    1.32    1.31    1.42    1.29
+    SmolLM2        95        1.08    1.05    1.07    1.14    1.05
+                  999        1.20    1.04    1.10    1.13    1.06
+                4,000        1.58    1.24    1.12    1.05    1.08
 
-Symbols: L context tokens, N probes, a = marker + answer tokens - 1 fed per probe (the last answer
-token is only predicted), g probes a row, R rows a pass, w = g a, S <= L context tokens that the
-pass's longest probe sees, H key-value heads of size d, V vocabulary, A answer tokens.
+An attention function of our own, which lets query heads share their keys without copies, saved 2% on
+SmolLM2; merging the softmax over context and block, without any copies, was no faster on the micro
+architecture. Neither is worth changing the model's configuration. On CUDA, where a mask sends SDPA to its
+memory-efficient kernel, `_one_pass` is the place for block masks of FlexAttention.
 
-Memory beyond the weights, with b bytes a number: 2 b layers H d L for the context's keys and values,
-kept; and within a pass about 2 b R H d (S + w) for the rows' keys and values of one layer (times query
-heads / H where SDPA repeats them), b R w (S + w) for the mask and 4 R g A V for the logits. R w is at
-most the token budget, or a where the budget is below one probe; so the mask takes b budget (S + w),
-and a smaller budget also means fewer copies R of a layer's keys and values. The context itself is
-read in one pass without a mask.
+What a pass takes of memory: `raml.probing.memory`.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, CacheLayerMixin
+
+from raml.probing.budget import Budget
+from raml.probing.context import Context
+from raml.probing.support import Attention, attention_of
+from raml.probing.tree import Probe, ProbeTree, groups, probe_tree
 
 ROW_TOKENS = 64
-
-
-@dataclass(frozen=True)
-class Context:
-    """Keys and values of a context that probes read from, never written again.
-
-    `layers` holds per layer two tensors [1, H, L, d].
-    """
-
-    layers: tuple[tuple[Tensor, Tensor], ...]
-
-    @property
-    def length(self) -> int:
-        """L."""
-        return self.layers[0][0].shape[-2]
-
-    def cache(self, seen: int) -> Cache:
-        """The first `seen` tokens as a cache that a forward pass reads and leaves as it is."""
-        return Cache(layers=[_ReadOnlyLayer(keys[:, :, :seen], values[:, :, :seen]) for keys, values in self.layers])
-
-
-class _ReadOnlyLayer(CacheLayerMixin):
-    """Hands out stored + new keys and values without keeping the new ones, so that nothing has to be cropped."""
-
-    is_sliding = False
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.keys = keys
-        self.values = values
-        self.is_initialized = True
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing to do: the layer is created full."""
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Stored and new keys, stored and new values: two tensors [R, H, S + w, d] from [R, H, w, d] each."""
-        assert self.keys is not None and self.values is not None
-        rows = key_states.shape[0]
-        return (
-            torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2),
-            torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2),
-        )
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Key length of a pass over `query_length` tokens, and the offset of the first key."""
-        return self.get_seq_length() + query_length, 0
-
-    def get_seq_length(self) -> int:
-        """S."""
-        assert self.keys is not None
-        return self.keys.shape[-2]
-
-    def get_max_length(self) -> int:
-        """No maximum."""
-        return -1
+"""The narrowest row."""
+_ROW_GROWTH = 4.0
 
 
 @contextmanager
@@ -115,78 +63,142 @@ def scoring(model: PreTrainedModel) -> Iterator[None]:
             module.training = True
 
 
-def read_context(model: PreTrainedModel, ids: Sequence[int]) -> Context:
-    """Run `model` over `ids` (length L >= 1) once and keep the keys and values."""
-    row = torch.tensor([list(ids)], device=model.device)
-    cache = model(input_ids=row, use_cache=True, logits_to_keep=1).past_key_values
-    return Context(tuple((layer.keys, layer.values) for layer in cache.layers))
-
-
-def probe_nll(
+def packed_nll(
     model: PreTrainedModel,
     context: Context,
     seen: Sequence[int],
-    marker_ids: Sequence[int],
-    answer_ids: Sequence[int],
-    token_budget: int,
+    probes: Sequence[Probe],
+    budget: Budget,
+    progress: Callable[[int], object] | None = None,
 ) -> Tensor:
-    """Answer NLL of N probes on one context.
+    """Mean answer NLL of every probe after every one of N prefixes of the context.
 
     Args:
-        model: in eval mode and without gradients (see `scoring`).
-        seen: for each probe the number of context tokens that it reads, 1 to L; ascending order is
-            fastest, since a pass reads no further than its longest probe.
-        marker_ids: at least one id; with `answer_ids` forced after the tokens read.
-        answer_ids: at least one id.
-        token_budget: probe tokens of one pass, at most; one probe is run even if it is longer.
+        model: one that `why_not_packed` has nothing against, in eval mode and without gradients (see `scoring`).
+        context: read by `model`.
+        seen: for each prefix the number of context tokens in it, 1 to L, ascending.
+        probes: at least one.
+        budget: tokens of one pass, at most; one probe is run even if it is longer.
+        progress: called after each pass with the number of values that it gave.
 
     Returns:
-        [N, A] in nats, fp32 on the CPU: the negative log-likelihood of each answer token.
+        [N, probes] in nats per token, fp64 on the CPU.
+
+    Raises:
+        RamlError: not even one probe fits into memory.
     """
-    probe = torch.tensor([*marker_ids, *answer_ids], device=model.device)
-    answer = probe[len(marker_ids) :]
-    per_row = _probes_per_row(len(probe) - 1)
-    per_pass = max(1, token_budget // (len(probe) - 1))
-    if per_pass > per_row:
-        per_pass -= per_pass % per_row  # whole rows, so that filling up the last row stays within the budget
-    ends = torch.tensor(list(seen), device=model.device)
-    return torch.cat([_one_pass(model, context, chunk, probe[:-1], answer).cpu() for chunk in ends.split(per_pass)])
+    parts = groups(probes, budget.tokens)
+    if len(parts) > 1:
+        return torch.cat([packed_nll(model, context, seen, part, budget, progress) for part in parts], dim=1)
+    tree = probe_tree(probes, model.device)
+    attention = attention_of(model.config)
+    values: list[Tensor] = []
+    start = 0
+    while start < len(seen):
+        layout = next_pass(seen, start, len(tree), budget.tokens)
+        ends = seen[start : start + layout.n]
+        try:
+            value = _one_pass(model, context, attention, tree, ends, layout)
+        except (RuntimeError, MemoryError) as error:
+            alone = len(probes) == 1  # of several, each by itself may still fit
+            budget.halve(error, fed=layout.n * len(tree), least=len(tree) if alone else 1)
+            value = None  # the next attempt is made outside, where the error no longer holds on to tensors
+        if value is not None:
+            values.append(value)
+            start += layout.n
+            if progress is not None:
+                progress(layout.n * len(probes))
+        elif len(groups(probes, budget.tokens)) > 1:
+            values.append(packed_nll(model, context, seen[start:], probes, budget, progress))
+            break
+    return torch.cat(values)
 
 
-def _one_pass(model: PreTrainedModel, context: Context, ends: Tensor, fed: Tensor, answer: Tensor) -> Tensor:
-    """NLL [n, A] of the probes that read `ends` [n] context tokens; `fed` [a] are the tokens fed for each."""
-    n, a = len(ends), len(fed)
-    rows = -(-n // _probes_per_row(a))
-    per_row = -(-n // rows)
-    padding = ends[-1:].expand(rows * per_row - n)  # repeats the last probe; dropped below
-    ends = torch.cat([ends, padding]).view(rows, per_row)
-    first = a - len(answer)
-    predicting = torch.arange(per_row * a, device=ends.device).view(per_row, a)[:, first:].flatten()
+def _row_tokens(seen: int) -> int:
+    """About how many tokens a row has, for probes that see `seen` tokens of the context."""
+    return max(ROW_TOKENS, round(_ROW_GROWTH * math.sqrt(seen)))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Which positions go into one forward pass, and how they are laid out.
+
+    n: positions.
+    rows: R.
+    per_row: g blocks a row; R g >= n, the last block fills up what is left over.
+    """
+
+    n: int
+    rows: int
+    per_row: int
+
+
+def next_pass(seen: Sequence[int], start: int, a: int, tokens: int) -> Pass:
+    """The pass over `seen[start:]` (context tokens seen, ascending), with blocks of `a` tokens and at most `tokens`."""
+    most = max(1, tokens // a)
+    n = min(most, len(seen) - start)
+    per_row = max(1, _row_tokens(seen[start + n - 1]) // a)
+    rows = -(-n // per_row)
+    if rows * -(-n // rows) > most:  # filled up beyond `tokens`
+        n, rows = n - n % per_row, rows - 1
+    return Pass(n, rows, -(-n // rows))
+
+
+def first_key(low: int, window: int | None) -> int:
+    """The first token of the context that a block which sees `low` >= 1 tokens of it may attend to."""
+    return max(0, low - window + 1) if window else 0
+
+
+def _one_pass(
+    model: PreTrainedModel,
+    context: Context,
+    attention: Attention,
+    tree: ProbeTree,
+    seen: Sequence[int],
+    layout: Pass,
+) -> Tensor:
+    """Values [n, probes] of the blocks that see `seen` context tokens each."""
+    n, a, rows, per_row = layout.n, len(tree), layout.rows, layout.per_row
+    low, high = seen[0], seen[-1]
+    filled = [*seen, *[high] * (rows * per_row - n)]
+    ends = torch.tensor(filled, device=model.device).view(rows, per_row)
+
+    firsts = {kind: first_key(low, window) for kind, window in attention.windows.items()}
+    masks = {
+        kind: _mask(ends, tree, range(firsts[kind], high), window, model.dtype)
+        for kind, window in attention.windows.items()
+    }
     logits = model(
-        input_ids=fed.repeat(rows, per_row),
-        position_ids=(ends[..., None] + torch.arange(a, device=ends.device)).view(rows, per_row * a),
-        attention_mask=_mask(ends, a, model.dtype),
-        past_key_values=context.cache(int(ends.max())),
+        input_ids=tree.tokens.repeat(rows, per_row),
+        position_ids=(ends[..., None] + tree.depths).flatten(1),
+        attention_mask=masks[attention.layer_types[0]] if attention.one_mask else masks,
+        past_key_values=context.reader([firsts[kind] for kind in attention.layer_types], high),
         use_cache=True,
-        logits_to_keep=predicting,
-    ).logits.view(rows * per_row, len(answer), -1)[:n]
-    target = answer.expand(n, -1)
-    return cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none").view(n, len(answer))
+        logits_to_keep=(torch.arange(per_row, device=ends.device)[:, None] * a + tree.predicting).flatten(),
+    ).logits
+    return tree.answer_nll(logits.view(rows * per_row, len(tree.predicting), -1)[:n])
 
 
-def _probes_per_row(a: int) -> int:
-    return max(1, ROW_TOKENS // a)
+def _mask(ends: Tensor, tree: ProbeTree, columns: range, window: int | None, dtype: torch.dtype) -> Tensor:
+    """Additive mask [R, 1, w, len(columns) + w] for blocks that see `ends` [R, g] tokens of a context.
 
-
-def _mask(ends: Tensor, a: int, dtype: torch.dtype) -> Tensor:
-    """Additive mask [R, 1, w, S + w] for probes of `a` tokens that read `ends` [R, g] context tokens.
-
-    Additive rather than boolean: eager attention adds it, SDPA takes either.
+    Of the context the keys of tokens `columns` are there, and then those of the row itself. Additive rather
+    than boolean: eager attention adds it, SDPA takes either.
     """
     rows, per_row = ends.shape
-    width = per_row * a
-    column = torch.arange(width, device=ends.device)
-    own = (column[:, None] // a == column // a) & (column[:, None] >= column)
-    of_context = torch.arange(int(ends.max()), device=ends.device) < ends.repeat_interleave(a, dim=1)[..., None]
-    allowed = torch.cat([of_context, own.expand(rows, -1, -1)], dim=-1)[:, None]
-    return torch.zeros(allowed.shape, dtype=dtype, device=ends.device).masked_fill_(~allowed, float("-inf"))
+    width, seen = per_row * len(tree), len(columns)
+    column = torch.arange(columns.start, columns.stop, device=ends.device)
+    of_context = column < ends[..., None, None]  # [R, g, 1, S]
+    within = tree.sees
+    if window is not None:
+        position = ends[..., None] + tree.depths  # [R, g, a]
+        of_context = of_context & (column > position[..., None] - window)
+        within = within & (tree.depths[:, None] - tree.depths < window)
+    same_block = torch.eye(per_row, dtype=torch.bool, device=ends.device)
+    own = (same_block[:, None, :, None] & within[:, None, :]).view(width, width)
+
+    mask = torch.full((rows, 1, width, seen + width), -math.inf, dtype=dtype, device=ends.device)
+    shape = (rows, per_row, len(tree), seen)
+    mask[:, 0, :, :seen].unflatten(1, shape[1:3]).masked_fill_(of_context.expand(shape), 0.0)
+    mask[:, 0, :, seen:].masked_fill_(own, 0.0)
+    return mask
