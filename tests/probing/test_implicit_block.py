@@ -1,5 +1,7 @@
 """One block: the paper's construction and the exact one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,6 +31,21 @@ def test_exact_is_exact_and_the_papers_is_not(dimension: int, length: int, seed:
     found = residuals(block, prompt, token)
     assert found["exact"].relative_error < 1e-10 and found["exact"].relative_norm > 0
     assert found["paper"].relative_error > 1e-4 and found["paper"].relative_norm > 0
+    assert list(found) == ["none", "query", "paper", "exact"]
+    assert found["none"].relative_norm == 0 < found["query"].relative_norm
+
+
+def test_the_baselines_are_the_changed_query_alone_and_no_change() -> None:
+    block, prompt, token = drawn(16, 9)
+    found = residuals(block, prompt, token)
+    expected = block.attend(block.weights, torch.cat([prompt, token[None]])).output
+
+    def error(query: torch.Tensor) -> float:
+        head = (query @ (prompt @ block.weights.key).T / 4).softmax(-1) @ prompt @ block.weights.value
+        return float(((head @ block.up).relu() @ block.down - expected).norm() / expected.norm())
+
+    assert found["none"].relative_error == pytest.approx(error(prompt[-1] @ block.weights.query))
+    assert found["query"].relative_error == pytest.approx(error(token @ block.weights.query))
 
 
 def test_exact_is_the_rank_one_formula() -> None:
@@ -108,6 +125,26 @@ def test_a_models_block_is_the_layers_own(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(model_block, "residuals", keep)
     block_residuals(model, PROMPT, TOKEN)
     torch.testing.assert_close(attended[0].flatten().float(), seen[0][0, -1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+def test_a_changed_query_attends_as_the_further_token_does(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(architecture, initializer_range=0.2)
+    compared: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def keep(block: Block, prompt: torch.Tensor, token: torch.Tensor) -> None:
+        query = replace(block.weights, query=paper_weights(block.weights, prompt, token).query)
+        with_token = block.attend(block.weights, torch.cat([prompt, token[None]])).weights[:, :-1]
+        expected = with_token / with_token.sum(-1, keepdim=True)
+        moved = block.attend(query, prompt, as_further=True)
+        assert moved.weights.shape == (4, len(prompt))
+        compared.append((moved.weights, expected, block.attend(query, prompt).weights))
+
+    monkeypatch.setattr(model_block, "residuals", keep)
+    block_residuals(model, PROMPT, TOKEN)
+    for moved, expected, in_place in compared:
+        torch.testing.assert_close(moved, expected, atol=1e-6, rtol=1e-5)
+        assert (in_place - expected).abs().max() > 1e-3  # what the position by itself would add
 
 
 def test_blocks_that_are_not_the_propositions_are_refused() -> None:

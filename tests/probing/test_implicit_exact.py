@@ -12,7 +12,17 @@ from tiny_models import CONTEXT, VOCABULARY, build, tiny
 from transformers import PreTrainedModel
 
 from raml.errors import InputError, RamlError
-from raml.probing.implicit import Update, compare, implicit_update, implicit_updates, patched
+from raml.probing.implicit import (
+    LayerChange,
+    NotFiniteError,
+    TooManyConditionsError,
+    Update,
+    compare,
+    implicit_update,
+    implicit_updates,
+    patched,
+)
+from raml.probing.implicit.change import least_norm_change
 from raml.probing.implicit.layers import attention_layers
 
 TOLERANCE = 1e-4  # logits, fp32
@@ -168,6 +178,11 @@ def test_bad_input_is_refused(changes: dict[str, Any], message: str) -> None:
         implicit_updates(tiny("llama"), **{**arguments, **changes})
 
 
+def test_too_long_an_answer_can_be_told_from_other_bad_input() -> None:
+    with pytest.raises(TooManyConditionsError):
+        implicit_update(tiny("llama"), PROMPT, TRAJECTORY, MARKER, [3] * 33)
+
+
 def test_models_that_are_not_served_are_refused() -> None:
     with pytest.raises(InputError, match=r"'mistral'\) has no implicit update here; tested: gemma3_text"):
         implicit_update(tiny("mistral"), PROMPT, TRAJECTORY, MARKER, ANSWER)
@@ -191,8 +206,23 @@ def test_nan_weights_are_an_error() -> None:
     model = build("llama")
     with torch.no_grad():
         model.model.embed_tokens.weight[TRAJECTORY[2]] = float("nan")
-    with pytest.raises(RamlError, match="logits hold NaN"):
+    with pytest.raises(RamlError, match="logits hold NaN or infinity; check its weights") as raised:
         implicit_update(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
+    assert not isinstance(raised.value, NotFiniteError)
+
+
+def test_a_change_that_overflows_is_named_and_not_the_models_weights() -> None:
+    model = tiny("llama")
+    update = implicit_update(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
+    huge = Update("output", tuple(LayerChange(1e60 * change.left, change.right) for change in update.changes))
+    with pytest.raises(
+        NotFiniteError, match="under the change of the output projections: it is too large for"
+    ) as raised:
+        compare(model, huge, PROMPT, TRAJECTORY, MARKER, ANSWER)
+    assert "check its weights" not in str(raised.value)
+    infinite = torch.full((1, 2, 4), float("inf"))
+    with pytest.raises(NotFiniteError, match="the changes of the layers before it are too large"):
+        least_norm_change(infinite, torch.ones(1, 2, 3), torch.float32)
 
 
 def test_the_how_tos_example_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from raml.answers.format import MARKER, THINK_END, THINK_START
 from raml.config import Probing
 from raml.errors import DataError, InputError
+from raml.probing.chosen import PassedOver, choose_trajectories
 from raml.probing.curves import separate_answer_nll_curve
-from raml.probing.probe import Job, PassedOver, choose_trajectories, main, mode_probes, those_that_fit
+from raml.probing.probe import Job, main, mode_probes, those_that_fit
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
@@ -137,7 +138,7 @@ def test_chooses_distinct_finished_trajectories_in_sample_order() -> None:
     chosen, passed_over = choose_trajectories(questions_table(), samples_table(), settings(), "sft_long")
     found = [(one.question_id, one.sample, one.correct) for one in chosen]
     assert found == [("h1", 0, True), ("h1", 2, False), ("h1", 3, True), ("h1", 5, False), ("e1", 0, True)]
-    assert passed_over == PassedOver(empty=1, unfinished=1, incorrect=3)
+    assert passed_over == PassedOver(ended=8, empty=1, empty_correct=1, incorrect=3, unfinished=1)
     assert [one.benchmark for one in chosen] == ["hard"] * 4 + ["easy"]
     assert [WORDS[token] for token in chosen[1].thinking_ids] == ["9", "9"]
     assert (chosen[1].gold, chosen[1].prompt_ids) == ("7 3", [1, 8, 9, 3])
@@ -189,8 +190,8 @@ def test_step_writes_the_curves_of_the_chosen_trajectories(
     out = probe(tmp_path, model_folder, samples, settings(stride=2))
     assert capsys.readouterr().out.startswith(
         "chosen: 4 correct and 2 incorrect trajectories; skipped: 1 of them that with the gold answer exceed the "
-        "model's context, 1 finished samples without thinking, and 1 of all 3 incorrect samples that did not end with "
-        "an answer"
+        "model's context, 1 of all 9 samples that ended with an answer but have no thinking (1 of them correct), and "
+        "1 of all 3 incorrect samples that did not end with an answer"
     )
 
     curves = read_table(out, ProbeCurve)
@@ -252,6 +253,6 @@ def test_step_refuses_a_folder_that_is_no_model(
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {tmp_path / 'nothing'} is no model folder")
 
 
-def test_importing_the_room_does_not_import_torch() -> None:
-    code = "import sys, raml.probing; sys.exit('torch' in sys.modules)"
+def test_importing_the_room_or_the_choice_does_not_import_torch() -> None:
+    code = "import sys, raml.probing.chosen; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "src"})

@@ -11,11 +11,17 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from raml.answers.format import MARKER, THINK_END
 from raml.config import Probing, Updates, canonical_json
 from raml.probing import blocks, updates
+from raml.probing.chosen import Chosen
 from raml.probing.forced import forced_probe
-from raml.probing.implicit import answer_gradients, compare, cosine, implicit_update
+from raml.probing.implicit import (
+    NotFiniteError,
+    answer_gradients,
+    compare,
+    cosine,
+    implicit_update,
+)
 from raml.probing.implicit.choice import choose_questions
-from raml.probing.probe import Chosen
-from raml.probing.updates import null_walks, prefix_positions, thinking_tokens
+from raml.probing.updates import prefix_positions, real_and_null_prefixes, thinking_tokens
 from raml.schemas import BlockResidual, Question, Trajectory, WeightUpdate
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
@@ -81,11 +87,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(module: Any, folder: Path, out: Path, samples: Path | None = None) -> Path:
+def make(module: Any, folder: Path, out: Path, samples: Path | None = None, questions: Path | None = None) -> Path:
     """Run a step as the workflow does."""
     files = {
         "model": folder / "model", "samples": samples or folder / "samples.parquet",
-        "questions": folder / "questions.parquet", "out": out,
+        "questions": questions or folder / "questions.parquet", "out": out,
     }  # fmt: skip
     config = canonical_json(module.Job(probing=PROBING, updates=UPDATES))
     arguments = ["--scale", "test", "--config", config, "--seed", "3"]
@@ -136,6 +142,12 @@ def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path)
     assert rows["weight_norm"].to_list() == pytest.approx(weights, rel=1e-5)
     compared = compare(model, update, prompt, read, probe.marker_ids, probe.answer_ids)
     assert rows["nll"].to_list() == pytest.approx([compared.nll] * 2, abs=1e-5)
+    nothing = implicit_update(model, prompt, [], probe.marker_ids, probe.answer_ids)
+    alone = compare(model, nothing, prompt, [], probe.marker_ids, probe.answer_ids).nll
+    assert abs(alone - compared.nll) > 1e-3
+    assert table.filter(question_id="rows-1")["nll_without"].to_list() == pytest.approx(
+        [alone] * table.filter(question_id="rows-1").height, abs=1e-5
+    )
     assert table.filter(projection="output")["logit_difference"].max() < 1e-3
 
 
@@ -146,15 +158,29 @@ def test_the_table_is_made_again_and_says_of_what(table: pl.DataFrame, folder: P
 
 def test_nulls_are_permutations_and_draws_from_the_vocabulary_with_seeds_of_their_own() -> None:
     one = Chosen("rows-1", "rows", "7 3", 0, True, [1], list(range(40)))
-    walks = null_walks(one, [77, 78, 79], 2, seed=0)
-    assert [(walk.source, walk.draw) for walk in walks] == [
+    prefixes = real_and_null_prefixes(one, [40], [77, 78, 79], 2, seed=0)
+    assert [(prefix.source, prefix.draw) for prefix in prefixes] == [
         ("trajectory", 0), ("shuffled", 0), ("random", 0), ("shuffled", 1), ("random", 1)
     ]  # fmt: skip
-    real, shuffled, drawn, shuffled_again, drawn_again = (walk.ids for walk in walks)
+    real, shuffled, drawn, shuffled_again, drawn_again = (prefix.ids for prefix in prefixes)
     assert real == one.thinking_ids and sorted(shuffled) == sorted(shuffled_again) == real
     assert len({tuple(real), tuple(shuffled), tuple(shuffled_again)}) == 3 and drawn != drawn_again
     assert len(drawn) == 40 and set(drawn) == {77, 78, 79}
-    assert null_walks(one, [77, 78, 79], 3, seed=0)[:5] == walks and null_walks(one, [77], 1, seed=1)[1] != walks[1]
+    assert real_and_null_prefixes(one, [40], [77, 78, 79], 3, seed=0)[:5] == prefixes
+    assert real_and_null_prefixes(one, [40], [77], 1, seed=1)[1] != prefixes[1]
+
+
+def test_a_shuffled_prefix_holds_its_own_tokens_and_no_later_ones() -> None:
+    one = Chosen("rows-1", "rows", "7 3", 0, True, [1], list(range(40)))
+    prefixes = real_and_null_prefixes(one, [10, 20, 40], [77, 78], 2, seed=0)
+    for position in (10, 20, 40):
+        by_source = {
+            source: [prefix.ids for prefix in prefixes if prefix.source == source and len(prefix.ids) == position]
+            for source in ("trajectory", "shuffled", "random")
+        }
+        assert by_source["trajectory"] == [list(range(position))]
+        assert [sorted(ids) for ids in by_source["shuffled"]] == [list(range(position))] * 2
+        assert len(by_source["random"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -167,8 +193,37 @@ def test_prefixes_are_evenly_spread_and_end_with_the_whole(length: int, n: int, 
 
 def test_random_tokens_come_from_thinking_alone() -> None:
     tokenizer = build_tokenizer()
-    words = set(tokenizer.convert_ids_to_tokens(thinking_tokens(sample_table())))
-    assert words == {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}
+
+    def words(*benchmarks: str) -> set[str]:
+        found = thinking_tokens(sample_table(), question_table(), benchmarks)
+        return set(tokenizer.convert_ids_to_tokens(found))
+
+    assert words("rows", "path") == {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}
+    assert words("path") == {"7"}  # and from that about the probed benchmarks
+
+
+def test_what_no_change_can_stand_for_is_left_out_and_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_answer = pl.when(pl.col("id") == "path-1").then(pl.lit("1 2 3 4 5 6 7 8 9 10 11 12")).otherwise("answer")
+    write_table(question_table().with_columns(answer=long_answer), Question, tmp_path / "questions.parquet", ORIGIN)
+
+    def overflowing(model: Any, update: Any, prompt: Any, read: list[int], *parts: Any) -> Any:
+        if update.projection == "output" and read == build_tokenizer().convert_tokens_to_ids(["5", "6", "7", "5"]):
+            raise NotFiniteError("overflow")
+        return compare(model, update, prompt, read, *parts)
+
+    monkeypatch.setattr(updates, "compare", overflowing)
+    out = make(updates, folder, tmp_path / "out.parquet", questions=tmp_path / "questions.parquet")
+    kept = read_table(out, WeightUpdate).select("trajectory_id", "projection").unique().sort(pl.all()).rows()
+    assert set(kept) == {
+        ("rows-1/sft_long/0", "output"), ("rows-1/sft_long/0", "value"), ("rows-1/sft_long/1", "output"),
+        ("rows-1/sft_long/1", "value"), ("path-1/sft_long/0", "output"), ("rows-3/sft_long/0", "value"),
+    }  # fmt: skip
+    assert (
+        "left out: 1 that ask more than one value projection of a layer can meet, "
+        "1 that overflow under the change of the output projections"
+    ) in capsys.readouterr().out
 
 
 def test_choice_takes_turns_and_stops_at_n() -> None:
@@ -185,11 +240,12 @@ def test_choice_takes_turns_and_stops_at_n() -> None:
 def test_blocks_are_random_ones_and_the_models(folder: Path, tmp_path: Path) -> None:
     table = read_table(make(blocks, folder, tmp_path / "blocks.parquet"), BlockResidual)
     drawn, of_model = table.filter(source="random"), table.filter(source="sft_long")
-    assert drawn.height == 2 * 10 * 2 and set(drawn["prompt_length"]) == {2, 5} and set(drawn["dimension"]) == {8}
+    assert drawn.height == 2 * 10 * 4 and set(drawn["prompt_length"]) == {2, 5} and set(drawn["dimension"]) == {8}
     assert drawn.filter(construction="exact")["relative_error"].max() < 1e-10
     assert drawn.filter(construction="paper")["relative_error"].n_unique() == 20
+    assert drawn.filter(construction="none")["relative_norm"].max() == 0
     assert of_model["question_id"].unique().sort().to_list() == ["path-1", "rows-1", "rows-3"]
-    assert of_model.height == 3 * 2 * 2 and set(of_model["dimension"]) == {32}
+    assert of_model.height == 3 * 2 * 4 and set(of_model["dimension"]) == {32}
     assert of_model.filter(construction="exact")["relative_error"].max() < 1e-5
 
 

@@ -212,7 +212,7 @@ def _separate(model: PreTrainedModel, task: Task, positions: Sequence[int] | Non
 
 def _plain(model: PreTrainedModel, ids: torch.Tensor, logits: int = 0) -> None:
     """Plain passes over `ids`, with the last `logits` logits of each row, or all."""
-    with scoring(model):
+    with scoring(model), torch.inference_mode():
         model(input_ids=ids, use_cache=False, logits_to_keep=logits)
 
 

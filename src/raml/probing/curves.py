@@ -166,34 +166,52 @@ def _values(
     progress: Callable[[int], object] | None,
 ) -> list[torch.Tensor]:
     """[positions, probes] for each trajectory, by packing or as `raml.probing.fallback` has it."""
-    packed = True
-    if reason := why_not_packed(model):
-        packed = False
-        longest = max(range(len(trajectories)), key=lambda index: probed[index][-1])
-        slow = why_cache_is_not_used(model, prompt_ids, trajectories[longest], probed[longest], probes)
-        _warn(model, reason, slow)
-        if slow:
-            each = zip(trajectories, probed, strict=True)
-            return [separate_nll(model, prompt_ids, ids, at, probes, progress) for ids, at in each]
+    reason = why_not_packed(model)
+    if reason is None:
 
-    room = 0 if packed else max(len(probe.fed) for probe in probes)
+        def packed(context: Context, seen: Sequence[int]) -> torch.Tensor:
+            return packed_nll(model, context, seen, probes, budget, progress)
+
+        with torch.inference_mode():  # on small models a few per cent faster than without gradients
+            return _behind_shared_context(model, prompt_ids, trajectories, probed, budget, packed)
+
+    longest = max(range(len(trajectories)), key=lambda index: probed[index][-1])
+    slow = why_cache_is_not_used(model, prompt_ids, trajectories[longest], probed[longest], probes)
+    _warn(model, reason, slow)
+    if slow:
+        each = zip(trajectories, probed, strict=True)
+        return [separate_nll(model, prompt_ids, ids, at, probes, progress) for ids, at in each]
+
+    def cached(context: Context, seen: Sequence[int]) -> torch.Tensor:
+        return cached_nll(model, context, seen, probes, progress)
+
+    room = max(len(probe.fed) for probe in probes)
+    return _behind_shared_context(model, prompt_ids, trajectories, probed, budget, cached, room)
+
+
+def _behind_shared_context(
+    model: PreTrainedModel,
+    prompt_ids: Ids,
+    trajectories: Sequence[Ids],
+    probed: Sequence[Sequence[int]],
+    budget: Budget,
+    values: Callable[[Context, Sequence[int]], torch.Tensor],
+    room: int = 0,
+) -> list[torch.Tensor]:
+    """`values(context, tokens seen)` for each trajectory; `room` is what it appends to the context itself."""
     context = Context(len(prompt_ids) + max(at[-1] for at in probed) + room)
     alone = len(trajectories) == 1  # then one reading is faster than two
     if not alone:
         context.read(model, prompt_ids, budget)
-    values = []
+    results = []
     for ids, at in zip(trajectories, probed, strict=True):
         if alone:
             context.read(model, [*prompt_ids, *ids[: at[-1]]], budget)
         else:
             context.cut(len(prompt_ids))
             context.read(model, ids[: at[-1]], budget)
-        seen = [len(prompt_ids) + position for position in at]
-        if packed:
-            values.append(packed_nll(model, context, seen, probes, budget, progress))
-        else:
-            values.append(cached_nll(model, context, seen, probes, progress))
-    return values
+        results.append(values(context, [len(prompt_ids) + position for position in at]))
+    return results
 
 
 def _warn(model: PreTrainedModel, reason: str, slow: str | None) -> None:

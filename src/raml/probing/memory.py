@@ -38,7 +38,7 @@ def peak_bytes(
 
     Attention counts each row's copy of the keys and values and, where H > K, the copies that transformers makes of
     these for all query heads (without H where H = K). Eager attention also holds its scores, n H (S + w) numbers of
-    b + 8 bytes (8 in fp32). In fp32 the head has 4 in place of 8. Passes over probes are those of
+    2 b + 4 bytes (2 b in fp32). In fp32 the head has 4 in place of 8. Passes over probes are those of
     `raml.probing.packing.next_pass`: mostly the last is the largest, S = L, w about max(64, 4 sqrt(L)) and n at most
     token_budget, or one forest of a tokens. Layers with a sliding window have S below window + positions in the
     pass. The pass that reads has R = 1, w = min(token_budget, L) and S = L - w; it copies no rows and needs one
@@ -112,7 +112,7 @@ class _Sizes:
         kv_heads = (self.kv_heads if copies else 0) + (self.heads if self.heads > self.kv_heads else 0)
         attention = 2 * b * rows * most * self.head * kv_heads + 4 * b * n * self.heads * self.head
         if self.eager:
-            attention += n * self.heads * most * (2 * b if b >= 4 else b + 8)
+            attention += n * self.heads * most * (2 * b if b >= 4 else 2 * b + 4)
         mlp = 3 * b * n * self.inner
         head = b * (predicting * (self.vocabulary + self.hidden) + n * self.hidden)
         at_once = max(LOGITS_AT_ONCE, predicting_block * self.vocabulary)
