@@ -8,9 +8,11 @@ from synthetic import SETTINGS, curves, evaluations
 
 from raml.claims import decide
 from raml.claims.decision import ONE_SEED
+from raml.claims.registry import load_registry
 from raml.claims.table import load_results
-from raml.config import Evaluation as Settings
-from raml.errors import DataError
+from raml.config import available_scales, load_scale
+from raml.errors import ConfigError, DataError
+from raml.report.probed import figures_of, probed_model
 from raml.schemas import (
     BlockResidual,
     ClaimResult,
@@ -46,13 +48,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def decide_all(out: str = "claims.json") -> list[ClaimResult]:
-    arguments = ["--scale", "tiny", "--config", json.dumps(SETTINGS.model_dump()), "--out", out]
+FIGURES = {"fig3": "sft_long", "fig16": "sft_long", "fig5": "sft_long", "fig12": "base", "fig13": "base"}
+
+
+def decide_all(out: str = "claims.json", figures: dict[str, str] = FIGURES) -> list[ClaimResult]:
+    config = {"evaluation": SETTINGS.model_dump(), "figures": figures}
+    arguments = ["--scale", "tiny", "--config", json.dumps(config), "--out", out]
     arguments += ["--claims", "claims.yaml", "--reported", "reported.yaml", "--evaluations", "evaluations.parquet"]
     arguments += ["--curves", *(f"curves{seed}.parquet" for seed in range(3))]
     arguments += [part for name in EMPTY for part in (f"--{name}", f"{name}.parquet")]
     inputs = ["claims", "reported"]
-    run(decide.main, Settings, inputs=inputs, many=list(decide.TABLES), outputs=["out"], arguments=arguments)
+    run(decide.main, decide.Job, inputs=inputs, many=list(decide.TABLES), outputs=["out"], arguments=arguments)
     return load_results(Path(out))
 
 
@@ -113,6 +119,36 @@ def test_a_scale_too_small_to_decide_says_so(folder: Path) -> None:
     results = {result.id: result for result in decide_all()}
     assert {results[name].verdict for name in ("fig3", "fig16", "tab2")} == {"inconclusive"}
     assert results["fig16"].measured is None
+
+
+@pytest.mark.parametrize(("figure", "claim"), [("fig3", "fig3"), ("fig12", "fig12"), ("fig13", "fig13")])
+def test_a_claim_about_another_model_than_its_figure_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], figure: str, claim: str
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        decide_all(figures=FIGURES | {figure: "sft_short"})
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: claims.yaml: claim {claim!r}: test.model = {FIGURES[figure]!r}, but by the order of probing.models "
+        f"{figure} follows 'sft_short'; change one of the two\n"
+    )
+    assert not Path("claims.json").exists()
+
+
+def test_claims_about_models_without_a_figure_are_not_run(folder: Path) -> None:
+    results = {result.id: result for result in decide_all(figures={})}
+    assert results["fig14"].verdict == "not_run" and results["fig3"].verdict == "holds"
+
+
+@pytest.mark.parametrize("scale", available_scales(ROOT / "config/scales"))
+def test_the_claims_fit_the_figures_of_every_scale(scale: str) -> None:
+    models = load_scale(scale, folder=ROOT / "config/scales").probing.models
+    figures = {figure: probed_model(figure, models) for figure in figures_of(models)}
+    registry = load_registry(ROOT / "config/claims.yaml", ROOT / "config/reported.yaml")
+    decide.check_models(registry, figures, Path("config/claims.yaml"))
+    backwards = {figure: probed_model(figure, models[::-1]) for figure in figures_of(models)}
+    with pytest.raises(ConfigError, match="follows"):
+        decide.check_models(registry, backwards, Path("config/claims.yaml"))
 
 
 def test_a_typo_in_the_claims_ends_with_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

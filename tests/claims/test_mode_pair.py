@@ -54,11 +54,44 @@ def test_half_of_the_fall_by_hand(nll: tuple[float, ...], expected: float) -> No
         assert (found["start"], found["end"], found["falls"]) == (nll[0], nll[-1], nll[-1] < nll[0])
 
 
+@pytest.mark.parametrize(
+    ("nll", "expected"),
+    [
+        ((4, 3, 2, 1, 0), 0.5),
+        ((4, 0, 4, 4, 0), 1.0),  # rises again
+        ((4, 0, 4, 2, 0), 0.75),  # exactly half way is no longer above
+        ((4, 1, 1, 1, 0), 0.25),
+        ((3, 1, 1, 1, 3), 1.0),  # does not fall
+        ((3, 3, 3, 3, 3), 1.0),
+    ],
+)
+def test_the_last_crossing_by_hand(nll: tuple[float, ...], expected: float) -> None:
+    for stride in (1, 3):
+        assert curve_quantities(shape(nll, None, stride=stride))["last_half_fall"].item() == expected
+
+
 @given(st.lists(st.floats(0, 20), min_size=2, max_size=30))
 def test_half_of_the_fall_by_brute_force(nll: list[float]) -> None:
     found = curve_quantities(shape(nll, None))["half_fall"].item()
     reached = [place for place, value in enumerate(nll) if value <= (nll[0] + nll[-1]) / 2]
     assert found == (reached[0] / (len(nll) - 1) if nll[-1] < nll[0] else 1.0)
+
+
+@given(st.lists(st.floats(0, 20), min_size=2, max_size=30))
+def test_the_last_crossing_by_brute_force(nll: list[float]) -> None:
+    found = curve_quantities(shape(nll, None)).row(0, named=True)
+    staying = [place for place in range(len(nll)) if all(value <= (nll[0] + nll[-1]) / 2 for value in nll[place:])]
+    assert found["last_half_fall"] == (staying[0] / (len(nll) - 1) if nll[-1] < nll[0] else 1.0)
+    assert found["last_half_fall"] >= found["half_fall"]
+
+
+def test_noise_makes_the_first_crossing_earlier_and_the_last_one_later() -> None:
+    rng = np.random.default_rng(0)
+    for deviation, first, last in ((0.05, 0.48, 0.54), (0.3, 0.21, 0.82)):
+        noise = deviation * rng.standard_normal((400, 51))
+        falls = [shape(2 - np.linspace(0, 1, 51) + one, None, number=place) for place, one in enumerate(noise)]
+        found = curve_quantities(pl.concat(falls)).select(pl.col("half_fall", "last_half_fall").mean()).row(0)
+        assert found == pytest.approx((first, last), abs=0.03)
 
 
 def test_rows_in_any_order_give_the_same_quantities() -> None:
@@ -91,6 +124,49 @@ def test_verdicts_follow_the_data(
     frame = many(thinking, no_thinking)
     assert decide(FASTER, frame, BOOTSTRAP).verdict == faster
     assert decide(WORSE, frame, BOOTSTRAP).verdict == worse
+
+
+@pytest.mark.parametrize(
+    ("no_thinking", "clause"),
+    [
+        (FAST, None),  # earlier by either crossing
+        (SLOW, None),
+        ((4.0, 1.0, 4.0, 4.0, 0.0), "mean difference +0.000 [+0.000, +0.000] lies above -0.05 (contradicted)"),
+    ],
+)
+def test_the_reason_names_the_last_crossing_where_it_says_otherwise(
+    no_thinking: tuple[float, ...], clause: str | None
+) -> None:
+    decision = decide(FASTER, many(SLOW, no_thinking), BOOTSTRAP)
+    prefix = "by the last crossing of half-way instead of the first, "
+    assert ([prefix + clause] if clause else []) == [
+        part for part in decision.reason.split("; ") if part.startswith(prefix)
+    ]
+    last = decision.details["last_crossing"]
+    expected = {FAST: 0.25, SLOW: 1.0}.get(no_thinking, 1.0)
+    assert last["no_thinking"]["estimate"] == expected  # type: ignore[index]
+    assert last["difference"]["estimate"] == expected - 1  # type: ignore[index]
+    assert decision.estimate and decision.estimate.estimate == (0 if no_thinking == SLOW else -0.75)
+
+
+def test_the_reason_names_a_last_crossing_that_only_differs_in_sign() -> None:
+    early_and_late = [(4.0, 4.0, 4.0, 1.0, 1.0, *[0.0] * 96), (4.0, 4.0, 4.0, 4.0, 1.0, *[0.0] * 96)]
+    even, odd = (
+        many(early_and_late[0], nll).filter(pl.col("question_id").str.tail(1).is_in(digits))
+        for nll, digits in ((early_and_late[1], list("02468")), ((4.0, 4.0, 1.0, 4.0, 1.0, *[0.0] * 96), list("13579")))
+    )
+    decision = decide(FASTER, pl.concat([even, odd]), BOOTSTRAP)
+    assert decision.estimate and decision.estimate.lower < 0 < decision.estimate.upper
+    assert decision.verdict == decision.details["last_crossing"]["verdict"] == "contradicted"  # type: ignore[index]
+    assert decision.reason.endswith(
+        "by the last crossing of half-way instead of the first, mean difference +0.010 [+0.010, +0.010] "
+        "lies above -0.05"
+    )
+
+
+def test_the_nll_at_the_end_has_no_crossing() -> None:
+    decision = decide(WORSE, many(SLOW, FAST), BOOTSTRAP)
+    assert "last_crossing" not in decision.details and "crossing" not in decision.reason
 
 
 def test_only_correct_trajectories_of_the_model_decide() -> None:

@@ -11,7 +11,7 @@ from raml.config import Evaluation, Probing, Scale, Section, canonical_json, loa
 from raml.report import build, fig6, tab2
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
-from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question, TokenChange, column_types
+from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
 from raml.trajectories.tokenizer import build_tokenizer
@@ -27,7 +27,7 @@ EVALUATION = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
 PROBING = Probing(
     models=["sft_long", "base", "sft_short"],
     benchmarks=["rows"],
-    trajectories_per_question=5,
+    trajectories_per_question=SAMPLES + 1,
     stride=1,
     token_budget=64,
     end_of_thinking="</think>",
@@ -145,6 +145,46 @@ def write_curves(path: Path, rows: list[dict[str, Any]], scale: str = "minimal")
     return path
 
 
+def sample_rows(seed: int, model: str = "sft_long") -> list[dict[str, Any]]:
+    """The samples behind `curve_rows`; of each question one too long, two without thinking and one cut off besides."""
+    number_ids = build_tokenizer().get_vocab()
+    rows = []
+    for question in question_rows():
+        for sample in range(2 * SAMPLES + 4):
+            followed = sample < 2 * SAMPLES
+            length = {0: 250, 1: 0, 2: 0, 3: 100}.get(sample - 2 * SAMPLES, 6 + sample % 3)
+            finished = sample != 2 * SAMPLES + 3
+            ids = [number_ids[str(sample % 20)]] * (length + 1)  # another trajectory each
+            rows.append(
+                {
+                    "question_id": question["id"],
+                    "writer": model,
+                    "sample": sample,
+                    "seed": seed,
+                    "prompt_ids": [1],
+                    "token_ids": ids,
+                    "loss_mask": [True] * len(ids),
+                    "text": "",
+                    "thinking_start": 0,
+                    "thinking_end": length,
+                    "answer_start": length if finished else None,
+                    "answer_end": length + 1 if finished else None,
+                    "finished": finished,
+                    "correct": sample < SAMPLES if followed else sample == 2 * SAMPLES + 1,
+                    "formatted": finished,
+                    "reward": 0.0,
+                    "n_tokens": len(ids),
+                }
+            )
+    return rows
+
+
+def write_samples(path: Path, seed: int, model: str = "sft_long") -> Path:
+    table = Trajectory.cast(pl.DataFrame(sample_rows(seed, model), schema=column_types(Trajectory)))
+    write_table(table, Trajectory, path, provenance())
+    return path
+
+
 def metric_rows() -> list[dict[str, Any]]:
     return [
         {
@@ -208,6 +248,7 @@ class Results:
             )
             for seed in SEEDS
         ]
+        self.samples = [write_samples(root / f"samples/seed{seed}.parquet", seed) for seed in SEEDS]
         self.changes = [write_changes(root / f"probes/seed{seed}/roles.parquet", change_rows(seed)) for seed in SEEDS]
         self.questions = root / "questions.parquet"
         columns = {name: pl.DataFrame(question_rows())[name] for name in Question.column_names()}
@@ -231,13 +272,16 @@ class Results:
     def exhibit(self, name: str) -> Path:
         return self.root / f"figures/{name}.json"
 
-    def draw_curves(self, module: Any, name: str, curves: list[Path] | None = None) -> None:
+    def draw_curves(
+        self, module: Any, name: str, curves: list[Path] | None = None, samples: list[Path] | None = None
+    ) -> None:
         step(
             module,
             Job(evaluation=EVALUATION, probing=PROBING),
             Job,
             FILES,
             curves=curves or self.curves,
+            samples=samples or self.samples,
             questions=self.questions,
             tokenizer=self.root / "tokenizer/tokenizer.json",
             figure=self.figure(name),

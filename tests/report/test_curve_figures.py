@@ -3,7 +3,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves
+from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves, write_samples
 
 from raml.claims.curve_trend import decide
 from raml.claims.registry import CurveTrend
@@ -97,7 +97,7 @@ def test_the_exhibit_holds_the_numbers_drawn(results: Results) -> None:
     reading = exhibit.readings[0]
     assert [token.text for token in reading.tokens] == ["1", "2", "3", "4", "5", "6"]
     assert {source.path for source in exhibit.sources} == {
-        path.as_posix() for path in [*results.curves, results.questions]
+        path.as_posix() for path in [*results.curves, *results.samples, results.questions]
     }
 
 
@@ -136,6 +136,28 @@ def test_the_text_says_what_the_interval_covers_and_which_samples_are_followed(
     assert "one training seed, so it covers questions and not training noise" in done and "spread" not in done
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_the_exhibit_counts_the_samples_without_a_curve(results: Results, name: str) -> None:
+    """Of 2 seeds x 6 questions: 13 samples that ended (2 empty, one of them correct) and one that did not."""
+    done = read_exhibit(results.exhibit(name)).done
+    assert (
+        "Without a curve for these reasons are 24 of the 156 samples that ended with an answer, which have no thinking "
+        "(12 of them correct); 12 of the 96 incorrect samples, which did not end with an answer; and 12 that would "
+        "have been followed but do not fit into the context."
+    ) in done
+    assert "A sample without any thinking is no trajectory, even if its answer is right" in " ".join(done)
+
+
+def test_samples_of_another_model_are_refused(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = _elsewhere(results, tmp_path)
+    samples = [write_samples(tmp_path / "samples.parquet", 0, "base")]
+    with pytest.raises(SystemExit, match="2"):
+        results.draw_curves(fig3, "fig3", samples=samples)
+    assert "the probed model is 'sft_long', but the samples were written by base" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("share", "name"), [(0.0, "fig3"), (1.0, "fig16")])
 def test_without_such_trajectories_the_figure_says_so(
     results: Results, tmp_path: Path, share: float, name: str
@@ -164,7 +186,8 @@ def test_further_models_have_figures_of_their_own(
     results = _elsewhere(results, tmp_path)
     name = module.FIGURE.id
     rows = curve_rows(0, correct_share=0.4, model=model)
-    results.draw_curves(module, name, [*results.curves, write_curves(tmp_path / "curves.parquet", rows)])
+    curves = [*results.curves, write_curves(tmp_path / "curves.parquet", rows)]
+    results.draw_curves(module, name, curves, [write_samples(tmp_path / "samples.parquet", 0, model)])
     exhibit = read_exhibit(results.exhibit(name))
     assert exhibit.n[:3] == [("questions", 6), ("trajectories", 6 * 4), ("training seeds", 1)]
     assert f"The model {label} sampled" in exhibit.done[0]

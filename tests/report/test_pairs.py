@@ -6,7 +6,17 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from report_results import EVALUATION, HOSTILE, PROBING, SEEDS, Results, curve_rows, no_thinking_rows, write_curves
+from report_results import (
+    EVALUATION,
+    HOSTILE,
+    PROBING,
+    SEEDS,
+    Results,
+    curve_rows,
+    no_thinking_rows,
+    write_curves,
+    write_samples,
+)
 from report_results import step as run_step
 
 from raml.claims.mode_pair import decide
@@ -34,6 +44,7 @@ class Drawn:
         self.curves = write_curves(folder / "curves.parquet", rows)
         paths = {
             "curves": self.curves,
+            "samples": write_samples(folder / "samples.parquet", 0, MODULES[name][1]),
             "questions": results.questions,
             "tokenizer": results.root / "tokenizer/tokenizer.json",
             "figure": folder / f"{name}.svg",
@@ -71,7 +82,7 @@ def test_four_panels_of_two_curves_two_means_and_two_rows_of_differences(drawn: 
 
 
 def test_the_figure_says_what_is_what(drawn: Drawn) -> None:
-    assert {"thinking", "no-thinking", "half of the fall made", "all", "rows"} <= set(drawn.texts)
+    assert {"thinking", "no-thinking", "half of the fall first made", "all", "rows"} <= set(drawn.texts)
     assert "Single trajectories of SFT long, a panel for each question" in drawn.texts
     assert drawn.texts.count("answer NLL (nats/token)") == 2
     assert drawn.texts.count("trajectory position (tokens)") == 4
@@ -92,7 +103,7 @@ def test_the_exhibit_holds_what_the_claims_measure(drawn: Drawn) -> None:
     assert [row.heading for row in differences.rows] == ["all", "rows", "incorrect trajectories"]
     bootstrap = Bootstrap(0, EVALUATION.bootstrap_resamples, EVALUATION.confidence)
     curves = read_table(drawn.curves, ProbeCurve)
-    for quantity, place in (("half_fall", 4), ("end", 7)):
+    for quantity, place in (("half_fall", 4), ("end", 10)):
         test = ModePair(
             name="mode_pair", model="sft_long", quantity=quantity, direction="below", minimal_effect=0.05,
             min_questions=2, min_positions=3, why="-",
@@ -102,9 +113,19 @@ def test_the_exhibit_holds_what_the_claims_measure(drawn: Drawn) -> None:
         found = differences.rows[0].cells[place]
         expected = measurement(decision.estimate.estimate, (decision.estimate.lower, decision.estimate.upper))
         assert (found.text, found.small) == expected
+        if quantity == "half_fall":
+            for column, mean in zip((5, 6, 7), ("thinking", "no_thinking", "difference"), strict=True):
+                last = decision.details["last_crossing"][mean]  # type: ignore[index]
+                shown = differences.rows[0].cells[column]
+                assert (shown.text, shown.small) == measurement(last["estimate"], (last["lower"], last["upper"]))
         by_itself = decision.details["benchmarks"]["rows"]["difference"]  # type: ignore[index]
         expected = measurement(by_itself["estimate"], (by_itself["lower"], by_itself["upper"]))
         assert (differences.rows[1].cells[place].text, differences.rows[1].cells[place].small) == expected
+    assert [column.group for column in differences.columns[2::3]] == [
+        "share of the trajectory when half of the fall is first made",
+        "when it is made for good (last crossing)",
+        "NLL at the end",
+    ]
     assert len(questions.rows) == 4 and HOSTILE in questions.rows[0].cells[0].text
 
 
@@ -113,6 +134,8 @@ def test_the_text_says_what_was_forced_and_where_this_differs(drawn: Drawn) -> N
         drawn.exhibit.done
     )
     assert any("which the paper's Algorithm 3 prescribes" in one for one in drawn.exhibit.deviations)
+    assert any("noise along it makes the first crossing earlier" in one for one in drawn.exhibit.deviations)
+    assert any("6 of the 48 incorrect samples, which did not end" in one for one in drawn.exhibit.done)
     assert "by 0.9" in drawn.exhibit.description or "by 1.0" in drawn.exhibit.description
 
 
@@ -163,5 +186,5 @@ def test_the_table_of_changes_has_both_quantities_of_every_curve(drawn: Drawn) -
     )
     ends = dict(by_question.iter_rows())
     shown = drawn.exhibit.tables[1].rows[0].cells
-    assert float(shown[5].text) == pytest.approx(ends["thinking"], abs=0.01)
-    assert float(shown[6].text) == pytest.approx(ends["no_thinking"], abs=0.01)
+    assert float(shown[8].text) == pytest.approx(ends["thinking"], abs=0.01)
+    assert float(shown[9].text) == pytest.approx(ends["no_thinking"], abs=0.01)

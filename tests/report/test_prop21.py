@@ -37,7 +37,8 @@ def update_table(seed: int, questions: int = 6) -> pl.DataFrame:
             "benchmark": "rows", "model": "sft_long", "seed": seed, "correct": correct, "source": source, "draw": 0,
             "projection": projection, "position": position, "length": 8, "layer": layer, "weight_norm": 10.0,
             "update_norm": position / 4, "gradient_norm": 2.0,
-            "descent": position / 2 * (cosine + 0.05 * rng.standard_normal()), "nll": 1.0, "nll_difference": 1e-6,
+            "descent": position / 2 * (cosine + 0.05 * rng.standard_normal()), "nll_without": 2.0,
+            "nll": 3.0 - position / 4, "nll_difference": 1e-6,
             "logit_difference": 1e-5 if projection == "output" else 0.5,
         }
         for question in range(questions)
@@ -62,7 +63,7 @@ def block_table(seed: int, questions: int = 6) -> pl.DataFrame:
         for layer in range(layers)
         for dimension in ((8, 16) if source == "random" else (128,))
         for length in ((4, 16) if source == "random" else (20,))
-        for name, error in (("paper", 1 / length), ("exact", 1e-15))
+        for name, error in (("none", 1.0), ("query", 0.9 / length), ("paper", 1 / length), ("exact", 1e-15))
     ]  # fmt: skip
     return BlockResidual.cast(pl.DataFrame(rows))
 
@@ -92,15 +93,27 @@ def ids(path: Path) -> set[str]:
     }
 
 
-def test_four_panels_with_every_series(made: Any) -> None:
+def test_six_panels_with_every_series(made: Any) -> None:
     found = ids(made.figure)
     series = {
         f"prop2.1-{panel}-{s}" for panel in ("norms", "cosines", "layers") for s in ("trajectory", "shuffled", "random")
     }
-    blocks = {f"prop2.1-residual-{name}-{width}" for name in ("paper", "exact") for width in (8, 16)}
-    assert series | blocks <= found and all(one.startswith("prop2.1-") for one in found)
+    blocks = {f"prop2.1-residual-{name}" for name in ("none", "query", "paper", "exact")}
+    loss = {f"prop2.1-loss-{kind}-{v}" for kind in ("correct", "incorrect") for v in ("actual", "first_order")}
+    assert series | blocks | loss <= found and all(one.startswith("prop2.1-") for one in found)
     shown = [element.text for element in ElementTree.fromstring(made.figure.read_bytes()).iter(f"{SVG}text")]
-    assert {"real", "shuffled", "random", "cosine with the negative gradient", "prompt length (tokens)"} <= set(shown)
+    assert {
+        "real",
+        "shuffled",
+        "random",
+        "cosine with the negative gradient",
+        "prompt length (tokens)",
+        "actual",
+        "to first order",
+        "weights unchanged",
+        "changed query alone",
+        "the paper's construction",
+    } <= set(shown)
     assert not any("mathdefault" in (text or "") for text in shown)
     assert made.figure.stat().st_size < 200_000
 
@@ -108,8 +121,17 @@ def test_four_panels_with_every_series(made: Any) -> None:
 def test_the_exhibit_holds_the_numbers_drawn_as_the_claims_do(made: Any) -> None:
     exhibit = read_exhibit(made.exhibit)
     assert exhibit.id == "prop2.1" and dict(exhibit.n)["questions"] == 6 and dict(exhibit.n)["random blocks"] == 24
-    random_blocks, model, same, cosines, norms, layers = exhibit.tables
-    assert [float(cell.text) for cell in random_blocks.rows[0].cells] == pytest.approx([0.275, 0.06875], abs=0.006)
+    random_blocks, model, same, cosines, norms, loss, layers = exhibit.tables
+    by_heading = {row.heading: [float(cell.text) for cell in row.cells] for row in random_blocks.rows[:6]}
+    assert by_heading["the paper's construction, width 8"] == pytest.approx([0.275, 0.06875], abs=0.006)
+    assert by_heading["changed query alone, width 16"] == pytest.approx([0.2475, 0.0619], abs=0.006)
+    assert by_heading["weights unchanged, width 8"] == [1.1, 1.1] and len(random_blocks.rows) == 8
+    assert [column.group for column in model.columns][:2] == ["weights unchanged", "changed query alone"]
+    assert float(model.rows[0].cells[3].text) == pytest.approx(1.25 / 20, abs=0.01)
+    by_heading = {row.heading: [float(c.text.replace("\u2212", "-")) for c in row.cells] for row in loss.rows}
+    assert by_heading["correct, real: actual"] == [0.5, 0, -0.5, -1] and len(loss.rows) == 18
+    assert by_heading["correct, real: to first order"] == pytest.approx([-0.9, -1.8, -2.7, -3.6], rel=0.15)
+    assert by_heading["incorrect, real: signs agree, %"] == [0, 0, 100, 100]
     assert [row.heading for row in model.rows] == ["layer 0", "layer 1", "layer 2"]
     assert [row.cells[2].text for row in same.rows] == ["100.0", "0.0"]
     assert cosines.rows[0].heading == "output, correct, real" and len(cosines.rows) == len(norms.rows) == 12
@@ -135,6 +157,6 @@ def test_a_scale_with_almost_nothing_is_drawn_and_says_so(tmp_path: Path, questi
     exhibit = read_exhibit(make(tmp_path, (0,), questions).exhibit)
     assert dict(exhibit.n)["questions"] == questions
     if questions == 0:
-        assert "(b) to (d) are empty" in exhibit.description and len(exhibit.tables) == 1
+        assert "(b) to (f) are empty" in exhibit.description and len(exhibit.tables) == 1
     else:
         assert exhibit.tables[3].rows[0].cells[0].small == "too few questions"

@@ -14,7 +14,7 @@ rule decide:
     benchmark:
         "<benchmarks>/decide.tsv"
     params:
-        **step("raml.claims.decide", SCALE.evaluation),
+        **step("raml.claims.decide", {"evaluation": SCALE.evaluation, "figures": CURVE_EXHIBITS}),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
     message:
         "Decide the claims"
@@ -30,6 +30,7 @@ rule draw_curves:
         questions="<results>/questions/benchmarks.parquet",
         tokenizer=rules.build_tokenizer.output.tokenizer,
         curves=lambda wildcards: expand(rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
+        samples=lambda wildcards: expand(rules.sample.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
     output:
         figure="<results>/figures/{exhibit}.svg",
         exhibit="<results>/figures/{exhibit}.json",
@@ -46,6 +47,7 @@ rule draw_curves:
     shell:
         "python -m raml.report.{wildcards.exhibit} --scale {params.scale} --config {params.config:q}"
         " --questions {input.questions} --tokenizer {input.tokenizer} --curves {input.curves}"
+        " --samples {input.samples}"
         " --figure {output.figure} --exhibit {output.exhibit}"
         " > {log} 2>&1"
 

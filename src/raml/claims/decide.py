@@ -1,16 +1,18 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
-    python -m raml.claims.decide --scale S --config '<evaluation>' --claims config/claims.yaml \
+    python -m raml.claims.decide --scale S --config '<evaluation and figures>' --claims config/claims.yaml \
         --reported config/reported.yaml --evaluations E --curves results/S/probes/seed*/*/curves.parquet \
         --roles .. --landscape .. --updates .. --blocks .. --out results/S/claims.json
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import dataframely as dy
 import polars as pl
+from pydantic import Field
 
 from raml.claims import (
     best_or_level,
@@ -38,6 +40,8 @@ from raml.claims.registry import (
     load_registry,
 )
 from raml.config import Evaluation as Settings
+from raml.config import Section
+from raml.errors import ConfigError
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import (
     BlockResidual,
@@ -62,6 +66,13 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
 }
 
 
+class Job(Section):
+    """What deciding depends on."""
+
+    evaluation: Settings
+    figures: dict[str, str] = Field(description="the probed model that each curve figure of the scale follows")
+
+
 @dataclass(frozen=True)
 class Measurements:
     """The tables of `TABLES` by name, and the settings that all tests share."""
@@ -71,13 +82,15 @@ class Measurements:
     bootstrap: Bootstrap
 
 
-def main(step: Step[Settings]) -> None:
+def main(step: Step[Job]) -> None:
     """Write `claims.json`, a list of `schemas.ClaimResult` in the registry's order."""
+    evaluation = step.config.evaluation
     registry = load_registry(step.files["claims"], step.files["reported"])
+    check_models(registry, step.config.figures, step.files["claims"])
     measurements = Measurements(
         {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()},
-        step.config.k,
-        Bootstrap(step.seed, step.config.bootstrap_resamples, step.config.confidence),
+        evaluation.k,
+        Bootstrap(step.seed, evaluation.bootstrap_resamples, evaluation.confidence),
     )
     results: list[ClaimResult] = []
     for claim in registry.claims:
@@ -88,6 +101,27 @@ def main(step: Step[Settings]) -> None:
         sources = [path for name in read for path in step.lists[name]]
         results.append(result(claim, registry, decision, sources, step.scale))
     write_json([one.model_dump(mode="json") for one in results], step.files["out"])
+
+
+def check_models(registry: Registry, figures: Mapping[str, str], path: Path) -> None:
+    """Refuse claims about another model than the figure that shows them.
+
+    Args:
+        registry: all claims.
+        figures: the model that each curve figure of the scale follows; claims of other figures are not looked at.
+        path: the registry's file, for the message.
+
+    Raises:
+        ConfigError: there is one; the message names both models and both places.
+    """
+    for claim in registry.claims:
+        if isinstance(claim.test, CurveTrend | ModePair) and claim.exhibit in figures:
+            followed = figures[claim.exhibit]
+            if claim.test.model != followed:
+                raise ConfigError(
+                    f"{path}: claim {claim.id!r}: test.model = {claim.test.model!r}, but by the order of "
+                    f"probing.models {claim.exhibit} follows {followed!r}; change one of the two"
+                )
 
 
 def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]:
@@ -135,4 +169,4 @@ def result(claim: Claim, registry: Registry, decision: Decision, sources: list[P
 
 
 if __name__ == "__main__":
-    run(main, Settings, inputs=["claims", "reported"], many=list(TABLES), outputs=["out"])
+    run(main, Job, inputs=["claims", "reported"], many=list(TABLES), outputs=["out"])

@@ -5,7 +5,6 @@ thinking tokens, as Algorithm 3 has it; in no-thinking mode the end of the think
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import polars as pl
@@ -13,7 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from raml.config import Probing, Section
-from raml.errors import DataError, InputError
+from raml.probing.chosen import Chosen, choose_trajectories, trajectory_id
 from raml.probing.curves import Curve, Probe, answer_nll_curves
 from raml.probing.forced import forced_probe
 from raml.progress import progress
@@ -29,28 +28,6 @@ class Job(Section):
     """The sections that probing depends on."""
 
     probing: Probing
-
-
-@dataclass(frozen=True)
-class PassedOver:
-    """Samples of the probed benchmarks that are never followed."""
-
-    empty: int  # finished, without thinking
-    unfinished: int  # incorrect, and not ended by themselves with an answer
-    incorrect: int  # all incorrect ones, of which `unfinished` are a part
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A sampled trajectory to follow, and the gold answer to force along it."""
-
-    question_id: str
-    benchmark: str
-    gold: str
-    sample: int
-    correct: bool
-    prompt_ids: list[int]
-    thinking_ids: list[int]
 
 
 def main(step: Step[Job]) -> None:
@@ -87,70 +64,12 @@ def main(step: Step[Job]) -> None:
     correct = sum(trajectory.correct for trajectory in chosen)
     print(
         f"chosen: {correct} correct and {len(chosen) - correct} incorrect trajectories; skipped: {too_long} of them "
-        f"that with the gold answer exceed the model's context, {passed_over.empty} finished samples without thinking, "
-        f"and {passed_over.unfinished} of all {passed_over.incorrect} incorrect samples that did not end with an answer"
+        f"that with the gold answer exceed the model's context, {passed_over.empty} of all {passed_over.ended} samples "
+        f"that ended with an answer but have no thinking ({passed_over.empty_correct} of them correct), and "
+        f"{passed_over.unfinished} of all {passed_over.incorrect} incorrect samples that did not end with an answer"
     )
     provenance = step.provenance(model_hash=model_hash(step.files["model"]))
     write_table(pl.concat(tables), ProbeCurve, step.files["out"], provenance)
-
-
-def choose_trajectories(
-    questions: pl.DataFrame, samples: pl.DataFrame, settings: Probing, model: str
-) -> tuple[list[Chosen], PassedOver]:
-    """The trajectories to follow, and how many samples were passed over for what they are.
-
-    Per question of `settings.benchmarks`, in the order of the configuration and of the table: the first
-    `settings.trajectories_per_question` correct samples and as many incorrect ones, in sample order. Only
-    samples that ended by themselves with an answer count, and of those of one kind with the same thinking
-    only the first.
-
-    Args:
-        questions: rows of `schemas.Question`.
-        samples: rows of `schemas.Trajectory`, all written by the probed model.
-        settings: which benchmarks, and how many trajectories.
-        model: the probed model's name.
-
-    Raises:
-        InputError: a benchmark without questions.
-        DataError: samples of another model.
-    """
-    if missing := [name for name in settings.benchmarks if name not in set(questions["split"])]:
-        allowed = ", ".join(questions["split"].unique(maintain_order=True))
-        raise InputError(f"probing.benchmarks names {missing}, but the questions table holds only {allowed}")
-    if others := sorted(set(samples["writer"]) - {model}):
-        raise DataError(f"the probed model is {model!r}, but the samples were written by {', '.join(others)}")
-
-    asked = pl.concat([questions.filter(pl.col("split") == name) for name in settings.benchmarks])
-    thinking = pl.col("token_ids").list.slice(
-        pl.col("thinking_start"), pl.col("thinking_end") - pl.col("thinking_start")
-    )
-    sampled = samples.sort("sample").select(
-        "question_id",
-        "sample",
-        "correct",
-        "prompt_ids",
-        thinking.alias("thinking_ids"),
-        (pl.col("finished") & pl.col("answer_start").is_not_null()).alias("ended"),
-    )
-    asked_samples = asked.select(question_id="id", benchmark="split", gold="answer").join(
-        sampled, on="question_id", maintain_order="left_right"
-    )
-    rows = asked_samples.filter("ended").drop("ended")
-    incorrect = asked_samples.filter(~pl.col("correct"))
-    empty = pl.col("thinking_ids").list.len() == 0
-    first = (
-        rows.filter(~empty)
-        .unique(["question_id", "correct", "thinking_ids"], keep="first", maintain_order=True)
-        .group_by("question_id", "correct", maintain_order=True)
-        .head(settings.trajectories_per_question)
-    )
-    in_order = rows.select("question_id", "sample").join(first, on=["question_id", "sample"], maintain_order="left")
-    passed_over = PassedOver(
-        empty=rows.select(empty.sum()).item(),
-        unfinished=incorrect.filter(~pl.col("ended")).height,
-        incorrect=incorrect.height,
-    )
-    return [Chosen(**row) for row in in_order.iter_rows(named=True)], passed_over
 
 
 def mode_probes(tokenizer: PreTrainedTokenizerBase, gold: str, end_of_thinking: str) -> dict[str, Probe]:
@@ -177,7 +96,7 @@ def curve_table(trajectory: Chosen, mode: str, curve: Curve, stride: int, model:
     positions = range(0, len(ids) + 1, stride)
     return pl.DataFrame(
         {
-            "trajectory_id": f"{trajectory.question_id}/{model}/{trajectory.sample}",
+            "trajectory_id": trajectory_id(trajectory, model),
             "question_id": trajectory.question_id,
             "benchmark": trajectory.benchmark,
             "model": model,

@@ -17,6 +17,7 @@ from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose
 from raml.report.curves_figure import Kind, draw_curves
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
 from raml.report.numbers import count, measurement, number, seed_spread
+from raml.report.passed_over import what_was_passed_over
 from raml.report.probed import probed_model
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
@@ -26,7 +27,7 @@ from raml.storage import read_table
 
 FILES: Final[Mapping[str, list[str]]] = {
     "inputs": ["questions", "tokenizer"],
-    "many": ["curves"],
+    "many": ["curves", "samples"],
     "outputs": ["figure", "exhibit"],
 }
 QUARTERS: Final = range(0, len(GRID), (len(GRID) - 1) // 4)
@@ -49,13 +50,15 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
 
     Raises:
         ConfigError: the scale probes no model for this figure.
-        DataError: an input cannot be read, or was made at another scale.
+        DataError: an input cannot be read, or was made at another scale or of another model.
     """
     job, files = step.config, step.files
     model = probed_model(wanted.id, job.probing.models)
-    sources = read_sources([*step.lists["curves"], files["questions"]], step.scale)
-    questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
+    sources = read_sources([*step.lists["curves"], *step.lists["samples"], files["questions"]], step.scale)
+    asked = read_table(files["questions"], Question)
+    questions: Questions = {row["id"]: row for row in asked.iter_rows(named=True)}
     points = read_points(step.lists["curves"], model)
+    passed_over = what_was_passed_over(step.lists["samples"], asked, points, job.probing, model)
     curves = to_curves(points)
     kinds = {correct: [curve for curve in curves if curve.correct == correct] for correct in (True, False)}
     bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
@@ -83,7 +86,7 @@ def build(wanted: CurveFigure, step: Step[Job]) -> None:
         scale=step.scale,
         description=description,
         caption=_caption(own, other),
-        done=_what_was_done(job, model, own.summary.seeds if own.summary else 0),
+        done=_what_was_done(job, model, passed_over, own.summary.seeds if own.summary else 0),
         deviations=_deviations(model),
         n=_sizes(own, kinds[wanted.correct]),
         tables=[
@@ -131,8 +134,10 @@ def what_was_followed(probing: Probing, model: str) -> list[str]:
         f"({', '.join(probing.benchmarks)}); of each question up to {probing.trajectories_per_question} correct and as "
         "many incorrect ones were followed.",
         "Only samples that ended by themselves with an answer are followed: one that ran out of tokens counts as "
-        "wrong but has no curve here, so the incorrect trajectories are those that end in a wrong answer. Of samples "
-        "of a question with the same thinking and the same outcome only the first is followed.",
+        "wrong but has no curve here, so the incorrect trajectories are those that end in a wrong answer. A sample "
+        "without any thinking is no trajectory, even if its answer is right, and one that is longer than the model's "
+        "context, with prompt, end of thinking, answer marker and gold answer, is left out. Of samples of a question "
+        "with the same thinking and the same outcome only the first is followed.",
     ]
 
 
@@ -141,11 +146,12 @@ def model_name(model: str) -> str:
     return MODEL_LABELS.get(model, model)
 
 
-def _what_was_done(job: Job, model: str, seeds: int) -> list[str]:
+def _what_was_done(job: Job, model: str, passed_over: str, seeds: int) -> list[str]:
     probing, evaluation = job.probing, job.evaluation
     step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
     return [
         *what_was_followed(probing, model),
+        passed_over,
         f"After {step} of the thinking part the answer marker and the gold answer were forced, and the gold answer's "
         "mean negative log-likelihood taken (the paper's Algorithm 3). Position 0 is the bare question.",
         "The mean curve averages the trajectories of a question first, so that each question counts once. Its interval "

@@ -8,13 +8,14 @@ import polars as pl
 
 from raml.claims.by_benchmark import BenchmarkEffect, benchmark_effects
 from raml.claims.decision import interval_or_none
-from raml.claims.mode_pair import mode_pairs
+from raml.claims.mode_pair import QUANTITIES, mode_pairs
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.report.curves import GRID, PANELS, Curve, Job, Summary, choose, read_points, summarise, to_curves
 from raml.report.curves_exhibit import QUARTERS, Questions, model_name, question_of, what_was_followed
 from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.numbers import count, measurement, number, seed_spread
 from raml.report.pairs_figure import LABELS, MODES, Difference, Pair, draw_pairs
+from raml.report.passed_over import what_was_passed_over
 from raml.report.probed import probed_model
 from raml.report.svg import drawing, write_svg
 from raml.schemas import Question
@@ -42,13 +43,15 @@ def build(wanted: PairFigure, step: Step[Job]) -> None:
 
     Raises:
         ConfigError: the scale probes no model for this figure.
-        DataError: an input cannot be read, or was made at another scale.
+        DataError: an input cannot be read, or was made at another scale or of another model.
     """
     job, files, evaluation = step.config, step.files, step.config.evaluation
     model = probed_model(wanted.id, job.probing.models)
-    sources = read_sources([*step.lists["curves"], files["questions"]], step.scale)
-    questions: Questions = {row["id"]: row for row in read_table(files["questions"], Question).iter_rows(named=True)}
+    sources = read_sources([*step.lists["curves"], *step.lists["samples"], files["questions"]], step.scale)
+    asked = read_table(files["questions"], Question)
+    questions: Questions = {row["id"]: row for row in asked.iter_rows(named=True)}
     points = {mode: read_points(step.lists["curves"], model, mode) for mode in MODES}
+    passed_over = what_was_passed_over(step.lists["samples"], asked, points["thinking"], job.probing, model)
     pairs = mode_pairs(pl.concat(points.values()), min_positions=1)
     correct = pairs.filter(pl.col("correct"))
     paired = correct.select("seed", "trajectory_id")
@@ -87,7 +90,7 @@ def build(wanted: PairFigure, step: Step[Job]) -> None:
             "there; the shape of a curve plays no part in the choice. A marker stands where a curve has first made "
             "half of its fall."
         ),
-        done=_what_was_done(job, model, correct["seed"].n_unique()),
+        done=_what_was_done(job, model, passed_over, correct["seed"].n_unique()),
         deviations=_deviations(job, model),
         n=[
             ("questions", correct["question_id"].n_unique()),
@@ -146,8 +149,8 @@ def _describe(shown: Sequence[Pair], means: Mapping[str, Summary], pooled: Diffe
         for mode, summary in means.items()
     )
     difference = (
-        " No-thinking less thinking, on average: half of the fall is made after a share of the trajectory that differs "
-        f"by {_signed(pooled.half_fall)}, and the NLL at the end differs by {_signed(pooled.end)} nats per token."
+        " No-thinking less thinking, on average: half of the fall is first made after a share of the trajectory that "
+        f"differs by {_signed(pooled.half_fall)}, and the NLL at the end differs by {_signed(pooled.end)} nats/token."
         if pooled.half_fall and pooled.end
         else ""
     )
@@ -163,18 +166,20 @@ def _signed(interval: Interval) -> str:
     return f"{text} ({small})"
 
 
-def _what_was_done(job: Job, model: str, seeds: int) -> list[str]:
+def _what_was_done(job: Job, model: str, passed_over: str, seeds: int) -> list[str]:
     probing, evaluation = job.probing, job.evaluation
     step = "every token" if probing.stride == 1 else f"every {probing.stride} tokens"
     return [
         *what_was_followed(probing, model),
+        passed_over,
         f"After {step} of the thinking part the gold answer's mean negative log-likelihood was taken twice: with the "
         "answer marker forced straight after the prefix (thinking mode, the paper's Algorithm 3), and with "
         f"\N{LEFT DOUBLE QUOTATION MARK}{probing.end_of_thinking}\N{RIGHT DOUBLE QUOTATION MARK} forced before the "
         "marker (no-thinking mode).",
         "A curve has made half of its fall at the first probed position where the NLL is at most half way between its "
         "values at the first and at the last position; for a curve that ends no lower than it starts this counts as "
-        "the whole trajectory. Both curves of a trajectory are compared with each other.",
+        "the whole trajectory. That first crossing decides; beside it the table has the last one, from which on the "
+        "curve stays at or below half way. Both curves of a trajectory are compared with each other.",
         "Means average the trajectories of a question first, so that each question counts once. Intervals "
         f"({evaluation.confidence:.0%}; along the curves point by point) are from {evaluation.bootstrap_resamples:,} "
         f"bootstrap resamples of questions with all their trajectories{seed_spread(seeds)}.",
@@ -195,6 +200,11 @@ def _deviations(job: Job, model: str) -> list[str]:
         "is drawn as measured.",
         "The paper shows single curves only; the means and differences are an addition, and so is a definition of "
         "how fast a curve falls.",
+        "Where a curve crosses half way depends on its roughness too: noise along it makes the first crossing earlier "
+        "and the last one later (a linear fall by 1 nat over 50 tokens crosses after 0.48 and 0.54 of them with white "
+        "noise of 0.05 nats, after 0.21 and 0.82 with 0.3 nats). If the curves of one mode are rougher for the size of "
+        "their fall, the two differences are biased in opposite directions; where both agree, roughness alone does not "
+        "explain them.",
     ]
 
 
@@ -236,14 +246,18 @@ def _differences_table(pairs: pl.DataFrame, bootstrap: Bootstrap) -> list[Table]
         named = [heading] if heading in set(pairs["benchmark"]) else []
         values = [
             _cell(interval_or_none(cells(of_part, column), bootstrap, label, column, *named))
-            for quantity in ("half_fall", "end")
+            for quantity in QUANTITIES
             for column in (quantity, f"{quantity}_no_thinking", f"{quantity}_difference")
         ]
         counts = [Cell(text=f"{size:,}") for size in (of_part["question_id"].n_unique(), of_part.height)]
         rows.append(Row(heading=heading, cells=[*counts, *values]))
     if not rows:
         return []
-    groups = ("share of the trajectory at half of the fall", "NLL at the end")
+    groups = (
+        "share of the trajectory when half of the fall is first made",
+        "when it is made for good (last crossing)",
+        "NLL at the end",
+    )
     headings = (*LABELS.values(), "difference")
     return [
         Table(
@@ -256,8 +270,8 @@ def _differences_table(pairs: pl.DataFrame, bootstrap: Bootstrap) -> list[Table]
             rows=rows,
             note=(
                 "Correct trajectories, except in the last row. The difference is no-thinking less thinking: below 0 "
-                "no-thinking falls faster (left) or ends lower (right). The verdicts pool the benchmarks, and leave "
-                "out curves with very few probed positions."
+                "no-thinking falls faster (left and middle) or ends lower (right). The verdicts go by the first "
+                "crossing and the end; they pool the benchmarks, and leave out curves with very few probed positions."
             ),
         )
     ]

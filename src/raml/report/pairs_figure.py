@@ -30,7 +30,7 @@ WIDTHS = {"thinking": 1.9, "no_thinking": 1.5}  # so that both show where they c
 
 @dataclass(frozen=True)
 class Pair:
-    """Both curves of one trajectory by mode, and by mode the share of it read at half of the fall."""
+    """Both curves of one trajectory by mode, and by mode the share of it read when half of the fall is first made."""
 
     curves: Mapping[str, Curve]
     half_fall: Mapping[str, float]
@@ -95,7 +95,7 @@ def draw_pairs(
     below = figure.add_gridspec(1, 2, wspace=0.16, left=0.592, right=RIGHT, top=0.36, bottom=0.09)
     half, end = (figure.add_subplot(below[place]) for place in (0, 1))
     _draw_differences(half, [(one.label, one.half_fall) for one in differences], "half-fall")
-    half.set_xlabel("half of the fall (% of the trajectory)\n\N{LEFTWARDS ARROW} earlier · later \N{RIGHTWARDS ARROW}")
+    half.set_xlabel("half first made (% of the trajectory)\n\N{LEFTWARDS ARROW} earlier · later \N{RIGHTWARDS ARROW}")
     half.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}".replace("-", MINUS)))
     half.set_yticklabels([one.label for one in differences])
     _draw_differences(end, [(one.label, one.end) for one in differences], "end")
@@ -126,7 +126,7 @@ def _legend(figure: Figure) -> None:
     halves = tuple(Line2D([], [], color=LIGHT[COLOURS[mode]], linestyle="", **MARKERS[mode]) for mode in MODES)
     figure.legend(
         handles=[*lines, halves],
-        labels=[*(LABELS[mode] for mode in MODES), "half of the fall made"],
+        labels=[*(LABELS[mode] for mode in MODES), "half of the fall first made"],
         handler_map={tuple: HandlerTuple(ndivide=None)},
         loc="upper right",
         ncols=3,
