@@ -43,7 +43,8 @@ def updates(
                                 "position": position, "length": 20, "layer": layer, "weight_norm": 10.0,
                                 "update_norm": 3.0 * bool(position) if layer else 0.0,
                                 "gradient_norm": [0.0, 2.0][layer],
-                                "descent": 6.0 * noisy if layer and position else 0.0, "nll": 1.0,
+                                "descent": 6.0 * noisy if layer and position else 0.0,
+                                "nll_without": 2.0, "nll": 3.0 - position / 10,  # ends where it would be 1.0
                                 "nll_difference": difference / 2,
                                 "logit_difference": difference * (1 + 0.1 * rng.random()), **changes,
                             }
@@ -57,16 +58,17 @@ def residuals(paper: float, *, questions: int = 30) -> pl.DataFrame:
     for source in ("random", "sft_long"):
         for draw in range(questions):
             for layer in (0, 1) if source == "sft_long" else (0,):
-                for name, error in (("paper", paper if layer == 0 else 5.0), ("exact", 1e-9)):
+                errors = {"none": 3.0, "query": 0.2, "paper": paper if layer == 0 else 5.0, "exact": 1e-9}
+                for name, error in errors.items():
                     rows.append(
                         {
                             "source": source, "seed": 0, "draw": draw, "layer": layer, "dimension": 16,
                             "question_id": f"q{draw}" if source == "sft_long" else None, "prompt_length": 4,
                             "construction": name, "relative_error": error * (1 + 0.1 * rng.random()),
-                            "relative_norm": 0.5,
+                            "relative_norm": 0.5 * (name != "none"),
                         }
                     )  # fmt: skip
-    return BlockResidual.cast(pl.DataFrame(rows)) if rows else BlockResidual.create_empty()
+    return BlockResidual.cast(pl.DataFrame(rows, infer_schema_length=None)) if rows else BlockResidual.create_empty()
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,35 @@ def test_downhill_details() -> None:
     assert along["4"]["estimate"] == pytest.approx(3 / np.hypot(10, 10)) and list(along) == ["1", "2", "3", "4"]
 
 
+def test_the_reason_says_what_the_loss_actually_does() -> None:
+    cosines = {"trajectory": 0.1, "shuffled": 0.05, "random": 0.0}
+    wrong = updates(cosines, correct=False, trajectory_id="wrong", nll=4.0)
+    decision = downhill.decide(DOWN, pl.concat([updates(cosines), wrong]), BOOTSTRAP)
+    assert decision.verdict == "holds"
+    # to first order 6 x 0.1 are saved after every quarter; the loss rises, rises, is as before, falls to 1.0
+    assert "NLL actually changes by +0.50, +0.00, -0.50, -1.00 nats where the first order says -0." in decision.reason
+    assert "the signs agree at 50% of the prefixes" in decision.reason and "are 21% of the weights" in decision.reason
+    assert "incorrect trajectories do the same: cosine +0.1" in decision.reason
+    assert "and both leads above +0, while the gold answer's NLL actually changes by +2.00, +2.00" in decision.reason
+    change: Any = decision.details["change_of_the_loss"]
+    real = change["correct"]["trajectory"]
+    assert [real["actual"][quarter]["estimate"] for quarter in "1234"] == pytest.approx([0.5, 0, -0.5, -1])
+    assert [real["agreement"][quarter]["estimate"] for quarter in "1234"] == [0, 0, 1, 1]
+    assert real["first_order"]["1"]["estimate"] == pytest.approx(-0.6, abs=0.03)
+    assert real["first_order"]["1"]["lower"] < -0.6 + 0.03 < real["first_order"]["1"]["upper"] + 0.03
+    assert change["incorrect"]["shuffled"]["actual"]["4"]["estimate"] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("cosine", [0.0, -0.1])
+def test_incorrect_trajectories_are_mentioned_only_where_they_clear_the_line(cosine: float) -> None:
+    cosines = {"trajectory": 0.1, "shuffled": 0.05, "random": 0.0}
+    wrong = updates(dict.fromkeys(cosines, cosine), correct=False, trajectory_id="wrong")
+    assert "incorrect" not in downhill.decide(DOWN, pl.concat([updates(cosines), wrong]), BOOTSTRAP).reason
+    level = updates(dict.fromkeys(cosines, 0.1), correct=False, trajectory_id="wrong")  # no lead over the nulls
+    reason = downhill.decide(DOWN, pl.concat([updates(cosines), level]), BOOTSTRAP).reason
+    assert "incorrect trajectories do the same" in reason and "both leads" not in reason
+
+
 def test_layers_are_one_vector_and_the_empty_prefix_is_left_out() -> None:
     table = updates({"trajectory": 0.1}, questions=1)
     directions = downhill.update_directions(table)
@@ -143,6 +174,8 @@ def test_same_output_is_decided_by_correct_trajectories_and_output_projections()
     decision = same_output.decide(SAME, pl.concat([own, value, wrong]), BOOTSTRAP)
     details: Any = decision.details
     assert decision.verdict == "holds"
+    assert "less well: 0% of the prefixes within 0.001, mean difference +1.0" in decision.reason
+    assert "value" not in same_output.decide(SAME, own, BOOTSTRAP).reason
     assert details["value"]["correct"]["share_within_tolerance"] == 0
     assert details["value"]["correct"]["logit_difference"]["estimate"] == pytest.approx(1.05, abs=0.05)
     assert details["output"]["incorrect"]["logit_difference_median"] > 1 and details["value"]["incorrect"] is None
@@ -157,7 +190,14 @@ def test_the_construction_is_judged_on_the_models_first_block(error: float, verd
     assert decision.estimate and decision.estimate.estimate == pytest.approx(error * 1.05, rel=0.02)
     assert details["layers"]["1"]["paper"]["relative_error"]["estimate"] == pytest.approx(5.25, rel=0.02)
     assert details["layers"]["0"]["exact"]["relative_error"]["estimate"] < 1e-8
-    assert [(row["construction"], row["draws"]) for row in details["random_blocks"]] == [("exact", 30), ("paper", 30)]
+    assert details["layers"]["0"]["query"]["relative_error"]["estimate"] == pytest.approx(0.21, rel=0.02)
+    assert details["layers"]["0"]["none"]["relative_norm"]["estimate"] == 0
+    assert [(row["construction"], row["draws"]) for row in details["random_blocks"]] == [
+        (name, 30) for name in ("exact", "none", "paper", "query")
+    ]
+    assert decision.reason.startswith("in layer 0, in our reading of a formula that as printed is no matrix product")
+    assert "; there, the changed query alone leaves +0.2" in decision.reason and "weights +3." in decision.reason
+    assert "; layer 1: +5.2" in decision.reason
     assert "the exact update of the same blocks leaves at most 1.1e-09" in decision.reason
 
 

@@ -10,7 +10,7 @@ from tiny_models import build, tiny
 
 from raml.errors import InputError
 from raml.probing.implicit import model_block
-from raml.probing.implicit.block import Block, RandomBlock, Weights, exact_weights, paper_weights, residuals
+from raml.probing.implicit.block import Attended, Block, RandomBlock, Weights, exact_weights, paper_weights, residuals
 from raml.probing.implicit.layers import attention_layers
 from raml.probing.implicit.model_block import block_residuals
 
@@ -46,6 +46,20 @@ def test_the_baselines_are_the_changed_query_alone_and_no_change() -> None:
 
     assert found["none"].relative_error == pytest.approx(error(prompt[-1] @ block.weights.query))
     assert found["query"].relative_error == pytest.approx(error(token @ block.weights.query))
+
+
+def test_only_a_changed_query_stands_at_the_further_tokens_position() -> None:
+    stood: list[tuple[bool, bool]] = []
+
+    class Recording(RandomBlock):
+        def attend(self, weights: Weights, embeddings: torch.Tensor, *, as_further: bool = False) -> Attended:
+            stood.append((weights.query is not self.weights.query, as_further))
+            return super().attend(weights, embeddings, as_further=as_further)
+
+    block, prompt, token = drawn(16, 9)
+    residuals(Recording(block.weights, block.up, block.down), prompt, token)
+    assert sum(changed for changed, _ in stood) == 2
+    assert all(changed == as_further for changed, as_further in stood)
 
 
 def test_exact_is_the_rank_one_formula() -> None:

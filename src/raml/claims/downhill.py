@@ -1,4 +1,8 @@
-"""The test `downhill`: does the update that stands for a correct trajectory point along the negative gradient?"""
+"""The test `downhill`: does the update that stands for a correct trajectory point along the negative gradient?
+
+That is the sign of the loss's first-order change under the update. Such updates are no small steps, so what the
+loss actually does is measured beside it, and said.
+"""
 
 from collections.abc import Sequence
 
@@ -12,6 +16,7 @@ from raml.schemas import Verdict
 PREFIX = ["seed", "question_id", "benchmark", "trajectory_id", "correct", "source", "draw", "projection", "position"]
 SOURCES = ("trajectory", "shuffled", "random")
 QUARTERS = (1, 2, 3, 4)
+LOSS = ("first_order", "actual", "agreement")  # columns of `update_directions` on the answer NLL
 WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
 
 
@@ -25,7 +30,9 @@ def update_directions(updates: pl.DataFrame, *by: str) -> pl.DataFrame:
     Returns:
         One row a prefix (the empty one left out), and a layer if so asked: what identifies it, the `quarter` of
         the trajectory at whose end it ends (1 to 4, the nearest), its `cosine` with the negative gradient (0 where
-        either is 0) and its `relative_norm`, that of the update against that of the weights.
+        either is 0), its `relative_norm`, that of the update against that of the weights, and of the answer NLL in
+        nats per token the change that the gradient promises (`first_order`), that of the whole update, all layers
+        together (`actual`), and whether both have the same sign (`agreement`, 0 or 1).
     """
     update, gradient, weight = ((pl.col(f"{name}_norm") ** 2).sum().sqrt() for name in ("update", "gradient", "weight"))
     nearest = (4 * pl.col("position") / pl.col("length")).round()
@@ -35,8 +42,13 @@ def update_directions(updates: pl.DataFrame, *by: str) -> pl.DataFrame:
         .agg(
             (pl.col("descent").sum() / (update * gradient)).fill_nan(0.0).alias("cosine"),
             (update / weight).alias("relative_norm"),
+            (-pl.col("descent").sum()).alias("first_order"),
+            (pl.col("nll") - pl.col("nll_without")).first().alias("actual"),
         )
-        .with_columns(nearest.clip(1, 4).cast(pl.Int32).alias("quarter"))
+        .with_columns(
+            nearest.clip(1, 4).cast(pl.Int32).alias("quarter"),
+            (pl.col("first_order").sign() == pl.col("actual").sign()).cast(pl.Float64).alias("agreement"),
+        )
     )
 
 
@@ -45,7 +57,8 @@ def decide(test: Downhill, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decis
 
     Correct trajectories and the nulls made from them; prefixes, draws and trajectories of a question are averaged,
     leads are paired by question. All three have to lie above the line; one that lies below contradicts the
-    claim. The estimate shown is that with the worst verdict; at equal verdicts, the smallest.
+    claim. The estimate shown is that with the worst verdict; at equal verdicts, the smallest. What the loss actually
+    does, and whether incorrect trajectories do the same, is said in the reason and decides nothing.
 
     Args:
         test: which projection, and where the line lies.
@@ -64,6 +77,12 @@ def decide(test: Downhill, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decis
     }
     shown = min(judged, key=lambda name: (WORST_FIRST.index(judged[name][0]), _size(estimates[name])))
     reasons = [f"{name.replace('_', ' ')} {reason}" for name, (_, reason) in judged.items()]
+    incorrect = directions.filter(~pl.col("correct"), source="trajectory")
+    of_incorrect = _three(directions.filter(~pl.col("correct")), bootstrap, test.projection, "incorrect")
+    if about_loss := _loss_in_words(real, bootstrap):
+        reasons.append(about_loss)
+    if (cosine := of_incorrect["cosine"]) and cosine.lower > test.minimal_effect:
+        reasons.append(_incorrect_in_words(of_incorrect, test.minimal_effect, quarters(incorrect, "actual", bootstrap)))
     benchmarks = {name: _three(rows, bootstrap, test.projection, name) for name, rows in _by(meant, "benchmark")}
     by_layer = update_directions(updates, "layer").filter(pl.col("correct"), projection=test.projection)
     details: dict[str, object] = {
@@ -76,15 +95,17 @@ def decide(test: Downhill, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decis
             for name, rows in _by(by_layer, "layer")
         },
         "benchmarks": {name: _as_json(three) for name, three in benchmarks.items()},
-        "incorrect_trajectories": _as_json(
-            _three(directions.filter(~pl.col("correct")), bootstrap, test.projection, "incorrect")
-        ),
+        "incorrect_trajectories": _as_json(of_incorrect),
         "other_projections": {
             name: _as_json(_three(rows.filter(pl.col("correct")), bootstrap, name, "correct"))
             for name, rows in _by(everything, "projection")
             if name != test.projection
         },
-        "along_the_trajectory": along_the_trajectory(meant, bootstrap),
+        "along_the_trajectory": along_the_trajectory(meant, bootstrap, ("cosine", "relative_norm")),
+        "change_of_the_loss": {
+            kind: along_the_trajectory(directions.filter(pl.col("correct") == (kind == "correct")), bootstrap, LOSS)
+            for kind in ("correct", "incorrect")
+        },
     }
     n = {
         "questions": questions,
@@ -103,12 +124,15 @@ def decide(test: Downhill, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decis
     )
 
 
-def along_the_trajectory(directions: pl.DataFrame, bootstrap: Bootstrap) -> dict[str, object]:
-    """For each source the mean cosine and relative norm of the prefixes at each quarter.
+def along_the_trajectory(
+    directions: pl.DataFrame, bootstrap: Bootstrap, values: Sequence[str]
+) -> dict[str, dict[str, dict[str, object]]]:
+    """For each source the means of the prefixes at each quarter.
 
     Args:
         directions: rows of `update_directions`, of one projection and kind of trajectories.
         bootstrap: how intervals are made.
+        values: its columns.
     """
     return {
         source: {
@@ -116,7 +140,7 @@ def along_the_trajectory(directions: pl.DataFrame, bootstrap: Bootstrap) -> dict
                 str(quarter): as_json(interval)
                 for quarter, interval in quarters(directions.filter(source=source), value, bootstrap).items()
             }
-            for value in ("cosine", "relative_norm")
+            for value in values
         }
         for source in SOURCES
     }
@@ -140,6 +164,37 @@ def _three(directions: pl.DataFrame, bootstrap: Bootstrap, *labels: str) -> dict
         "lead_over_random": paired_cells(real, drawn, "cosine"),
     }
     return {name: interval_or_none(values, bootstrap, "downhill", *labels, name) for name, values in found.items()}
+
+
+def _loss_in_words(real: pl.DataFrame, bootstrap: Bootstrap) -> str | None:
+    """What the loss of real trajectories does, quarter by quarter, against what the first order says."""
+    agreement = interval_or_none(cells(real, "agreement"), bootstrap, "downhill", "agreement")
+    size = interval_or_none(cells(real, "relative_norm"), bootstrap, "downhill", "relative norm")
+    if agreement is None or size is None:
+        return None
+    actual, first_order = (_nats(quarters(real, value, bootstrap)) for value in ("actual", "first_order"))
+    return (
+        f"to first order only: these updates are {size.estimate:.0%} of the weights, and over the quarters of the "
+        f"trajectory the NLL actually changes by {actual} nats where the first order says {first_order}; "
+        f"the signs agree at {agreement.estimate:.0%} of the prefixes"
+    )
+
+
+def _incorrect_in_words(three: dict[str, Interval | None], line: float, actual: dict[int, Interval | None]) -> str:
+    """That incorrect trajectories' updates clear the line as well, and what the gold answer's loss does."""
+    cosine = three["cosine"]
+    assert cosine is not None
+    leads = [interval for name, interval in three.items() if name != "cosine"]
+    too = " and both leads" if all(lead and lead.lower > line for lead in leads) else ""
+    return (
+        f"incorrect trajectories do the same: cosine {in_words(cosine)}{too} above {line:+g}, while the gold answer's "
+        f"NLL actually changes by {_nats(actual)} nats"
+    )
+
+
+def _nats(by_quarter: dict[int, Interval | None]) -> str:
+    """`+2.21, +0.97, -0.23, -1.95`; a quarter without enough questions is left out."""
+    return ", ".join(f"{interval.estimate:+.2f}" for interval in by_quarter.values() if interval)
 
 
 def _by(directions: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
+from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
 from raml.claims.registry import SameOutput
 from raml.evaluation.intervals import Bootstrap, cells
 
@@ -13,9 +13,9 @@ DECISIVE = "output"
 def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
     """Decide by the largest logit difference of a prefix, mean over its question's prefixes, then over questions.
 
-    Correct trajectories and changes of the output projections decide. The details hold the value projections,
-    for which one change has to serve several positions that attend almost alike, incorrect trajectories, and
-    the share of prefixes within the tolerance.
+    Correct trajectories and changes of the output projections decide. The reason also says how the value
+    projections do, for which one change has to serve several positions that attend almost alike; the details hold
+    them, incorrect trajectories, and the share of prefixes within the tolerance.
 
     Args:
         test: where the line lies.
@@ -35,6 +35,8 @@ def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Dec
         reasons.append(
             f"in full, mean {difference.estimate:.1e} and at most {largest:.1e} over {meant.height} prefixes"
         )
+    if (of_value := _value_in_words(prefixes, test.tolerance, bootstrap)) is not None:
+        reasons.append(of_value)
     n = {
         "questions": questions,
         "trajectories": meant.select("seed", "trajectory_id").n_unique(),
@@ -58,6 +60,19 @@ def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Dec
         },
     }
     return Decision(verdict, "; ".join(reasons), difference, "largest difference of a logit", n, details)
+
+
+def _value_in_words(prefixes: pl.DataFrame, tolerance: float, bootstrap: Bootstrap) -> str | None:
+    """How near changes of the value projections come, correct trajectories; None with too few questions."""
+    chosen = prefixes.filter(pl.col("correct"), projection="value")
+    difference = interval_or_none(cells(chosen, "logit_difference"), bootstrap, "logits", "value", "correct")
+    if difference is None:
+        return None
+    within = chosen.select((pl.col("logit_difference") <= tolerance).mean()).item()
+    return (
+        f"changes of the value projections, as in the proposition, serve whole answers less well: {within:.0%} of the "
+        f"prefixes within {tolerance:g}, mean difference {in_words(difference)}"
+    )
 
 
 def _measured(

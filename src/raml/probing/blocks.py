@@ -13,10 +13,10 @@ import polars as pl
 import torch
 
 from raml.config import Probing, Section, Updates
+from raml.probing.chosen import choose_trajectories
 from raml.probing.implicit.block import RandomBlock, Residual, residuals
 from raml.probing.implicit.choice import choose_questions
 from raml.probing.implicit.model_block import block_residuals
-from raml.probing.probe import choose_trajectories
 from raml.progress import track
 from raml.questions.family import stable_seed
 from raml.schemas import BlockResidual, Question, Trajectory, column_types

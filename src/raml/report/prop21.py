@@ -5,18 +5,19 @@ from typing import Final
 
 import polars as pl
 
-from raml.claims.construction import random_means
+from raml.claims.construction import CONSTRUCTIONS, random_means
 from raml.claims.downhill import SOURCES, quarters, update_directions
 from raml.config import Evaluation, Probing, Section, Updates
 from raml.evaluation.intervals import Bootstrap
 from raml.report.exhibit import Exhibit, read_sources, write_exhibit
 from raml.report.numbers import number, seed_spread
-from raml.report.prop21_figure import SOURCE_LABELS, Along, Panels, draw
+from raml.report.prop21_figure import CONSTRUCTION_LABELS, LOSS_LABELS, LOSS_STYLES, SOURCE_LABELS, Along, Panels, draw
 from raml.report.prop21_tables import (
     DRAWN,
     along_table,
     by_layer,
     layers_table,
+    loss_table,
     model_table,
     random_table,
     same_output_table,
@@ -65,17 +66,19 @@ def main(step: Step[Job]) -> None:
         id=ID,
         title=TITLE,
         lead=(
-            "Reading a trajectory moves a model's answer just as a small change of its attention weights would. Which "
-            "change, how large, and does it lower the answer's loss?"
+            "Reading a trajectory moves a model's answer just as a change of its attention weights would. Which "
+            "change, how large, does it point down the answer's loss, and does the loss go down?"
         ),
         scale=step.scale,
         description=description,
         caption=(
-            "(a) Relative error of a block's output under the paper's construction and under the exact rank-one "
-            "update, means over random blocks. (b) Norm of the exact update of a whole model's attention output "
-            "projections that stands for a prefix of a trajectory, against the norm of the weights. (c) Its cosine "
-            "with the negative gradient of the answer NLL without the trajectory, all layers as one vector, and (d) "
-            "layer by layer."
+            "(a) Relative error of a block's output under the paper's construction (our reading of a formula that as "
+            "printed is no matrix product), under its changed query alone, under unchanged weights and under the exact "
+            "rank-one update: means over random blocks, bands from the lowest to the highest width. (b) Norm of the "
+            "exact update of a whole model's attention output projections that stands for a prefix of a trajectory, "
+            "against the norm of the weights. (c) Its cosine with the negative gradient of the answer NLL without the "
+            "trajectory, all layers as one vector, and (d) layer by layer. (e), (f) What the update does to the gold "
+            "answer's NLL, to first order and actually: it is no small step, so the one does not tell the other."
         ),
         done=_what_was_done(job, updates["seed"].n_unique()),
         deviations=_deviations(),
@@ -85,6 +88,7 @@ def main(step: Step[Job]) -> None:
             *model_table(blocks, bootstrap, confidence),
             *same_output_table(updates, bootstrap, confidence),
             *along_table(directions, bootstrap, confidence),
+            *loss_table(directions, bootstrap, confidence),
             *layers_table(layers, bootstrap, confidence),
         ],
         sources=sources,
@@ -93,16 +97,23 @@ def main(step: Step[Job]) -> None:
 
 
 def _panels(blocks: pl.DataFrame, directions: pl.DataFrame, layers: pl.DataFrame, bootstrap: Bootstrap) -> Panels:
-    meant = directions.filter(pl.col("correct"), projection=DRAWN)
+    drawn = directions.filter(projection=DRAWN)
+    meant, real = drawn.filter(pl.col("correct")), drawn.filter(source="trajectory")
 
     def along(value: str) -> Along:
         return {source: list(quarters(meant.filter(source=source), value, bootstrap).values()) for source in SOURCES}
+
+    def loss(correct: bool) -> Along:
+        chosen = real.filter(pl.col("correct") == correct)
+        return {value: list(quarters(chosen, value, bootstrap).values()) for value in LOSS_STYLES}
 
     return Panels(
         random_blocks=random_means(blocks),
         norms=along("relative_norm"),
         cosines=along("cosine"),
         layers=by_layer(layers.filter(pl.col("correct"), projection=DRAWN), bootstrap),
+        loss_correct=loss(correct=True),
+        loss_incorrect=loss(correct=False),
         confidence=bootstrap.confidence,
     )
 
@@ -110,11 +121,11 @@ def _panels(blocks: pl.DataFrame, directions: pl.DataFrame, layers: pl.DataFrame
 def _describe(panels: Panels, directions: pl.DataFrame) -> str:
     questions = directions["question_id"].n_unique()
     parts = [
-        "Four panels. (a) Relative error of a random block's output against prompt length, on logarithmic axes. "
-        + " ".join(_range(panels.random_blocks, name) for name in ("paper", "exact"))
+        "Six panels. (a) Relative error of a random block's output against prompt length, on logarithmic axes. "
+        + " ".join(_range(panels.random_blocks, name) for name in CONSTRUCTIONS)
     ]
     if questions == 0:
-        return f"{parts[0]} (b) to (d) are empty: no trajectory was followed at this scale."
+        return f"{parts[0]} (b) to (f) are empty: no trajectory was followed at this scale."
     for letter, what, along in (
         ("b", "norm of the update against the weights", panels.norms),
         ("c", "cosine of the update with the negative gradient", panels.cosines),
@@ -126,13 +137,19 @@ def _describe(panels: Panels, directions: pl.DataFrame) -> str:
         ]
         parts.append(f"({letter}) Mean {what} from the first to the last prefix: {', '.join(said)}.")
     parts.append("(d) The cosine in each layer.")
+    for letter, kind, loss in (("e", "correct", panels.loss_correct), ("f", "incorrect", panels.loss_incorrect)):
+        said = [
+            f"{label} {', '.join(number(interval.estimate, 2) for interval in loss[value] if interval)}"
+            for value, label in LOSS_LABELS.items()
+        ]
+        parts.append(f"({letter}) Change of the gold answer's NLL along {kind} trajectories: {'; '.join(said)} nats.")
     return " ".join(parts)
 
 
 def _range(means: pl.DataFrame, construction: str) -> str:
     errors = means.filter(construction=construction)["relative_error"].to_list()
-    label = {"paper": "The paper's construction", "exact": "The exact update"}[construction]
-    return f"{label} leaves {number(min(errors), 2)} to {number(max(errors), 2)}." if errors else ""
+    label = CONSTRUCTION_LABELS[construction]
+    return f"{label[0].upper()}{label[1:]}: {number(min(errors), 2)} to {number(max(errors), 2)}." if errors else ""
 
 
 def _what_was_done(job: Job, seeds: int) -> list[str]:
@@ -142,17 +159,21 @@ def _what_was_done(job: Job, seeds: int) -> list[str]:
         "One block: attention and an MLP, without residual connections, with and without one further token. Random "
         f"blocks have one head and Gaussian weights (widths {_listed(updates.dimensions)}, prompts of "
         f"{_listed(updates.prompt_lengths)} tokens); a model's blocks are its layers, fed with their own normed hidden "
-        "states, with all heads, biases and rotary positions.",
+        "states, with all heads, biases and rotary positions. There a changed query is turned as at the further "
+        "token's position, so that the construction is not charged with what the proposition does not cover. Baselines "
+        "are the weights unchanged, and the paper's changed query alone.",
         f"Whole model: {model} read a prefix of a trajectory, the answer marker and the gold answer. Layer by layer, "
         "the least-norm change of one attention projection was found under which the same model without the trajectory "
         "has the same attention output at every position that predicts an answer token; then it was put into the "
         "weights and the model run again.",
         f"Followed were the first correct and the first incorrect trajectory of up to {updates.questions} questions "
         f"({_listed(probing.benchmarks)} in turn, by id, those with a correct one), at {updates.positions} evenly "
-        f"spread prefixes, and for each {updates.draws} shuffled ones (its tokens in random order) and as many random "
-        "ones (tokens drawn from those that occur in the model's thinking).",
+        f"spread prefixes, and for each {updates.draws} shuffled ones (the prefix's own tokens in random order, no "
+        "later ones) and as many random ones (each token drawn uniformly from the different tokens that occur in "
+        "the model's thinking on these benchmarks, however often).",
         "The negative gradient is that of the answer's mean NLL without the trajectory, with respect to the same "
-        "weights.",
+        "weights. The update's inner product with it is the decrease of that NLL to first order; the actual change is "
+        "the NLL with the prefix, to which the changed model's is equal, less that without.",
         "Prefixes, draws and trajectories of a question are averaged first, so that each question counts once. "
         f"Intervals ({evaluation.confidence:.0%}) are from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
         f"questions{seed_spread(seeds)}.",
@@ -165,7 +186,8 @@ def _deviations() -> list[str]:
         "model, its norm and its direction are additions.",
         "The printed construction of keys and values is no matrix product: E_l^+ has as many columns as the prompt "
         "has tokens, M^T has one row more. The square root of M M^T stands in for M^T, with which the construction is "
-        "exact for attention without a softmax. The query's matrix P is taken to map the last prompt token to the "
+        "exact for attention without a softmax: what is measured is this reading. The "
+        "query's matrix P is taken to map the last prompt token to the "
         "further one, since the other direction, as printed, does not give the further token's query.",
     ]
 

@@ -11,115 +11,143 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from raml.claims.downhill import QUARTERS, SOURCES
+from raml.claims.downhill import QUARTERS
 from raml.evaluation.intervals import Interval
 from raml.report.style import LIGHT
 
-CONSTRUCTIONS: Final = {
-    "paper": ("series-2", "-", "the paper's construction"),
-    "exact": ("series-1", "--", "the exact rank-one update"),
+Style = tuple[str, str, Literal["-", "--", ":"]]  # colour, marker, line
+Along = Mapping[str, Sequence[Interval | None]]  # by source or quantity, one interval a quarter or layer
+
+CONSTRUCTION_LABELS: Final[Mapping[str, str]] = {
+    "none": "weights unchanged",
+    "query": "changed query alone",
+    "paper": "the paper's construction",
+    "exact": "exact rank-one update",
 }
-WIDTH_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+CONSTRUCTION_STYLES: Final[Mapping[str, Style]] = {
+    "none": ("neutral", "o", ":"),
+    "query": ("series-3", "^", "--"),
+    "paper": ("series-2", "s", "-"),
+    "exact": ("series-1", "D", "-"),
+}
 SOURCE_LABELS: Final = {"trajectory": "real", "shuffled": "shuffled", "random": "random"}
-SOURCE_STYLES: Final[Mapping[str, tuple[str, str, Literal["-", "--", ":"]]]] = {
+SOURCE_STYLES: Final[Mapping[str, Style]] = {
     "trajectory": ("series-1", "D", "-"),
     "shuffled": ("series-2", "s", "--"),
     "random": ("neutral", "o", ":"),
 }
-SIDESTEP: Final = 0.09  # between the sources' marks at one place
+LOSS_LABELS: Final = {"actual": "actual", "first_order": "to first order"}
+LOSS_STYLES: Final[Mapping[str, Style]] = {"actual": ("series-1", "D", "-"), "first_order": ("series-3", "^", "--")}
+SIDESTEP: Final = 0.09  # between marks at one place
 FLOOR: Final = 1e-17  # drawn in place of an error of exactly 0
-
-Along = Mapping[str, Sequence[Interval | None]]  # by source, one interval a quarter or layer
 
 
 @dataclass(frozen=True)
 class Panels:
-    """What is drawn: means over random blocks, and by source the intervals of the other three panels."""
+    """What is drawn: means over random blocks, by source the intervals of three panels, and the loss of two."""
 
     random_blocks: pl.DataFrame
     norms: Along
     cosines: Along
     layers: Along
+    loss_correct: Along
+    loss_incorrect: Along
     confidence: float
 
 
 def draw(panels: Panels) -> Figure:
-    """Four panels: block residuals; length and direction of the update along the trajectory; direction by layer."""
-    figure = Figure(figsize=(10, 7.2))
-    grid = figure.add_gridspec(2, 2, left=0.075, right=0.985, top=0.94, bottom=0.115, hspace=0.42, wspace=0.2)
+    """Six panels: residuals; length and direction of the update; direction by layer; what the loss does."""
+    figure = Figure(figsize=(10, 10.6))
+    grid = figure.add_gridspec(3, 2, left=0.075, right=0.985, top=0.965, bottom=0.085, hspace=0.4, wspace=0.2)
     _residuals(figure, grid[0, 0], panels.random_blocks)
     places = [f"{quarter / len(QUARTERS):.0%}" for quarter in QUARTERS]
     read = "share of the trajectory read"
     norms = figure.add_subplot(grid[0, 1])
-    _series(norms, panels.norms, places, "norms")
+    _series(norms, panels.norms, places, "norms", SOURCE_STYLES)
     _label(norms, "(b) Length of the update", read, "update against weights (Frobenius norms)")
     norms.set_ylim(bottom=0)
     cosines = figure.add_subplot(grid[1, 0])
-    _series(cosines, panels.cosines, places, "cosines")
+    _series(cosines, panels.cosines, places, "cosines", SOURCE_STYLES)
     _label(cosines, "(c) Direction of the update", read, "cosine with the negative gradient")
     layers = figure.add_subplot(grid[1, 1])
     n_layers = max((len(values) for values in panels.layers.values()), default=0)
-    _series(layers, panels.layers, [str(layer) for layer in range(n_layers)], "layers")
+    _series(layers, panels.layers, [str(layer) for layer in range(n_layers)], "layers", SOURCE_STYLES)
     _label(layers, "(d) Direction by layer, mean of all prefixes", "layer", "cosine with the negative gradient")
-    for axes in (cosines, layers):
+    correct = figure.add_subplot(grid[2, 0])
+    incorrect = figure.add_subplot(grid[2, 1], sharey=correct)
+    _series(correct, panels.loss_correct, places, "loss-correct", LOSS_STYLES)
+    _series(incorrect, panels.loss_incorrect, places, "loss-incorrect", LOSS_STYLES)
+    _label(correct, "(e) The gold answer's loss, correct trajectories", read, "change of the NLL (nats)")
+    _label(incorrect, "(f) The same, incorrect trajectories", read, "change of the NLL (nats)")
+    correct.legend(handles=_handles(LOSS_STYLES, LOSS_LABELS), loc="lower left", fontsize=8)
+    for axes in (cosines, layers, correct, incorrect):
         axes.axhline(0, color=LIGHT["neutral"], linewidth=0.8, zorder=1)
-    handles = [
-        Line2D([], [], color=LIGHT[colour], marker=marker, linestyle=dashes, markersize=6, label=SOURCE_LABELS[source])
-        for source, (colour, marker, dashes) in SOURCE_STYLES.items()
-    ]
-    figure.legend(handles=handles, loc="lower right", ncols=3, bbox_to_anchor=(0.99, 0.0))
-    note = f"(b) to (d): correct trajectories and nulls of equal length; bars: {panels.confidence:.0%} intervals"
-    figure.text(0.075, 0.022, note, color=LIGHT["muted"])
+    figure.legend(
+        handles=_handles(SOURCE_STYLES, SOURCE_LABELS), loc="lower right", ncols=3, bbox_to_anchor=(0.99, 0.0)
+    )
+    note = f"(b) to (d): correct trajectories and nulls of equal length; (b) to (f): {panels.confidence:.0%} intervals"
+    figure.text(0.075, 0.016, note, color=LIGHT["muted"])
     return figure
 
 
 def _residuals(figure: Figure, place: SubplotSpec, means: pl.DataFrame) -> None:
-    """Two axes, since fourteen orders of magnitude lie between the constructions."""
+    """Two axes, since fourteen orders of magnitude lie between the exact update and the rest."""
     parts = place.subgridspec(2, 1, height_ratios=(3, 1), hspace=0.08)
-    dimensions, lengths = (sorted(means[column].unique()) for column in ("dimension", "prompt_length"))
-    axes = {name: figure.add_subplot(parts[row]) for row, name in enumerate(CONSTRUCTIONS)}
-    for name, part in axes.items():
-        colour, dashes, text = CONSTRUCTIONS[name]
-        for dimension, marker in zip(dimensions, WIDTH_MARKERS, strict=False):
-            of_width = means.filter(construction=name, dimension=dimension).sort("prompt_length")
-            errors = [max(error, FLOOR) for error in of_width["relative_error"]]
-            (line,) = part.plot(
-                of_width["prompt_length"], errors, dashes, color=LIGHT[colour], marker=marker, markersize=5, linewidth=1
+    upper, lower = (figure.add_subplot(parts[row]) for row in range(2))
+    lengths = sorted(means["prompt_length"].unique())
+    for name, (colour, marker, dashes) in CONSTRUCTION_STYLES.items():
+        axes = lower if name == "exact" else upper
+        over_widths = (
+            means.filter(construction=name)
+            .group_by("prompt_length")
+            .agg(
+                pl.col("relative_error").mean().alias("mean"),
+                pl.col("relative_error").min().alias("lowest"),
+                pl.col("relative_error").max().alias("highest"),
             )
-            line.set_gid(f"residual-{name}-{dimension}")
-            line.set(markeredgecolor=LIGHT["surface"], markeredgewidth=0.5)
-        part.set_yscale("log")
-        part.set_xscale("log", base=2)
-        part.xaxis.set_major_locator(FixedLocator(lengths))
-        part.xaxis.set_major_formatter(FuncFormatter(lambda length, _: f"{length:g}"))
-        part.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{error:g}"))
-        part.xaxis.set_minor_locator(NullLocator())
-        part.yaxis.set_minor_locator(NullLocator())
-        part.text(0.98, 0.9, text, transform=part.transAxes, color=LIGHT[colour], ha="right", va="top")
-    errors = means.filter(construction="paper")["relative_error"].to_list()
-    axes["paper"].set_ylim(min([6e-3, *errors]) / 2, 2 * max([1.5, *errors]))
-    axes["exact"].set_ylim(1e-17, 1e-12)
-    axes["exact"].yaxis.set_major_locator(FixedLocator([1e-16, 1e-14]))
-    axes["paper"].tick_params(labelbottom=False)
-    axes["paper"].set_title("(a) One block of random weights", loc="left", fontweight="bold")
-    axes["paper"].set_ylabel("relative error of the output")
-    axes["exact"].set_xlabel("prompt length (tokens)")
-    widths = [
-        Line2D([], [], color=LIGHT["muted"], marker=marker, linestyle="none", markersize=5, label=f"width {dimension}")
-        for dimension, marker in zip(dimensions, WIDTH_MARKERS, strict=False)
-    ]
-    if widths:
-        axes["paper"].legend(handles=widths, loc="lower left", handlelength=1, fontsize=8)
+            .sort("prompt_length")
+            .with_columns(pl.col("mean", "lowest", "highest").clip(lower_bound=FLOOR))
+        )
+        x = over_widths["prompt_length"].to_numpy()
+        (line,) = axes.plot(
+            x, over_widths["mean"].to_numpy(), dashes, color=LIGHT[colour], marker=marker, markersize=5, linewidth=1.2
+        )
+        line.set(markeredgecolor=LIGHT["surface"], markeredgewidth=0.5)
+        line.set_gid(f"residual-{name}")
+        axes.fill_between(
+            x,
+            over_widths["lowest"].to_numpy(),
+            over_widths["highest"].to_numpy(),
+            color=LIGHT[colour],
+            alpha=0.15,
+            linewidth=0,
+        )
+    for axes in (upper, lower):
+        axes.set_yscale("log")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(lengths))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda length, _: f"{length:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{error:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_minor_locator(NullLocator())
+    errors = means.filter(pl.col("construction") != "exact")["relative_error"].to_list()
+    upper.set_ylim(min([2e-2, *errors]) / 2, 2 * max([1.5, *errors]))
+    lower.set_ylim(1e-17, 1e-12)
+    lower.yaxis.set_major_locator(FixedLocator([1e-16, 1e-14]))
+    upper.tick_params(labelbottom=False)
+    upper.set_title("(a) One block of random weights", loc="left", fontweight="bold")
+    upper.set_ylabel("relative error of the output")
+    lower.set_xlabel("prompt length (tokens)")
+    upper.legend(handles=_handles(CONSTRUCTION_STYLES, CONSTRUCTION_LABELS), loc="lower left", fontsize=8)
 
 
-def _series(axes: Axes, along: Along, places: Sequence[str], name: str) -> None:
-    """Marks with intervals, one line a source; a place without enough questions stays empty."""
-    for index, source in enumerate(SOURCES):
-        colour, marker, dashes = SOURCE_STYLES[source]
-        known = [(place, interval) for place, interval in enumerate(along.get(source, [])) if interval]
+def _series(axes: Axes, along: Along, places: Sequence[str], name: str, styles: Mapping[str, Style]) -> None:
+    """Marks with intervals, one line a style; a place without enough questions stays empty."""
+    for index, (key, (colour, marker, dashes)) in enumerate(styles.items()):
+        known = [(place, interval) for place, interval in enumerate(along.get(key, [])) if interval]
         if not known:
             continue
-        x = [place + (index - 1) * SIDESTEP for place, _ in known]
+        x = [place + (index - (len(styles) - 1) / 2) * SIDESTEP for place, _ in known]
         estimates = [interval.estimate for _, interval in known]
         axes.vlines(
             x,
@@ -130,10 +158,17 @@ def _series(axes: Axes, along: Along, places: Sequence[str], name: str) -> None:
         )
         (line,) = axes.plot(x, estimates, dashes, color=LIGHT[colour], marker=marker, markersize=6, linewidth=1)
         line.set(markeredgecolor=LIGHT["surface"])
-        line.set_gid(f"{name}-{source}")
+        line.set_gid(f"{name}-{key}")
     axes.set_xlim(-0.5, max(len(places), 1) - 0.5)
     axes.set_xticks(range(len(places)), places)
     axes.grid(axis="x", visible=False)
+
+
+def _handles(styles: Mapping[str, Style], labels: Mapping[str, str]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=LIGHT[colour], marker=marker, linestyle=dashes, markersize=5, label=labels[name])
+        for name, (colour, marker, dashes) in styles.items()
+    ]
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:

@@ -4,15 +4,20 @@ from typing import Final
 
 import polars as pl
 
+from raml.claims.construction import CONSTRUCTIONS
 from raml.claims.decision import interval_or_none
 from raml.claims.downhill import QUARTERS, SOURCES, quarters
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.report.exhibit import Cell, Column, Row, Table
 from raml.report.numbers import measurement, number, percent
-from raml.report.prop21_figure import SOURCE_LABELS
+from raml.report.prop21_figure import CONSTRUCTION_LABELS, SOURCE_LABELS
 
 PROJECTIONS: Final = ("output", "value")
 DRAWN: Final = "output"  # the projection that the figure shows
+BASELINES: Final = (
+    "Two baselines: the weights unchanged, so that the further token is simply not read, and the paper's changed query "
+    "alone, with keys and values as they are."
+)
 NONE: Final = Cell(text="\N{EN DASH}", small="too few questions")
 
 
@@ -29,67 +34,77 @@ def by_layer(layers: pl.DataFrame, bootstrap: Bootstrap) -> dict[str, list[Inter
 
 
 def random_table(means: pl.DataFrame) -> list[Table]:
-    """Errors of the paper's construction on random blocks; `means` as from `construction.random_means`."""
-    paper = means.filter(construction="paper")
-    if paper.is_empty():
-        return []
-    lengths = sorted(paper["prompt_length"].unique())
+    """Errors of all constructions on random blocks; `means` as from `construction.random_means`."""
+    lengths = sorted(means["prompt_length"].unique())
     rows = [
         Row(
-            heading=f"width {dimension}",
+            heading=f"{CONSTRUCTION_LABELS[name]}, width {dimension}",
             cells=[
                 Cell(
                     text=number(row["relative_error"], 2),
                     small=f"{number(row['lowest'], 2)} to {number(row['highest'], 2)}",
                 )
-                for row in paper.filter(dimension=dimension).sort("prompt_length").iter_rows(named=True)
+                for row in of_width.sort("prompt_length").iter_rows(named=True)
             ],
         )
-        for dimension in sorted(paper["dimension"].unique())
+        for name in CONSTRUCTIONS
+        for dimension in sorted(means["dimension"].unique())
+        if (of_width := means.filter(construction=name, dimension=dimension)).height
     ]
-    worst = means.filter(construction="exact")["highest"].to_list()
+    if not rows:
+        return []
     return [
         Table(
-            caption="Relative error of a random block's output, the paper's construction: mean, lowest and highest",
+            caption="Relative error of a random block's output: mean, lowest and highest of its draws",
             corner="block",
             columns=[Column(heading=str(length), group="prompt length (tokens)") for length in lengths],
             rows=rows,
-            note=f"The exact rank-one update of the same blocks leaves at most {number(max(worst), 2)}."
-            if worst
-            else "",
+            note=BASELINES,
         )
     ]
 
 
 def model_table(blocks: pl.DataFrame, bootstrap: Bootstrap, confidence: float) -> list[Table]:
-    """Residuals of both constructions on each of the model's layers."""
+    """Residuals of all constructions on each of the model's layers."""
     of_model = blocks.filter(pl.col("source") != "random")
-    rows = []
-    for layer in sorted(of_model["layer"].unique()):
-        by_name = [of_model.filter(layer=layer, construction=name) for name in ("paper", "exact")]
-        rows.append(
-            Row(
-                heading=f"layer {layer}",
-                cells=[
-                    _cell(interval_or_none(cells(chosen, value), bootstrap, "block", str(layer), value, str(place)))
-                    for place, chosen in enumerate(by_name)
-                    for value in ("relative_error", "relative_norm")
-                ],
-            )
+    measured = [
+        (name, value)
+        for name in CONSTRUCTIONS
+        for value in ("relative_error", "relative_norm")
+        if (name, value) != ("none", "relative_norm")
+    ]
+    rows = [
+        Row(
+            heading=f"layer {layer}",
+            cells=[
+                _cell(
+                    interval_or_none(
+                        cells(of_model.filter(layer=layer, construction=name), value),
+                        bootstrap,
+                        "block",
+                        str(layer),
+                        value,
+                        name,
+                    )
+                )
+                for name, value in measured
+            ],
         )
+        for layer in sorted(of_model["layer"].unique())
+    ]
     if not rows:
         return []
+    headings = {"relative_error": "error of the output", "relative_norm": "change of the weights"}
     return [
         Table(
             caption=f"The model's own blocks, with {confidence:.0%} intervals",
             corner="block",
-            columns=[
-                Column(heading=heading, group=group)
-                for group in ("the paper's construction", "exact update")
-                for heading in ("error of the output", "change of the weights")
-            ],
+            columns=[Column(heading=headings[value], group=CONSTRUCTION_LABELS[name]) for name, value in measured],
             rows=rows,
-            note="Both relative. The further token is the first one of a correct trajectory.",
+            note=(
+                "Both relative. The further token is the first one of a correct trajectory. A changed query is turned "
+                f"as at that token's position. {BASELINES} The claim is judged by layer 0."
+            ),
         )
     ]
 
@@ -169,6 +184,41 @@ def along_table(directions: pl.DataFrame, bootstrap: Bootstrap, confidence: floa
     return tables
 
 
+def loss_table(directions: pl.DataFrame, bootstrap: Bootstrap, confidence: float) -> list[Table]:
+    """The answer NLL's change under the update, to first order and actual, at each quarter of the trajectory."""
+    rows = []
+    for correct in (True, False):
+        for source in SOURCES:
+            chosen = directions.filter(pl.col("correct") == correct, projection=DRAWN, source=source)
+            if chosen.is_empty():
+                continue
+            kind = f"{'correct' if correct else 'incorrect'}, {SOURCE_LABELS[source]}"
+            for value, label in (("first_order", "to first order"), ("actual", "actual")):
+                found = quarters(chosen, value, bootstrap)
+                rows.append(Row(heading=f"{kind}: {label}", cells=[_cell(interval) for interval in found.values()]))
+            agreed = quarters(chosen, "agreement", bootstrap)
+            rows.append(
+                Row(heading=f"{kind}: signs agree, %", cells=[_percent_cell(interval) for interval in agreed.values()])
+            )
+    if not rows:
+        return []
+    return [
+        Table(
+            caption=f"Change of the gold answer's NLL under the update (nats), with {confidence:.0%} intervals",
+            corner="trajectories, order",
+            columns=[
+                Column(heading=f"{quarter / len(QUARTERS):.0%}", group="share of the trajectory read")
+                for quarter in QUARTERS
+            ],
+            rows=rows,
+            note=(
+                "Output projections. To first order: minus the inner product of the update with the negative "
+                "gradient. Actual: the NLL with the prefix, which is that under the update, less the NLL without it."
+            ),
+        )
+    ]
+
+
 def layers_table(layers: pl.DataFrame, bootstrap: Bootstrap, confidence: float) -> list[Table]:
     """Cosines of each layer."""
     meant = layers.filter(pl.col("correct"), projection=DRAWN)
@@ -188,6 +238,12 @@ def layers_table(layers: pl.DataFrame, bootstrap: Bootstrap, confidence: float) 
             note="Correct trajectories and the nulls made from them; all prefixes.",
         )
     ]
+
+
+def _percent_cell(interval: Interval | None) -> Cell:
+    if interval is None:
+        return NONE
+    return Cell(text=percent(interval.estimate), small=f"{percent(interval.lower)} to {percent(interval.upper)}")
 
 
 def _cell(interval: Interval | None) -> Cell:

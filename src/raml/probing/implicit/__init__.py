@@ -9,13 +9,21 @@
 - `descent`: how those changes lie to the negative gradient of the answer's loss.
 """
 
-from raml.probing.implicit.change import LayerChange, Update, patched
+from raml.probing.implicit.change import (
+    LayerChange,
+    NotFiniteError,
+    TooManyConditionsError,
+    Update,
+    patched,
+)
 from raml.probing.implicit.descent import answer_gradients, cosine, descent
 from raml.probing.implicit.exact import Comparison, compare, implicit_update, implicit_updates
 
 __all__ = [
     "Comparison",
     "LayerChange",
+    "NotFiniteError",
+    "TooManyConditionsError",
     "Update",
     "answer_gradients",
     "compare",

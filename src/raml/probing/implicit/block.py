@@ -1,4 +1,4 @@
-"""Proposition 2.1 on one block: what the paper's own construction and an exact one leave of the output.
+"""Proposition 2.1 on one block: what the paper's own construction, an exact one and two baselines leave of the output.
 
 The block is one attention layer and an MLP that works on each position by itself, without residual
 connections. Rows are tokens: E_l [L, d] the prompt's embeddings, E_t [d] those of one further token, whose
@@ -13,6 +13,12 @@ query attends to all L + 1. Changed weights must give the same output from E_l a
   columns and M^T has L + 1 rows. What fits, and does what the formula is for, is the square root S of
   M M^T = I + C^T C in place of M^T: with S, L keys and values stand for L + 1, exactly so in attention without
   a softmax. (Reading M^T as its first L rows, the identity, changes nothing but the query.)
+- Positions, where a block has them, are none of the proposition's: without the token the changed query would stand at
+  position L - 1, and be turned otherwise than the token's at L. It is turned as at L, in *query* too, so that only
+  what the proposition speaks of counts against it.
+
+Two baselines say what that error is to be measured by. *query*: W_q' as above, keys and values as they are.
+*none*: the weights as they are, that is, the block simply does not read the token.
 
 *exact*: W_v alone changes. With attention weights p over the prompt at its last position and e_j = p_j E_l the mean
 that query head j sees, the least-norm change that gives each head its result with the token: for a single head
@@ -20,7 +26,7 @@ W_v' = W_v + e^T (o - e W_v) / (e e^T), of rank one.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -60,8 +66,11 @@ class Block(Protocol):
     def groups(self) -> int:
         """G: heads of a group share keys and values."""
 
-    def attend(self, weights: Weights, embeddings: Tensor) -> Attended:
-        """Run the block with `weights` over `embeddings` [L, d]."""
+    def attend(self, weights: Weights, embeddings: Tensor, *, as_further: bool = False) -> Attended:
+        """Run the block with `weights` over `embeddings` [L, d].
+
+        `as_further`: the last one's query, but neither its key nor its value, stands one position further on.
+        """
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,8 @@ class RandomBlock:
         weights = Weights(matrix(d, d), matrix(d, d), matrix(d, d))
         return cls(weights, up=matrix(d, MLP_RATIO * d), down=matrix(MLP_RATIO * d, d))
 
-    def attend(self, weights: Weights, embeddings: Tensor) -> Attended:
-        """Run the block; see `Block`."""
+    def attend(self, weights: Weights, embeddings: Tensor, *, as_further: bool = False) -> Attended:
+        """Run the block; see `Block`. It knows no positions."""
         scores = (embeddings[-1] @ weights.query) @ (embeddings @ weights.key).T / math.sqrt(embeddings.shape[1])
         attention = scores.softmax(-1)
         head = attention @ (embeddings @ weights.value)
@@ -102,7 +111,7 @@ class RandomBlock:
 
 
 def residuals(block: Block, prompt: Tensor, token: Tensor) -> dict[str, Residual]:
-    """What either construction leaves, by its name: `paper`, `exact`.
+    """What each construction leaves, by its name: `none`, `query`, `paper`, `exact`.
 
     Args:
         block: with weights in float64.
@@ -111,16 +120,21 @@ def residuals(block: Block, prompt: Tensor, token: Tensor) -> dict[str, Residual
     """
     before = block.weights
     expected = block.attend(before, torch.cat([prompt, token[None]]))
+    paper = paper_weights(before, prompt, token)
     changed = {
-        "paper": paper_weights(before, prompt, token),
-        "exact": exact_weights(block, prompt, expected.heads),
+        "none": (before, False),
+        "query": (replace(before, query=paper.query), True),
+        "paper": (paper, True),
+        "exact": (exact_weights(block, prompt, expected.heads), False),
     }
     return {
         name: Residual(
-            relative_error=_ratio(block.attend(after, prompt).output - expected.output, expected.output),
+            relative_error=_ratio(
+                block.attend(after, prompt, as_further=as_further).output - expected.output, expected.output
+            ),
             relative_norm=_relative_change(before, after),
         )
-        for name, after in changed.items()
+        for name, (after, as_further) in changed.items()
     }
 
 

@@ -8,8 +8,16 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from raml.errors import InputError
+from raml.errors import InputError, RamlError
 from raml.probing.implicit.layers import ProjectionName, attention_layers
+
+
+class TooManyConditionsError(InputError):
+    """More is asked of one projection than any change of it could meet."""
+
+
+class NotFiniteError(RamlError):
+    """Under a change numbers overflow."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,13 @@ def least_norm_change(inputs: Tensor, missing: Tensor, precision: torch.dtype) -
         inputs: [G, k, in], the z.
         missing: [G, k, out / G], the r: what the map lacks at each input.
         precision: of the numbers that the inputs were computed in; smaller singular values count as 0.
+
+    Raises:
+        NotFiniteError: what is given holds NaN or infinity.
     """
     inputs, missing = inputs.double(), missing.double()
+    if not (bool(inputs.isfinite().all()) and bool(missing.isfinite().all())):
+        raise NotFiniteError("a layer's inputs hold NaN or infinity: the changes of the layers before it are too large")
     tolerance = max(inputs.shape[-2:]) * torch.finfo(precision).eps
     inverse = torch.linalg.pinv(inputs, rtol=tolerance)
     return LayerChange(left=missing, right=inverse.transpose(-1, -2))

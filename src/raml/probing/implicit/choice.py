@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 
-from raml.probing.probe import Chosen
+from raml.probing.chosen import Chosen
 
 
 def choose_questions(chosen: Sequence[Chosen], benchmarks: Sequence[str], n: int) -> list[list[Chosen]]:
@@ -12,7 +12,7 @@ def choose_questions(chosen: Sequence[Chosen], benchmarks: Sequence[str], n: int
     Questions are taken from the benchmarks in turn, by id; a question without an incorrect trajectory gives one.
 
     Args:
-        chosen: the trajectories of `raml.probing.probe.choose_trajectories`, a question's in sample order.
+        chosen: the trajectories of `raml.probing.chosen.choose_trajectories`, a question's in sample order.
         benchmarks: in the order in which they take turns.
         n: at most; fewer where there are not as many.
     """

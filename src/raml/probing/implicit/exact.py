@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from raml.errors import InputError, RamlError
-from raml.probing.implicit.change import LayerChange, Update, patched
+from raml.probing.implicit.change import LayerChange, NotFiniteError, TooManyConditionsError, Update, patched
 from raml.probing.implicit.layers import AttentionLayer, ProjectionName, attention_layers
 from raml.probing.implicit.search import found_changes, recorded_targets
 from raml.probing.packing import scoring
@@ -105,9 +105,11 @@ def implicit_updates(
         B updates, in the trajectories' order.
 
     Raises:
-        InputError: an empty part, an id outside the vocabulary, a sequence longer than the context, an architecture
-            that is not served, or more conditions (answer tokens, times heads of a group) than a layer has inputs.
-        RamlError: the model's logits are not finite.
+        InputError: an empty part, an id outside the vocabulary, a sequence longer than the context, or an architecture
+            that is not served.
+        TooManyConditionsError: more conditions (answer tokens, times heads of a group) than a layer has inputs.
+        RamlError: the model's logits are not finite as it is.
+        NotFiniteError: they, or what enters a layer, are not finite under the changes.
     """
     _check_ids(model, prompt_ids, trajectories, marker_ids, answer_ids)
     layers = attention_layers(model)
@@ -119,7 +121,7 @@ def implicit_updates(
         with recorded_targets(model, layers, reading.queries, projection) as targets:
             reading.logits(model)
         with found_changes(model, layers, without.queries, targets) as changes:
-            without.logits(model)
+            without.logits(model, changed=projection)
     return [
         Update(projection, tuple(LayerChange(change.left[row], change.right[row]) for change in changes))
         for row in range(len(trajectories))
@@ -133,7 +135,8 @@ def compare(
 
     Raises:
         InputError: as in `implicit_updates`, or an update of another model's shape.
-        RamlError: the model's logits are not finite.
+        RamlError: the model's logits are not finite as it is.
+        NotFiniteError: they are not finite under the update.
     """
     _check_ids(model, prompt_ids, [trajectory_ids], marker_ids, answer_ids)
     probe = [*marker_ids, *answer_ids[:-1]]
@@ -144,7 +147,7 @@ def compare(
     with scoring(model):
         expected = reading.logits(model)
         with patched(model, update):
-            changed = without.logits(model)
+            changed = without.logits(model, changed=update.projection)
     return Comparison(expected[0], changed[0], tuple(answer_ids))
 
 
@@ -162,8 +165,15 @@ class _Rows:
         ends = torch.tensor([len(row) for row in sequences], device=model.device)
         return cls(ids, ends[:, None] + torch.arange(-n, 0, device=model.device))
 
-    def logits(self, model: PreTrainedModel) -> Tensor:
-        """Logits [B, n, V] at the query positions; the head is not run elsewhere."""
+    def logits(self, model: PreTrainedModel, changed: ProjectionName | None = None) -> Tensor:
+        """Logits [B, n, V] at the query positions; the head is not run elsewhere.
+
+        `changed` are the projections whose weights are not the model's own, if any.
+
+        Raises:
+            RamlError: they are not finite with the model's own weights.
+            NotFiniteError: they are not finite with changed ones.
+        """
 
         def at_queries(_: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (inputs[0].gather(1, self.queries[..., None].expand(-1, -1, inputs[0].shape[-1])),)
@@ -175,7 +185,12 @@ class _Rows:
         finally:
             handle.remove()
         if not bool(logits.isfinite().all()):
-            raise RamlError("the model's logits hold NaN or infinity; check its weights")
+            if changed is None:
+                raise RamlError("the model's logits hold NaN or infinity; check its weights")
+            raise NotFiniteError(
+                f"the logits hold NaN or infinity under the change of the {changed} projections: it is too large for "
+                f"{logits.dtype}; a shorter answer asks for less"
+            )
         return logits
 
 
@@ -186,7 +201,7 @@ def _check_rank(layers: Sequence[AttentionLayer], projection: ProjectionName, n:
     width = layer.projection(projection).weight.shape[1]
     if n * heads > min(width, tokens):
         each = f" for each of the {heads} heads of a group" if heads > 1 else ""
-        raise InputError(
+        raise TooManyConditionsError(
             f"an answer of {n} tokens{each} asks {n * heads} things of one {projection} projection, which can meet "
             f"at most {min(width, tokens)} (its width is {width}, without the trajectory there are {tokens} tokens); "
             "give a shorter answer"

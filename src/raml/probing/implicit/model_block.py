@@ -3,7 +3,8 @@
 A block is the layer's own attention (all heads, biases and rotary positions as they are), its output
 projection, and the norm and MLP that follow it. Residual connections are left out, as in the proposition: the
 residual stream at the last position would be another token's without the further one. What is fed are the
-normed hidden states that enter the attention when the model reads prompt and token. All is float64, but for the
+normed hidden states that enter the attention when the model reads prompt and token. Where the query is changed
+to be the further token's, it is turned as at that token's position (`block` says why). All is float64, but for the
 attention's softmax (and norms of queries and keys), which the model's own code computes in float32.
 """
 
@@ -41,26 +42,31 @@ class ModelBlock:
         attention = self.attention
         return Weights(attention.q_proj.weight.T, attention.k_proj.weight.T, attention.v_proj.weight.T)
 
-    def attend(self, weights: Weights, embeddings: Tensor) -> Attended:
+    def attend(self, weights: Weights, embeddings: Tensor, *, as_further: bool = False) -> Attended:
         """Run the block; see `block.Block`."""
         seen: list[Tensor] = []
         handle = self.attention.o_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, -1]))
         matrices = {"q_proj": weights.query, "k_proj": weights.key, "v_proj": weights.value}
-        length = len(embeddings)
-        try:  # without a mask: only the last position, which sees all, is used
+        read, mask = len(embeddings), None  # without a mask: only the last position, which sees all, is used
+        if as_further:  # the last row once more, one position on, for the sake of its query alone
+            embeddings = torch.cat([embeddings, embeddings[-1:]])
+            mask = embeddings.new_zeros(1, 1, 1, read + 1)
+            mask[..., -1] = float("-inf")
+        try:
             output, attention = functional_call(
                 self.attention,
                 {f"{name}.weight": matrix.T for name, matrix in matrices.items()},
                 kwargs={
                     "hidden_states": embeddings[None],
-                    "position_embeddings": tuple(part[:, :length] for part in self.rotary),
-                    "attention_mask": None,
+                    "position_embeddings": tuple(part[:, : len(embeddings)] for part in self.rotary),
+                    "attention_mask": mask,
                 },
             )
         finally:
             handle.remove()
         last = self.mlp(_rms_norm(output[0, -1], self.norm.weight, self.norm.variance_epsilon))
-        return Attended(seen[0].unflatten(0, (-1, self.attention.head_dim)), attention[0, :, -1].double(), last)
+        heads = seen[0].unflatten(0, (-1, self.attention.head_dim))
+        return Attended(heads, attention[0, :, -1, :read].double(), last)
 
 
 def block_residuals(model: PreTrainedModel, prompt_ids: Sequence[int], token_id: int) -> list[dict[str, Residual]]:
