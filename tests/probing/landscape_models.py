@@ -75,7 +75,9 @@ class KnownLandscape(nn.Module):
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         text = SimpleNamespace(vocab_size=2, max_position_embeddings=8)
-        self.config = SimpleNamespace(get_text_config=lambda: text)
+        self.config = SimpleNamespace(
+            model_type="llama", _attn_implementation="eager", get_text_config=lambda: text
+        )  # a causal one, which nothing has to be tried on
         self.points: list[tuple[float, float]] = []
 
     def get_input_embeddings(self) -> None:

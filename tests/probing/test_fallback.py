@@ -9,6 +9,7 @@ import torch
 from tiny_models import CONTEXT, VOCABULARY, WINDOW, build, of_classes
 from transformers import PreTrainedModel
 
+from raml.errors import InputError
 from raml.probing.curves import Probe, answer_nll_curve, answer_nll_curves, separate_answer_nll_curve
 from raml.probing.support import why_not_cached, why_not_packed
 
@@ -41,7 +42,6 @@ PLAIN = {
     "Mamba": ({}, "keep a running state"),
     "Lfm2": ({"layer_types": ["conv", "full_attention"]}, "layers of conv, which keep more than keys and values"),
     "Phi3": ({"original_max_position_embeddings": 16, "rope_parameters": LONGROPE}, r"rotary embedding \(longrope\)"),
-    "Gemma3": ({"use_bidirectional_attention": True, "layer_types": LAYERS, "sliding_window": WINDOW}, "not causal"),
 }
 
 
@@ -89,6 +89,12 @@ def test_untested_architectures_share_the_context(name: str) -> None:
 def test_what_a_cache_does_not_serve_is_read_anew(name: str) -> None:
     changes, reason = PLAIN[name]
     assert_equal_to_separate(other(name, changes), reason)
+
+
+def test_attention_to_what_follows_is_refused() -> None:
+    changes = {"use_bidirectional_attention": True, "layer_types": LAYERS, "sliding_window": WINDOW}
+    with pytest.raises(InputError, match=r"Gemma3ForCausalLM .* is no causal language model"):
+        answer_nll_curves(other("Gemma3", changes), PROMPT, TRAJECTORIES, PROBES)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +151,8 @@ def test_tested_architectures_do_not_warn() -> None:
 
 def test_the_context_is_read_once_for_all_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = other("Phi3", {})
-    monkeypatch.setattr("raml.probing.curves.why_cache_is_not_used", lambda *arguments: None)
+    for check in ("why_cache_is_not_used", "check_causal"):
+        monkeypatch.setattr(f"raml.probing.curves.{check}", lambda *arguments: None)
     fed: list[int] = []
     forward = model.forward
 

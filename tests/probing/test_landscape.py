@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landscape_models import ARCHITECTURES, CONTEXT, QUESTIONS, VOCABULARY, KnownLandscape, tiny
+from landscape_models import ARCHITECTURES, CONTEXT, QUESTIONS, SHAPE, VOCABULARY, KnownLandscape, tiny
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel
+from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from raml.errors import InputError, RamlError
+from raml.probing.curves import answer_nll_curve
 from raml.probing.directions import AXES, moved_weights, normalised_direction
 from raml.probing.landscape import ForcedAnswer, Landscape, answer_nll_landscape, make_batches
 from raml.probing.plane import Directions, Plane
@@ -57,6 +58,31 @@ def test_batches_keep_to_the_budget(token_budget: int) -> None:
     assert all(batch.ids.numel() <= token_budget or len(batch.ids) == 1 for batch in batches)
     assert sorted(torch.cat([batch.question for batch in batches]).unique().tolist()) == [0, 1, 2, 3]
     assert token_budget < 40 or len(batches) == 1
+
+
+def test_rotary_embeddings_that_depend_on_the_length_are_not_padded() -> None:
+    longrope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 8, "factor": 4.0}
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            **SHAPE,
+            head_dim=8,
+            rope_parameters={**longrope, "short_factor": [1.0] * 4, "long_factor": [1.0, 2.0, 4.0, 8.0]},
+        )
+    ).eval()
+    together = answer_nll_landscape(model, QUESTIONS, size=3).nll
+    for index, question in enumerate(QUESTIONS):
+        alone = answer_nll_landscape(model, [question], size=3).nll[0]
+        np.testing.assert_allclose(together[index], alone, atol=1e-5, rtol=0)
+
+
+def test_an_encoder_is_refused() -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    encoder = BertLMHeadModel(BertConfig(**sizes, intermediate_size=48, initializer_range=0.4)).eval()
+    with pytest.raises(InputError, match=r"BertLMHeadModel \(bert\) is no causal language model"):
+        answer_nll_landscape(encoder, QUESTIONS, size=3)
+    with pytest.raises(InputError, match="is no causal language model"):
+        answer_nll_curve(encoder, [1, 2], [3, 4], [5], [6])
 
 
 def test_values_stand_where_they_belong() -> None:

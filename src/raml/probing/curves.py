@@ -22,7 +22,7 @@ from raml.probing.budget import Budget
 from raml.probing.context import Context
 from raml.probing.fallback import cached_nll, separate_nll, why_cache_is_not_used
 from raml.probing.packing import packed_nll, scoring
-from raml.probing.support import why_not_packed
+from raml.probing.support import check_causal, why_not_packed
 from raml.probing.tree import Probe
 
 __all__ = [
@@ -70,7 +70,7 @@ def answer_nll_curve(
 
     Raises:
         InputError: an empty part, an id outside the vocabulary, a sequence longer than the model's
-            context, a bad stride or budget.
+            context, a bad stride or budget, or a model that is not causal.
         RamlError: the model's logits are not finite, or out of memory.
     """
     probe = Probe(tuple(marker_ids), tuple(answer_ids))
@@ -119,7 +119,7 @@ def answer_nll_curves(
 
     Raises:
         InputError: an empty part, an id outside the vocabulary, a sequence longer than the model's
-            context, a bad stride, budget or position.
+            context, a bad stride, budget or position, or a model that is not causal.
         RamlError: the model's logits are not finite, or not even one probe fits into memory.
     """
     if token_budget < 1:
@@ -175,6 +175,7 @@ def _values(
         with torch.inference_mode():  # on small models a few per cent faster than without gradients
             return _behind_shared_context(model, prompt_ids, trajectories, probed, budget, packed)
 
+    check_causal(model)
     longest = max(range(len(trajectories)), key=lambda index: probed[index][-1])
     slow = why_cache_is_not_used(model, prompt_ids, trajectories[longest], probed[longest], probes)
     _warn(model, reason, slow)

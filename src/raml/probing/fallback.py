@@ -94,7 +94,7 @@ def why_cache_is_not_used(
     except RamlError:  # out of memory
         raise
     except Exception as error:  # code that we do not know, and can do without
-        return f"it cannot go on from a cache ({type(error).__name__}: {str(error).splitlines()[0][:80]})"
+        return f"it cannot go on from a cache ({' '.join(f'{type(error).__name__}: {error}'.split())[:100]})"
     separate = separate_nll(model, prompt_ids, trajectory_ids, compared, [longest])
     off = float((cached - separate).abs().max())
     allowed = TOLERANCE if model.dtype.itemsize >= 4 else _HALF_TOLERANCE

@@ -6,7 +6,8 @@ answer marker and gold answer are forced: no trajectory. What the directions are
 the weights get there and back: `raml.probing.plane`.
 
 All questions of a grid point go through the model in one batch. It is padded on the right, where causal
-attention needs no mask: no token sees what follows it. Logits are computed at the answer's tokens alone.
+attention needs no mask: no token sees what follows it. (Where rotary embeddings depend on the sequence's
+length, a batch holds questions of one length.) Logits are computed at the answer's tokens alone.
 
 Unlike in the released code, a value is stored at [y, x], so that a contour plot is not transposed.
 """
@@ -15,6 +16,7 @@ import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -29,6 +31,7 @@ from raml.errors import InputError, RamlError
 from raml.probing.budget import Budget
 from raml.probing.packing import scoring
 from raml.probing.plane import Directions, Plane
+from raml.probing.support import check_causal, length_matters
 
 TOKEN_BUDGET: Final = 8192
 
@@ -112,7 +115,7 @@ def answer_nll_landscape(
 
     Raises:
         InputError: no question, an empty part, an id outside the vocabulary, a question longer than the model's
-            context, a size, radius or budget out of range, or weights that cannot be moved.
+            context, a size, radius or budget out of range, weights that cannot be moved, or a model that is not causal.
         RamlError: an NLL is not finite, or the directions do not fit the memory. A landscape with holes is not
             returned: everything that reads one relies on its levels.
     """
@@ -125,6 +128,8 @@ def answer_nll_landscape(
     plane = Plane(model, seed, normalisation, directions)
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
+    with scoring(model):
+        check_causal(model)
     with scoring(model), _at_answers(model, scorer):
         if not scorer.nll().isfinite().all():
             raise RamlError(
@@ -152,14 +157,19 @@ def answer_nll_landscape(
     )
 
 
-def make_batches(questions: Sequence[ForcedAnswer], token_budget: int, device: torch.device) -> list[Batch]:
-    """As few batches as the budget allows, questions of like length together, each with at least one question."""
-    by_length = sorted(range(len(questions)), key=lambda index: -len(questions[index].fed_ids))
-    batches, start = [], 0
-    while start < len(by_length):
-        rows = max(1, token_budget // len(questions[by_length[start]].fed_ids))
-        batches.append(_pad(questions, by_length[start : start + rows], device))
-        start += rows
+def make_batches(
+    questions: Sequence[ForcedAnswer], token_budget: int, device: torch.device, *, padded: bool = True
+) -> list[Batch]:
+    """As few batches as the budget allows, questions of like length together (of equal length if not `padded`)."""
+    lengths = [len(question.fed_ids) for question in questions]
+    by_length = sorted(range(len(questions)), key=lambda index: -lengths[index])
+    batches: list[Batch] = []
+    for _, group in groupby(by_length, lambda index: 0 if padded else lengths[index]):
+        chosen = list(group)
+        while chosen:
+            rows = max(1, token_budget // lengths[chosen[0]])
+            batches.append(_pad(questions, chosen[:rows], device))
+            chosen = chosen[rows:]
     return batches
 
 
@@ -185,7 +195,8 @@ class _Scorer:
 
     def __init__(self, model: PreTrainedModel, questions: Sequence[ForcedAnswer], token_budget: int) -> None:
         self._model, self._questions, self._budget = model, questions, Budget(token_budget)
-        self._batches = make_batches(questions, token_budget, model.device)
+        self._padded = not length_matters(model)
+        self._batches = self._make_batches()
         self._lengths = torch.tensor([len(one.answer_ids) for one in questions], device=model.device)
         self.now = self._batches[0]  # the one that the model is reading
 
@@ -201,7 +212,10 @@ class _Scorer:
             except (RuntimeError, MemoryError) as error:
                 longest = max(len(question.fed_ids) for question in self._questions)
                 self._budget.halve(error, fed=self.now.ids.numel(), least=longest)
-            self._batches = make_batches(self._questions, self._budget.tokens, self._model.device)
+            self._batches = self._make_batches()
+
+    def _make_batches(self) -> list[Batch]:
+        return make_batches(self._questions, self._budget.tokens, self._model.device, padded=self._padded)
 
     def _all_batches(self) -> Tensor:
         total = torch.zeros(len(self._questions), dtype=torch.float64, device=self._model.device)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
+
+from raml.errors import InputError
 
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
 
@@ -11,6 +14,8 @@ _ONE_MASK = frozenset({"gpt2", "llama", "mistral", "olmo2"})
 _MASK_BY_LAYER_TYPE = frozenset({"gemma3_text", "qwen2", "qwen3", "smollm3"})
 PACKED_ARCHITECTURES = _ONE_MASK | _MASK_BY_LAYER_TYPE
 """`model_type`s for which tests hold packed and separate passes equal."""
+
+_CAUSAL_TOLERANCE = 0.01  # of the largest logit; rounding is far below, in bf16 too
 
 _PACKED_ATTENTION = frozenset({"sdpa", "eager"})
 
@@ -68,6 +73,31 @@ def why_not_cached(model: PreTrainedModel) -> str | None:
     if others := sorted(set(getattr(config, "layer_types", None) or []) - {FULL, SLIDING, CHUNKED}):
         return f"it has layers of {', '.join(others)}, which keep more than keys and values"
     return _unlike_a_causal_sequence(config)
+
+
+def check_causal(model: PreTrainedModel) -> None:
+    """See that what `model` predicts at a token does not depend on what follows; call it within `scoring`.
+
+    An encoder loads as a causal language model, but the answer's tokens would be read before they are predicted.
+
+    Raises:
+        InputError: it does depend.
+    """
+    if why_not_packed(model) is None:
+        return
+    ids = torch.arange(8, device=model.device) % model.config.get_text_config().vocab_size
+    ends = torch.stack([ids, torch.cat([ids[:-1], ids[:1]])])
+    one, other = (model(input_ids=row[None], use_cache=False).logits[0, :-1].float() for row in ends)
+    if float((one - other).abs().max()) > _CAUSAL_TOLERANCE * float(one.abs().max()):
+        raise InputError(
+            f"{type(model).__name__} ({model.config.model_type}) is no causal language model: what it predicts at a "
+            "token depends on the tokens after it; load one that reads from left to right"
+        )
+
+
+def length_matters(model: PreTrainedModel) -> bool:
+    """Whether padding on the right may change what the model computes for the tokens before it."""
+    return _unlike_a_causal_sequence(model.config.get_text_config()) is not None
 
 
 def _unlike_a_causal_sequence(config: Any) -> str | None:
