@@ -49,7 +49,7 @@ def run_step(module: str, section: str, **files: Path) -> subprocess.CompletedPr
     ("settings", "message"),
     [
         (["scale=huge"], r"unknown scale 'huge'; allowed: .*minimal"),
-        (["scale=minimal", "colour=red"], r".*minimal\.yaml: unknown key colour; allowed here: .*sft"),
+        (["scale=minimal", "colour=red"], r".*minimal\.yaml: unknown key colour; allowed here: .*sft.*"),
         (["scale=minimal", 'sft={"long": {"lr": 1}}'], r".*unknown key sft\.long\.lr; allowed here: .*learning_rate.*"),
         (
             ["scale=minimal", 'sft={"long": {"learning_rate": -0.1}}'],
