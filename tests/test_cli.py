@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import raml
-from raml.cli import main
+from raml.cli import app, main
 
 CLAIM: dict[str, Any] = {
     "id": "fig3",
@@ -99,7 +99,7 @@ def test_help_starts_at_once() -> None:
     for _ in range(3):  # CPU time: a busy machine stretches the other
         before = os.times()
         shown = subprocess.run(
-            [sys.executable, "-c", "from raml.cli import main; main()", "--help"],
+            [sys.executable, "-c", "from raml.cli import app, main; main()", "--help"],
             check=True,
             capture_output=True,
             text=True,
@@ -118,9 +118,41 @@ def test_every_command_explains_its_options(
     assert f"raml {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["probe"], ["probe", "--stride", "often"], ["guess"]])
-def test_a_wrong_command_line_ends_with_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["probe"], "Missing option '--model'; see raml probe --help"),
+        (["claims", "--scales", "x"], "No such option: --scales"),
+        (["guess"], "No such command 'guess'"),
+        (["claims", "--scale", "\udcff"], "argument 3 is not UTF-8"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert raml_command(monkeypatch, *arguments) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ") and message in captured.err
+
+
+def test_without_a_command_the_help_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command(monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert "landscape" in captured.out and captured.err == ""
+    assert captured.out.count(" landscape ") == 1  # each command once
+
+
+def test_an_interrupt_ends_with_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("raml.claims.table.load_results", interrupted)
+    assert raml_command(monkeypatch, "claims") == 130
+
+
+def test_every_command_is_registered_once() -> None:
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert names == ["claims", "probe", "landscape"]

@@ -4,12 +4,14 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from tiny_model_folder import CONTEXT
 
+from raml.cli import survey
 from raml.probing.forced import forced_probe
 from raml.probing.landscape import ForcedAnswer, answer_nll_landscape
 from raml.probing.prompts import question_ids
@@ -75,7 +77,7 @@ def test_the_table_holds_the_landscapes_of_the_library(
 
 def test_the_page_is_whole_and_says_how_it_was_made(raml_command: Command, line: Line) -> None:
     prompts = [line.file(f"p{number}", f"<bos> {text} <think>") for number, text in enumerate(QUESTIONS)]
-    line.asked = []
+    line.asked, line.rest = [], ["--size", 3, "--radius", 0.5]
     for prompt, answer in zip(prompts, ANSWERS, strict=True):
         line.asked += ["--prompt", str(prompt), "--answer", answer]
     thoughts = line.file("t", THINKING)
@@ -123,6 +125,13 @@ def check(raml_command: Command, capsys: pytest.CaptureFixture[str], line: Line,
         (["--radius", -1], "radius = -1.0: must be above 0"),
         (["--token-budget", 0], "token_budget = 0: must be at least 1"),
         (["--normalisation", "layer"], "--normalisation = 'layer': allowed are filter, tensor"),
+        (["--size", 10**20 + 1], "must be at most 1001"),
+        (["--radius", 1e300], "--radius 1e+300: must be at most 1000"),
+        (["--seed", 10**20 - 1], "--seed 99999999999999999999: must be from 0 to 2^63 - 1"),
+        (["--seed", -1], "--seed -1: must be from 0"),
+        (["--seed", "x"], "Invalid value for '--seed'"),
+        (["--question", "rows \x01", "--answer", "3"], "--question holds the control character U+0001"),
+        (["--question", "rows", "--answer", "3\x0c4"], "--answer holds the control character U+000C"),
         (["--answer", "3"], "2 questions but 3 answers: give one --answer for each"),
         (["--question", " ", "--answer", "3"], "a --question is empty"),
         (["--trajectory", "gone.txt"], "2 questions but 1 trajectories"),
@@ -142,12 +151,55 @@ def test_a_question_or_a_prompt_but_not_both(
 ) -> None:
     check(raml_command, capsys, line, "and not both", "--prompt", line.file("p", "rows"))
     line.asked = ["--answer", "2"]
+    check(raml_command, capsys, line, "--instruction is not used with --prompt", "--prompt", line.file("p", "rows"))
     check(raml_command, capsys, line, "give --question TEXT, or --prompt FILE")
+
+
+def test_lengths_are_checked_before_any_trajectory_is_followed(
+    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raml.cli.survey.answer_nll_curves", None)  # a call would be a TypeError
+    short, long = line.file("short", THINKING), line.file("long", "A " * CONTEXT)
+    check(raml_command, capsys, line, "trajectory 2: prompt", "--trajectory", short, "--trajectory", long)
+    line.asked = [*line._pair(QUESTIONS[0], "3"), *line._pair("rows ?" + " A" * CONTEXT, "3")]
+    check(raml_command, capsys, line, "question 2: ", "--trajectory", short, "--trajectory", short)
+
+
+@pytest.mark.parametrize(("given", "curve", "grid"), [([], 1024, 8192), (["--token-budget", 7], 7, 7)])
+def test_the_token_budget_holds_for_curve_and_grid(
+    raml_command: Command, line: Line, monkeypatch: pytest.MonkeyPatch, given: list[object], curve: int, grid: int
+) -> None:
+    seen = {}
+
+    def spy(name: str) -> Callable[..., Any]:
+        original = getattr(survey, name)
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            seen[name] = options["token_budget"]
+            return original(*arguments, **options)
+
+        return called
+
+    for name in ("answer_nll_curves", "answer_nll_landscape"):
+        monkeypatch.setattr(survey, name, spy(name))
+    line.asked = [*line._pair(QUESTIONS[0], ANSWERS[0])]
+    assert raml_command(*line.arguments("--trajectory", line.file("t", THINKING), *given)) == 0
+    assert seen == {"answer_nll_curves": curve, "answer_nll_landscape": grid}
 
 
 def test_a_folder_that_is_no_model(raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str]) -> None:
     line.model = line.folder
     check(raml_command, capsys, line, "holds no causal language model")
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(
+    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (line.out / name).mkdir(parents=True)
+    line.model = "./missing"
+    assert raml_command(*line.arguments()) == 2
+    assert f"{name} is a folder" in capsys.readouterr().err
 
 
 def test_what_stood_in_the_folder_stays(raml_command: Command, line: Line) -> None:

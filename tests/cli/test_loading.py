@@ -1,6 +1,10 @@
 """Models that `raml` is pointed at: folders that are none, parts of one, names of the Hub."""
 
+import errno
+import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,14 @@ import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
 from tiny_model_folder import tiny_model
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers.utils import logging
 
-from raml.cli.common import load, output_folder
+from raml.cli.common import check_output_folder, load, output_folder
 from raml.errors import DataError, InputError, RamlError
 from raml.trajectories import hub
+from raml.trajectories.pretrained import load_tokenizer
+from raml.trajectories.tokenizer import build_tokenizer
 
 
 def test_a_folder_is_loaded_in_eval_mode(model_folder: Path) -> None:
@@ -30,6 +38,9 @@ def test_a_folder_is_loaded_in_eval_mode(model_folder: Path) -> None:
         (None, "model_type"),
         ("{", "not a valid JSON"),
         ('{"model_type": "llama"}', "model.safetensors"),
+        ("[1]", "TypeError|config"),
+        ('{"model_type": "llama", "hidden_size": 30, "num_attention_heads": 7}', "attention heads"),
+        ('{"model_type": "llama", "hidden_size": "many"}', "hidden_size"),
         ('{"model_type": "vit"}', "Unrecognized configuration class"),
         ('{"model_type": "new", "auto_map": {"AutoConfig": "a.B", "AutoModelForCausalLM": "a.C"}}', "custom code"),
     ],
@@ -53,6 +64,67 @@ def test_missing_and_truncated_weights_are_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(DataError, match="holds no causal language model"):
         load(str(tmp_path / "model"))
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_model(tmp_path)
+    shown: list[str] = []
+    logging.set_verbosity_warning()
+    logger = logging.get_logger("transformers")
+    monkeypatch.setattr(logger.handlers[0], "emit", lambda record: shown.append(record.getMessage()))
+    config = json.loads((tmp_path / "config.json").read_text())
+
+    def refused(message: str, **changes: object) -> None:
+        (tmp_path / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(DataError, match=message) as error:
+            load(str(tmp_path))
+        assert "\n" not in str(error.value)
+        assert shown == []  # no report of transformers around it
+
+    refused(r"holds 9 weights of layers .* such as model\.layers\.1\.", num_hidden_layers=1)
+    refused(r"lacks 9 of the model's weights", num_hidden_layers=3)
+    refused(r"weight .* is 32 x 48, but config.json describes one of 32 x 56", intermediate_size=56)
+    refused(r"holds no causal language model", quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+def test_weights_of_other_parts_are_no_hindrance(tmp_path: Path) -> None:
+    tiny_model(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    for name in ("vision_tower.layers.0.weight", "score.weight"):
+        weights[name] = torch.zeros(1)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert load(str(tmp_path)).model.config.num_hidden_layers == 2
+
+
+def test_a_model_whose_weights_are_not_in_the_cache_is_asked_of_the_hub(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = tmp_path / "cached"
+    shutil.copytree(model_folder, cached)
+    known = AutoTokenizer.from_pretrained(model_folder)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: known)
+
+    def in_cache(_: str, file: str) -> str | None:
+        return str(cached / file) if (cached / file).exists() else None
+
+    monkeypatch.setattr(hub, "try_to_load_from_cache", in_cache)
+    assert hub._is_cached("owner/name")
+    (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
+    assert not hub._is_cached("owner/name")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    assert not hub._is_cached("owner/name")
+    (cached / shards["b"]).touch()
+    assert hub._is_cached("owner/name")
+
+
+def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
+    tiny_model(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
+        load(str(tmp_path))
+    with pytest.raises(DataError, match="holds no tokenizer"):
+        load_tokenizer(tmp_path)
 
 
 def test_a_folder_without_tokenizer_is_refused(model_folder: Path, tmp_path: Path) -> None:
@@ -116,3 +188,63 @@ def test_an_output_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "a").write_text("third")
         raise RuntimeError
     assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [("a", "second")]
+
+
+def test_only_the_files_of_a_run_are_touched(tmp_path: Path) -> None:
+    mine = [tmp_path / ".out.tmp" / "a", tmp_path / "old" / ".raml" / "a"]
+    for file in mine:
+        file.parent.mkdir(parents=True)
+        file.write_text("mine")
+    for out in (tmp_path / "out", tmp_path / "old", tmp_path / "new" / "below"):
+        with output_folder(out) as folder:
+            (folder / "b").write_text("ours")
+        assert (out / "b").read_text() == "ours"
+        assert out.stat().st_mode == tmp_path.joinpath("old").stat().st_mode  # others may read it as usual
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+    assert {path.name for path in tmp_path.iterdir()} == {".out.tmp", "out", "old", "new"}
+    assert {path.name for path in (tmp_path / "old").iterdir()} == {".raml", "b"}
+
+
+def test_a_folder_with_the_name_of_a_file_is_refused_before_anything_moves(tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(InputError, match=r"index\.html is a folder"):
+        check_output_folder(tmp_path, ["a", "index.html"])
+    with pytest.raises(InputError, match=r"index\.html is a folder"), output_folder(tmp_path) as folder:
+        for name in ("a", "index.html"):
+            (folder / name).write_text("ours")
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RamlError, match=r"cannot write .*out: No space left") as failed,
+        output_folder(tmp_path / "out"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert failed.value.exit_code == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["probe", "landscape"])
+def test_an_encoder_is_refused_with_one_line(
+    raml_command: Callable[..., int], command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(tmp_path / "bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        initializer_range=0.4,
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    (tmp_path / "thoughts.txt").write_text("A 1 ; Wait A 2 ok")
+    capsys.readouterr()
+    asked = ["--question", "rows 3", "--instruction", "", "--answer", "2 1", "--trajectory", tmp_path / "thoughts.txt"]
+    assert raml_command(command, "--model", tmp_path / "bert", *asked, "--out", tmp_path / "out") == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "probing:" not in line and line.strip()]
+    assert len(errors) == 1 and re.match("error: .*no causal language model", errors[0]), errors
+    assert not (tmp_path / "out").exists()

@@ -83,16 +83,19 @@ def test_the_table_holds_the_curves_of_the_library(
     assert all(str(request_.out / name) in shown.out for name in FILES)
 
 
-def test_the_page_holds_text_and_numbers(raml_command: Command, request_: Request) -> None:
+def test_the_page_holds_text_and_numbers(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert raml_command(*request_.arguments(stride=3)) == 0
+    assert "after 7 tokens" in capsys.readouterr().out
     page = (request_.out / "index.html").read_text()
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
     (trajectory,) = data["trajectories"]
     assert "".join(trajectory["tokens"]) == THINKING
-    assert trajectory["positions"] == [0, 3, 6]
+    assert trajectory["positions"] == [0, 3, 6, 7]  # the last token has its colour too
     nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
     np.testing.assert_allclose(trajectory["nll"][0], nll, rtol=1e-5)
-    assert "every 3 tokens" in page
+    assert "every 3 tokens, and at the end" in page
 
 
 def test_several_trajectories_share_a_page(raml_command: Command, request_: Request, tmp_path: Path) -> None:
@@ -104,12 +107,56 @@ def test_several_trajectories_share_a_page(raml_command: Command, request_: Requ
     assert sorted(name.rsplit("/", 1)[1] for name in names) == ["other", "thoughts"]
 
 
+def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("A 1 ; Wait A")
+    command = [*request_.arguments(), "--trajectory", tmp_path / "other.txt"]
+    assert raml_command(*command) == 0
+    every = read_table(request_.out / "curves.parquet", ProbeCurve)
+    assert raml_command(*command, "--stride", 2) == 0
+    some = read_table(request_.out / "curves.parquet", ProbeCurve)
+    by_name = {name[0].rsplit("/", 1)[1]: rows for name, rows in some.group_by("trajectory_id")}
+    assert sorted(by_name["thoughts"]["position"]) == [0, 2, 4, 6, 7]
+    assert sorted(by_name["other"]["position"]) == [0, 2, 4, 5]
+    both = some.join(every, on=["trajectory_id", "position"])
+    assert both.height == some.height
+    np.testing.assert_allclose(both["nll"].to_numpy(), both["nll_right"].to_numpy(), atol=1e-5)
+
+
 def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: Request, tmp_path: Path) -> None:
     assert raml_command(*request_.arguments()) == 0
     by_template = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"]
     (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
-    assert raml_command(*request_.arguments(question=None, prompt=tmp_path / "prompt.txt")) == 0
+    assert raml_command(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")) == 0
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
+
+
+def test_a_prompt_takes_no_question_and_no_instruction(
+    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("rows 3")
+    assert raml_command(*request_.arguments(prompt=prompt, instruction=None)) == 2
+    one_error(capsys, "give --question TEXT, or --prompt FILE with the exact prompt, and not both")
+    assert raml_command(*request_.arguments(prompt=prompt, question=None)) == 2
+    one_error(capsys, "--instruction is not used with --prompt FILE")
+
+
+def test_more_answers_than_can_be_told_apart_are_refused(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [part for digit in "34567" for part in ("--distractor", digit)]
+    assert raml_command(*request_.arguments(model="./missing"), *wrong) == 2
+    one_error(capsys, "5 distractors: 4 can be told apart")
+
+
+def test_texts_without_a_glyph_or_beyond_xml_are_drawn_without_a_warning(
+    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tmp_path / "\u601d\u8003\x01.txt"
+    request_.trajectory.rename(strange)
+    assert raml_command(*request_.arguments(trajectory=strange)) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert "\u601d\u8003\ufffd" in (request_.out / "curves.svg").read_text(encoding="utf-8")
 
 
 def test_other_files_in_the_folder_stay(raml_command: Command, request_: Request) -> None:
@@ -135,6 +182,22 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
     "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
     "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
+    "blank end of thinking": ({"end_of_thinking": "", "mode": "both"}, "--end-of-thinking is blank"),
+    "distractor of the same tokens": ({"answer": "1 7 7", "distractor": "1  7 7"}, "an answer is given twice"),
+    "long stride": ({"stride": 8}, "--stride 8: trajectory thoughts has only 7 tokens"),
+    "escape in the answer": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
+    "line end in the answer": ({"answer": "2\n"}, "--answer holds the control character U+000A"),
+    "escape in a distractor": ({"distractor": "3\x0c4"}, "--distractor holds the control character U+000C"),
+    "escape in the question": ({"question": "rows \x01"}, "--question holds the control character U+0001"),
+    "long out": ({"out": "o" * 300}, "file name too long; name another folder"),
+    "long model": ({"model": "m" * 300}, "file name too long"),
+    "long prompt": ({"prompt": "p" * 300, "question": None, "instruction": None}, "cannot be read: file name too long"),
+    "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
+    "no number": (
+        {"stride": "abc"},
+        "Invalid value for '--stride'",
+    ),
+    "unknown option": ({"guess": 1}, "No such option: --guess"),
     "no model": ({"model": "./missing"}, "--model ./missing: there is no such folder"),
 }
 
@@ -156,6 +219,7 @@ def test_bad_input_ends_with_one_line(
         (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"A \xff", "is not UTF-8 text (byte 2)"),
+        (b"A 1 \x0c", "holds the control character U+000C at character 5"),
         (b"A sheep", "no token for 'sheep' in the trajectory"),
         (
             LONG.encode(),
@@ -240,6 +304,15 @@ def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
     for out in (request_.out, request_.out / "below"):
         assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
         one_error(capsys, "is a file; name a folder")
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (request_.out / name).mkdir(parents=True)
+    assert raml_command(*request_.arguments(model="./missing")) == 2
+    one_error(capsys, f"{name} is a folder")
 
 
 def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:

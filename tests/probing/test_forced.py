@@ -107,6 +107,12 @@ def test_a_blank_answer_is_refused(answer: str) -> None:
         forced_probe(byte_level(), answer)
 
 
+@pytest.mark.parametrize("answer", ["\frac{1}{2}", "3\x0c4", "4\x1b"])
+def test_control_characters_in_an_answer_are_refused(answer: str) -> None:
+    with pytest.raises(InputError, match="holds a control character"):
+        forced_probe(byte_level(), answer)
+
+
 def test_an_answer_that_the_tokenizer_drops_is_refused() -> None:
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "{": 1, "}": 2, "x": 3}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("\u200b", ""), normalizers.Replace("é", "")])
@@ -159,7 +165,11 @@ def test_the_micro_prompt_is_that_of_the_workflow() -> None:
 
 @pytest.mark.parametrize(
     ("template", "message"),
-    [(None, "no chat template; .* --prompt FILE"), ("{{ raise_exception('no users') }}", "template fails .no users")],
+    [
+        (None, "no chat template; .* --prompt FILE"),
+        ("{{ raise_exception('no users') }}", "template fails .*no users"),
+        ("{{ 1/0 }}", "template fails .ZeroDivisionError"),
+    ],
 )
 def test_a_tokenizer_without_a_working_template_is_refused(template: str | None, message: str) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=byte_level().backend_tokenizer, chat_template=template)

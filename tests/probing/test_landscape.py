@@ -75,10 +75,11 @@ def test_rotary_embeddings_that_depend_on_the_length_are_not_padded() -> None:
         np.testing.assert_allclose(together[index], alone, atol=1e-5, rtol=0)
 
 
-def test_an_encoder_is_refused() -> None:
+@pytest.mark.parametrize("initializer_range", [0.02, 0.4])
+def test_an_encoder_is_refused(initializer_range: float) -> None:
     torch.manual_seed(0)
     sizes = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    encoder = BertLMHeadModel(BertConfig(**sizes, intermediate_size=48, initializer_range=0.4)).eval()
+    encoder = BertLMHeadModel(BertConfig(**sizes, intermediate_size=48, initializer_range=initializer_range)).eval()
     with pytest.raises(InputError, match=r"BertLMHeadModel \(bert\) is no causal language model"):
         answer_nll_landscape(encoder, QUESTIONS, size=3)
     with pytest.raises(InputError, match="is no causal language model"):

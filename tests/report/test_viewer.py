@@ -8,10 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from raml.errors import DataError
 from raml.report.style import DARK, LIGHT, contrast
-from raml.report.viewer import LEVELS, Followed, Series, Viewer, viewer_page
+from raml.report.svg import drawing
+from raml.report.viewer import LEVELS, MOST_ANSWERS, Followed, Series, Viewer, viewer_page
+from raml.report.viewer_figure import COLOURS, legend_columns
+from raml.report.viewer_figure import _draw as draw
 
 HOSTILE = "</script><script>alert(1)</script><!-- & \u2028"
 VIEWER = Viewer(
@@ -104,6 +108,37 @@ def test_the_end_of_thinking_is_named(page: str) -> None:
 def test_numbers_that_do_not_fit_are_refused(followed: Followed, message: str) -> None:
     with pytest.raises(DataError, match=f"trajectory a: .*{message}"):
         viewer_page(replace(VIEWER, trajectories=[followed]))
+
+
+def test_more_answers_than_colours_are_refused() -> None:
+    def viewer(n: int) -> Viewer:
+        series = [Series("thinking", str(k), k == 0) for k in range(n)]
+        return replace(VIEWER, series=series, trajectories=[Followed("a", ["x"], [0, 1], [[1.0, 2.0]] * n)])
+
+    assert len({COLOURS[k] for k in range(MOST_ANSWERS)}) == MOST_ANSWERS
+    viewer_page(viewer(MOST_ANSWERS))
+    with pytest.raises(DataError, match="tells 5 answers apart"):
+        viewer_page(viewer(MOST_ANSWERS + 1))
+
+
+@pytest.mark.parametrize("letter", ["x", "\u601d"])
+def test_the_legend_stays_above_the_panels_and_within_the_figure(letter: str) -> None:
+    series = [
+        Series(mode, f"{k} {letter * 18}", k == 0) for k in range(MOST_ANSWERS) for mode in ("thinking", "no_thinking")
+    ]
+    followed = Followed("a", ["x"], [0, 1], [[1.0, 2.0]] * len(series))
+    with drawing():
+        figure = draw(replace(VIEWER, series=series, trajectories=[followed]), [one.answer for one in series[::2]])
+        FigureCanvasAgg(figure).draw()
+        (legend,) = figure.legends
+        legend_box = legend.get_window_extent()
+        title_box = figure.axes[0]._left_title.get_window_extent()
+    assert legend_box.y0 > title_box.y1
+    assert legend_box.x1 < figure.bbox.x1 and legend_box.y1 <= figure.bbox.y1
+
+
+def test_wide_letters_take_the_legend_two_columns_each() -> None:
+    assert legend_columns(["\u601d" * 20] * 8) == legend_columns(["x" * 40] * 8) < legend_columns(["x" * 20] * 8)
 
 
 def test_a_page_of_nothing_is_refused() -> None:

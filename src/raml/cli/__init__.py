@@ -8,7 +8,7 @@ import typer
 
 import raml
 from raml.cli import claims, landscape, probe
-from raml.errors import RamlError
+from raml.errors import InputError, RamlError
 
 app = typer.Typer(
     add_completion=False,
@@ -18,7 +18,6 @@ app = typer.Typer(
 )
 app.command()(claims.claims)
 app.command()(probe.probe)
-app.command()(landscape.landscape)
 app.command()(landscape.landscape)
 
 
@@ -31,13 +30,36 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 def main() -> None:
-    """Run the command; exit 0, 1 (failed) or 2 (bad input), with one line on stderr for each warning and error."""
+    """Run the command and exit, with one line on stderr for each warning and error.
+
+    The exit code is 0, 1 (failed), 2 (bad input; the help is shown where there was none) or 130 (interrupted).
+    """
     warnings.showwarning = _show_warning
     try:
-        app()
+        _check_arguments(sys.argv[1:])
+        sys.exit(app(standalone_mode=False))
     except RamlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except typer.TyperException as error:  # the command line does not fit the options
+        context = getattr(error, "ctx", None)
+        advice = f"; see {context.command_path} --help" if context else ""
+        message = error.format_message()
+        _end(f"{message.rstrip('.')}{advice}" if message else "", error.exit_code)
+    except typer.Abort:
+        _end("interrupted", 130)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    for number, argument in enumerate(arguments, 1):
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise InputError(f"argument {number} is not UTF-8: {argument!a}")
+
+
+def _end(message: str, code: int) -> None:
+    """`message` is blank where the help was shown instead."""
+    if message:
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

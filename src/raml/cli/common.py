@@ -1,15 +1,17 @@
 """What the commands that work on the user's own model share: loading it, and writing a folder of results."""
 
 import os
+import tempfile
+import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raml.errors import InputError
+from raml.errors import InputError, RamlError
 
 if TYPE_CHECKING:
     from raml.trajectories.hub import Pretrained
@@ -33,7 +35,6 @@ def load(model: str, device: str = "auto", dtype: str = "auto") -> "Pretrained":
     """
     one_of("--device", device, DEVICES)
     one_of("--dtype", dtype, DTYPES)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module="transformers|torch|huggingface_hub")
     from raml.trajectories.hub import load_named
 
@@ -51,17 +52,52 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def check_output_folder(path: Path) -> None:
-    """Look before a long computation.
+def plain(text: str, what: str, *, allowed: str = "") -> str:
+    """`text`, in which nothing but what can be seen, blanks and the `allowed` control characters stand.
 
     Raises:
-        InputError: `path` is a file, or lies below one.
+        InputError: it holds another control character, as where a shell's `printf` reads the `\\f` of `\\frac`.
     """
-    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    for place, character in enumerate(text, 1):
+        if unicodedata.category(character) == "Cc" and character not in allowed:
+            raise InputError(
+                f"{what} holds the control character U+{ord(character):04X} at character {place}; remove it (printf "
+                "and $'...' make such characters of the backslashes in \\frac or \\theta, single quotes do not)"
+            )
+    return text
+
+
+def read_text(path: Path, option: str) -> str:
+    """The text of a file as UTF-8, line ends as line feeds, without the last one, which most editors add.
+
+    Raises:
+        InputError: the file is missing, unreadable, not UTF-8 text, empty, or holds control characters.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{option} {path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not text.strip():
+        raise InputError(f"{option} {path} is empty")
+    return plain(text, f"{option} {path}", allowed="\n\t")
+
+
+def check_output_folder(path: Path, names: Iterable[str] = ()) -> None:
+    """Look before a long computation; `names` are the files to be written.
+
+    Raises:
+        InputError: `path` is a file, lies below one or cannot be written, or a folder has the name of a file.
+    """
+    existing = _existing(path)
     if not existing.is_dir():
         raise InputError(f"--out {path}: {existing} is a file; name a folder")
-    if not os.access(existing, os.W_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"--out {path}: {existing} cannot be written; name another folder")
+    for name in names:
+        if (path / name).is_dir():
+            raise InputError(f"--out {path}: {path / name} is a folder, where a file is to be written; name another")
 
 
 @contextmanager
@@ -69,23 +105,38 @@ def output_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder whose files move to the folder `path` only if the block succeeds.
 
     A new `path` appears whole. In one that exists, files of the same name are replaced one by one and
-    all others stay.
+    all others stay. Whatever happens, nothing else is left behind.
 
     Raises:
         InputError: `path` cannot be a folder.
-        RamlError: the disk is full; nothing is left behind.
+        RamlError: it cannot be written.
     """
-    from raml.storage import atomic_folder
-
     check_output_folder(path)
     path = path.absolute()
-    if not path.exists():
-        with atomic_folder(path) as folder:
-            yield folder
-        return
-    staged = path / ".raml"
-    with atomic_folder(staged) as folder:
-        yield folder
-    for file in staged.iterdir():
-        file.replace(path / file.name)
-    staged.rmdir()
+    try:
+        # On the file system of `path`, so that to rename is enough. What mkdtemp makes is closed to others.
+        with tempfile.TemporaryDirectory(prefix=".raml-unfinished-", dir=_existing(path)) as temporary:
+            staged = Path(temporary) / "out"
+            staged.mkdir()
+            yield staged
+            if path.exists():
+                check_output_folder(path, [file.name for file in staged.iterdir()])
+                for file in staged.iterdir():
+                    file.replace(path / file.name)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(path)
+    except OSError as error:
+        raise RamlError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists.
+
+    Raises:
+        InputError: the system knows no such path.
+    """
+    try:
+        return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    except OSError as error:
+        raise InputError(f"--out {path}: {(error.strerror or str(error)).lower()}; name another folder") from None

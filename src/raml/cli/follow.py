@@ -66,8 +66,6 @@ def follow(request: Request, pretrained: "Pretrained") -> Result:
         RamlError: the model's logits are not finite.
     """
     model, tokenizer = pretrained
-    if len(set(request.answers)) < len(request.answers):
-        raise InputError("an answer is given twice; distractors must differ from the answer and from each other")
     closing = request.end_of_thinking
     if "no_thinking" in request.modes and closing is None:
         closing = default_end_of_thinking(tokenizer)
@@ -76,6 +74,10 @@ def follow(request: Request, pretrained: "Pretrained") -> Result:
         forced_probe(tokenizer, answer, end_of_thinking=closing if mode == "no_thinking" else None)
         for answer, mode in forced
     ]
+    if len(set(probes)) < len(probes):
+        raise InputError(
+            "an answer is given twice, token by token; distractors must differ from the answer and from each other"
+        )
     if request.prompt is None:
         instruction = INSTRUCTION if request.instruction is None else request.instruction
         prompt_ids = question_ids(tokenizer, request.question, instruction=instruction)
@@ -84,32 +86,24 @@ def follow(request: Request, pretrained: "Pretrained") -> Result:
     texts = {name: known(tokenizer, text, f"trajectory {name}") for name, text in request.trajectories.items()}
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for name, tokens in texts.items():
-        _check_length(name, tokens, len(prompt_ids), probes, context)
+        check_length(name, tokens, len(prompt_ids), probes, context)
+        if request.stride > len(tokens.ids):
+            raise InputError(f"--stride {request.stride}: trajectory {name} has only {len(tokens.ids)} tokens")
 
-    points = sum(len(tokens.ids) // request.stride + 1 for tokens in texts.values()) * len(probes)
-    with progress("probing", points, "point") as line:
-        curves = answer_nll_curves(
-            model,
-            prompt_ids,
-            [tokens.ids for tokens in texts.values()],
-            probes,
-            stride=request.stride,
-            token_budget=request.token_budget or TOKEN_BUDGET,
-            progress=line.update,
-        )
+    curves = _curves(pretrained, prompt_ids, list(texts.values()), probes, request)
     series = [Series(mode=mode, answer=answer, gold=answer == request.answers[0]) for answer, mode in forced]
     followed = [
         Followed(
             name=name,
             tokens=pieces(request.trajectories[name], tokens.spans),
-            positions=range(0, len(tokens.ids) + 1, request.stride),
+            positions=probed(len(tokens.ids), request.stride),
             nll=curve.tolist(),
         )
         for (name, tokens), curve in zip(texts.items(), curves, strict=True)
     ]
     facts = [("Precision", f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}")]
     if request.stride > 1:
-        facts.append(("Probed", f"every {request.stride} tokens"))
+        facts.append(("Probed", f"every {request.stride} tokens, and at the end"))
     viewer = Viewer(
         model=request.model,
         question=request.question or str(request.prompt),
@@ -134,7 +128,17 @@ def write(request: Request, result: Result, out: Path) -> None:
         write_text(page, folder / "index.html")
 
 
-def _check_length(name: str, tokens: Tokens, prompt: int, probes: list[Probe], context: int | None) -> None:
+def probed(length: int, stride: int) -> Sequence[int]:
+    """Every `stride`-th position of a trajectory of `length` tokens, from 0, and its last."""
+    return [*range(0, length, stride), length]
+
+
+def check_length(name: str, tokens: Tokens, prompt: int, probes: Sequence[Probe], context: int | None) -> None:
+    """Of a trajectory after `prompt` tokens.
+
+    Raises:
+        InputError: what is forced after it would not fit the model's context.
+    """
     forced = max(len(probe.marker_ids) + len(probe.answer_ids) for probe in probes)
     length = prompt + len(tokens.ids) + forced
     if context is not None and length > context:
@@ -144,6 +148,34 @@ def _check_length(name: str, tokens: Tokens, prompt: int, probes: list[Probe], c
             f"tokens exceed the model's context of {context}; "
             + (f"shorten the trajectory to {room} tokens" if room > 0 else "the prompt leaves no room")
         )
+
+
+def _curves(
+    pretrained: "Pretrained",
+    prompt_ids: tuple[int, ...],
+    texts: Sequence[Tokens],
+    probes: list[Probe],
+    request: Request,
+) -> list[Curve]:
+    """Of each trajectory [probes, positions]; they share the prompt's keys and values if every position is probed."""
+    positions = [probed(len(tokens.ids), request.stride) for tokens in texts]
+    budget = request.token_budget or TOKEN_BUDGET
+    with progress("probing", sum(map(len, positions)) * len(probes), "point") as line:
+
+        def curves(tokens: Sequence[Tokens], at: Sequence[int] | None) -> list[Curve]:
+            return answer_nll_curves(
+                pretrained.model,
+                prompt_ids,
+                [one.ids for one in tokens],
+                probes,
+                positions=at,
+                token_budget=budget,
+                progress=line.update,
+            )
+
+        if request.stride == 1:
+            return curves(texts, None)
+        return [curves([one], at)[0] for one, at in zip(texts, positions, strict=True)]
 
 
 def _table(request: Request, series: list[Series], texts: dict[str, Tokens], curves: list[Curve]) -> pl.DataFrame:
@@ -166,7 +198,7 @@ def _table(request: Request, series: list[Series], texts: dict[str, Tokens], cur
         }
         for (name, tokens), by_series in zip(texts.items(), curves, strict=True)
         for one, nll in zip(series, by_series, strict=True)
-        for position, value in zip(range(0, len(tokens.ids) + 1, request.stride), nll.tolist(), strict=True)
+        for position, value in zip(probed(len(tokens.ids), request.stride), nll.tolist(), strict=True)
     ]
     return pl.DataFrame(rows, schema=column_types(ProbeCurve))
 

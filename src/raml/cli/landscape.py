@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from raml.cli.common import Device, Dtype, Model, Out, check_output_folder, load, one_of
-from raml.cli.probe import read_text
+from raml.cli.common import Device, Dtype, Model, Out, check_output_folder, load, one_of, plain, read_text
 from raml.errors import InputError
 
 if TYPE_CHECKING:
     from raml.config import Normalisation
 
+FILES = ("landscape.parquet", "landscape.svg", "index.html")
+LARGEST_SEED = 2**63 - 1  # that the table holds
+LARGEST_RADIUS = 1000  # at which a thousandth of the weights is left; far beyond, they overflow
+LARGEST_SIZE = 1001
 NORMALISATIONS = ("filter", "tensor")
 
 
@@ -54,21 +57,28 @@ def landscape(
     questions, prompts, trajectories = question or [], prompt or [], trajectory or []
     if bool(questions) == bool(prompts):
         raise InputError("give --question TEXT, or --prompt FILE with the exact prompt, and not both")
+    if prompts and instruction is not None:
+        raise InputError("--instruction is not used with --prompt FILE, which holds all of the prompt; leave it out")
     if len(answer) != len(questions or prompts):
         raise InputError(f"{len(questions or prompts)} questions but {len(answer)} answers: give one --answer for each")
     if trajectories and len(trajectories) != len(answer):
         raise InputError(f"{len(answer)} questions but {len(trajectories)} trajectories: give one for each, or none")
     if any(not text.strip() for text in questions):
         raise InputError("a --question is empty")
-    check_output_folder(out)
+    for text in answer:
+        plain(text, "--answer")
+    for text in questions:
+        plain(text, "--question", allowed="\n\t")
+    plain(instruction or "", "--instruction", allowed="\n\t")
+    _check_numbers(size, radius, seed)
+    check_output_folder(out, FILES)
     prompt_texts = tuple(read_text(path, "--prompt") for path in prompts)
     trajectory_texts = tuple(read_text(path, "--trajectory") for path in trajectories)
 
     from raml.cli.survey import Request, survey, write
     from raml.probing.landscape import TOKEN_BUDGET, check_grid
 
-    budget = TOKEN_BUDGET if token_budget is None else token_budget
-    check_grid(size, radius, budget)
+    check_grid(size, radius, TOKEN_BUDGET if token_budget is None else token_budget)
     request = Request(
         model=model,
         questions=tuple(text.strip() for text in questions),
@@ -80,10 +90,19 @@ def landscape(
         radius=radius,
         normalisation=cast("Normalisation", normalisation),
         seed=seed,
-        token_budget=budget,
+        token_budget=token_budget,
     )
     result = survey(request, load(model, device, dtype))
     write(request, result, out)
     for line in result.summary():
         typer.echo(line)
     typer.echo(f"page: {out / 'index.html'}\nfigure: {out / 'landscape.svg'}\ntable: {out / 'landscape.parquet'}")
+
+
+def _check_numbers(size: int, radius: float, seed: int) -> None:
+    if size > LARGEST_SIZE:
+        raise InputError(f"--size {size}: must be at most {LARGEST_SIZE}")
+    if radius > LARGEST_RADIUS:
+        raise InputError(f"--radius {radius:g}: must be at most {LARGEST_RADIUS}; beyond 1 little of the model is left")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"--seed {seed}: must be from 0 to 2^63 - 1")

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raml.cli.common import Device, Dtype, Model, Out, check_output_folder, load, one_of
+from raml.cli.common import Device, Dtype, Model, Out, check_output_folder, load, one_of, plain, read_text
 from raml.errors import InputError
 
 if TYPE_CHECKING:
     from raml.report.viewer import Mode
 
+FILES = ("curves.parquet", "curves.svg", "index.html")
 MODES: dict[str, tuple["Mode", ...]] = {
     "thinking": ("thinking",),
     "no-thinking": ("no_thinking",),
@@ -44,7 +45,7 @@ def probe(
             "--end-of-thinking", help="Closes the thinking in no-thinking mode; by default </think> or a sentence."
         ),
     ] = None,
-    stride: Annotated[int, typer.Option("--stride", help="Probe every so many tokens.")] = 1,
+    stride: Annotated[int, typer.Option("--stride", help="Probe every so many tokens, and after the last.")] = 1,
     token_budget: Annotated[
         int | None, typer.Option("--token-budget", help="Probe tokens in one forward pass; bounds the memory.")
     ] = None,
@@ -59,22 +60,36 @@ def probe(
         raise InputError(f"--token-budget {token_budget}: must be at least 1")
     if end_of_thinking is not None and mode == "thinking":
         raise InputError("--end-of-thinking is only forced with --mode no-thinking or --mode both")
-    if not question.strip() and prompt is None:
-        raise InputError("give --question TEXT, or --prompt FILE with the exact prompt")
-    check_output_folder(out)
+    if end_of_thinking is not None and not end_of_thinking.strip():
+        raise InputError("--end-of-thinking is blank: it would force nothing, as --mode thinking does; leave it out")
+    if bool(question.strip()) == bool(prompt):
+        raise InputError("give --question TEXT, or --prompt FILE with the exact prompt, and not both")
+    if prompt and instruction is not None:
+        raise InputError("--instruction is not used with --prompt FILE, which holds all of the prompt; leave it out")
+    answers = [plain(answer, "--answer"), *(plain(wrong, "--distractor") for wrong in distractor or ())]
+    plain(question, "--question", allowed="\n\t")
+    plain(instruction or "", "--instruction", allowed="\n\t")
+    plain(end_of_thinking or "", "--end-of-thinking", allowed="\n\t")
+    check_output_folder(out, FILES)
     trajectories = {path.stem: read_text(path, "--trajectory") for path in trajectory}
     if len(trajectories) < len(trajectory):
         raise InputError("two --trajectory files have the same name; rename one")
     prompt_text = read_text(prompt, "--prompt") if prompt else None
 
     from raml.cli.follow import Request, follow, write
+    from raml.report.viewer import MOST_ANSWERS
 
+    if len(answers) > MOST_ANSWERS:
+        raise InputError(
+            f"{len(answers) - 1} distractors: {MOST_ANSWERS - 1} can be told apart from each other in a figure; follow "
+            "the others in a run of their own"
+        )
     request = Request(
         model=model,
         question=question.strip(),
         prompt=prompt_text,
         instruction=instruction,
-        answers=(answer.strip(), *(wrong.strip() for wrong in distractor or ())),
+        answers=tuple(text.strip() for text in answers),
         trajectories=trajectories,
         modes=MODES[mode],
         end_of_thinking=end_of_thinking,
@@ -86,20 +101,3 @@ def probe(
     for line in result.summary():
         typer.echo(line)
     typer.echo(f"page: {out / 'index.html'}\nfigure: {out / 'curves.svg'}\ntable: {out / 'curves.parquet'}")
-
-
-def read_text(path: Path, option: str) -> str:
-    """The text of a file as UTF-8, line ends as line feeds, without the last one, which most editors add.
-
-    Raises:
-        InputError: the file is missing, unreadable, not UTF-8 text, or empty.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig").removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{option} {path} is not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise InputError(f"{option} {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    if not text.strip():
-        raise InputError(f"{option} {path} is empty")
-    return text

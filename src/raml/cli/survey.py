@@ -11,13 +11,16 @@ import numpy as np
 import polars as pl
 
 from raml.cli.common import output_folder
+from raml.cli.follow import check_length
 from raml.config import Normalisation, Section
+from raml.errors import InputError
+from raml.probing.curves import TOKEN_BUDGET as CURVE_TOKEN_BUDGET
 from raml.probing.curves import Curve, answer_nll_curves
 from raml.probing.forced import forced_probe
-from raml.probing.landscape import ForcedAnswer, Landscape, answer_nll_landscape
+from raml.probing.landscape import TOKEN_BUDGET, ForcedAnswer, Landscape, answer_nll_landscape
 from raml.probing.projection import Projection, project, share_reached
 from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
-from raml.probing.text import known
+from raml.probing.text import Tokens, known
 from raml.probing.tree import Probe
 from raml.progress import progress
 from raml.provenance import provenance
@@ -45,7 +48,7 @@ class Request(Section):
     radius: float
     normalisation: Normalisation
     seed: int
-    token_budget: int
+    token_budget: int | None
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -94,10 +97,11 @@ def survey(request: Request, pretrained: "Pretrained") -> Result:
         *(exact_ids(tokenizer, prompt) for prompt in request.prompts),
     ]
     names = [f"trajectory {number}" for number in range(1, len(request.trajectories) + 1)]
-    texts = [known(tokenizer, text, name).ids for text, name in zip(request.trajectories, names, strict=True)]
+    texts = [known(tokenizer, text, name) for text, name in zip(request.trajectories, names, strict=True)]
+    _check_lengths(pretrained, prompts, probes, texts)
     curves: list[Curve | None] = [None] * len(prompts)
     for index, trajectory in enumerate(texts):
-        curves[index] = _curve(pretrained, prompts[index], trajectory, probes[index])
+        curves[index] = _curve(pretrained, prompts[index], trajectory.ids, probes[index], request.token_budget)
     start = time.perf_counter()
     with progress("landscape", request.size**2, "point") as line:
         landscape = answer_nll_landscape(
@@ -110,7 +114,7 @@ def survey(request: Request, pretrained: "Pretrained") -> Result:
             radius=request.radius,
             seed=request.seed,
             normalisation=request.normalisation,
-            token_budget=request.token_budget,
+            token_budget=request.token_budget or TOKEN_BUDGET,
             progress=line.update,
         )
     seconds = time.perf_counter() - start
@@ -176,9 +180,39 @@ def size_of(size: int) -> str:
     return f"{number(size / 1e9)} GB" if size >= 1e8 else f"{number(size / 1e6)} MB"
 
 
-def _curve(pretrained: "Pretrained", prompt: tuple[int, ...], trajectory: tuple[int, ...], probe: Probe) -> Curve:
+def _check_lengths(
+    pretrained: "Pretrained", prompts: list[tuple[int, ...]], probes: list[Probe], trajectories: list[Tokens]
+) -> None:
+    """Of all questions, before the first is worked on.
+
+    Raises:
+        InputError: one is longer than the model's context, by itself or with its trajectory.
+    """
+    context = getattr(pretrained.model.config.get_text_config(), "max_position_embeddings", None)
+    for place, (prompt, probe) in enumerate(zip(prompts, probes, strict=True), 1):
+        length = len(prompt) + len(probe.marker_ids) + len(probe.answer_ids)
+        if context is not None and length > context:
+            raise InputError(f"question {place}: {length} tokens exceed the model's context of {context}; shorten it")
+    for place, (tokens, prompt, probe) in enumerate(zip(trajectories, prompts, probes, strict=False), 1):
+        check_length(str(place), tokens, len(prompt), [probe], context)
+
+
+def _curve(
+    pretrained: "Pretrained",
+    prompt: tuple[int, ...],
+    trajectory: tuple[int, ...],
+    probe: Probe,
+    token_budget: int | None,
+) -> Curve:
     with progress("probing", len(trajectory) + 1, "point") as line:
-        [curves] = answer_nll_curves(pretrained.model, prompt, [trajectory], [probe], progress=line.update)
+        [curves] = answer_nll_curves(
+            pretrained.model,
+            prompt,
+            [trajectory],
+            [probe],
+            token_budget=token_budget or CURVE_TOKEN_BUDGET,
+            progress=line.update,
+        )
     curve: Curve = curves[0]
     return curve
 

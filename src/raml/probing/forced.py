@@ -16,6 +16,8 @@ The probe of Algorithm 3. The choices at the seams:
   before a line break.
 """
 
+import unicodedata
+
 from transformers import PreTrainedTokenizerBase
 
 from raml.answers.format import MARKER, THINK_END
@@ -29,6 +31,7 @@ END_OF_THINKING_SENTENCE = "Therefore, after all this, I believe the answer is"
 END_OF_THINKING_TAG = THINK_END
 """For Qwen3-32B."""
 
+_BLANKS = " \t\r\n"  # a form feed is what a shell may make of the \f in \frac
 _START_OF_TEXT = "▁"
 
 
@@ -44,11 +47,14 @@ def forced_probe(
         marker: ends with the opening brace.
 
     Raises:
-        InputError: an answer that gives no tokens, text that the tokenizer does not know, or a slow tokenizer.
+        InputError: an answer that gives no tokens or holds control characters, text that the tokenizer does not
+            know, or a slow tokenizer.
     """
-    answer = answer.strip()
-    if not answer:
+    answer = answer.strip(_BLANKS)
+    if not answer.strip():
         raise InputError("the answer is blank: there is nothing to force")
+    if any(unicodedata.category(character) == "Cc" and character not in _BLANKS for character in answer):
+        raise InputError(f"the answer {answer!r} holds a control character; was the backslash of a \\frac lost?")
     before = (end_of_thinking or "") + marker
     text, tokens = _closed(tokenizer, before + answer)
     inside = [

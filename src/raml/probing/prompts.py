@@ -1,6 +1,5 @@
 """Token ids of a question, by the tokenizer's chat template or from the exact text of a prompt."""
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from raml.errors import InputError
@@ -42,8 +41,9 @@ def question_ids(
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-    except (TemplateError, ValueError, TypeError) as error:
-        raise InputError(f"the tokenizer's chat template fails ({' '.join(str(error).split())[:200]})") from None
+    except Exception as error:  # a template is a program: it can fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"the tokenizer's chat template fails ({reason})") from None
     assert isinstance(text, str)
     return exact_ids(tokenizer, text)
 

@@ -5,6 +5,7 @@ exhibit's name, so that several figures can stand in one page.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -59,8 +60,12 @@ SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Matplotlib's settings while a figure is drawn and saved."""
-    with matplotlib.rc_context(SETTINGS):
+    """Matplotlib's settings while a figure is drawn and saved.
+
+    Text stays text, so that a glyph which matplotlib's own font lacks is none of its concern.
+    """
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
         yield
 
 
@@ -74,7 +79,7 @@ def write_svg(figure: Figure, path: Path, *, name: str, title: str, description:
     """
     buffer = BytesIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    root = ElementTree.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(_allowed(buffer.getvalue().decode()))
     _name_ids(root, name)
     for defs in root.findall(f"{{{SVG}}}defs"):
         for rule in defs.findall(f"{{{SVG}}}style"):
@@ -83,12 +88,17 @@ def write_svg(figure: Figure, path: Path, *, name: str, title: str, description:
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text, element.tail = text, "\n"
+        element.text, element.tail = _allowed(text), "\n"
         root.insert(position, element)
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     text = ElementTree.tostring(root, encoding="unicode").replace("'DejaVu Sans', sans-serif", "sans-serif")
     write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n', path)
+
+
+def _allowed(text: str) -> str:
+    """`text` with a replacement character for each that XML does not allow."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
 def _name_ids(root: ElementTree.Element, name: str) -> None:

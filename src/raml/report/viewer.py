@@ -20,6 +20,8 @@ from raml.report.page import environment
 
 Mode = Literal["thinking", "no_thinking"]
 
+MOST_ANSWERS = 5
+"""That have a colour of their own, on the page and in the figure."""
 LEVELS = 8
 """Shades of a colour, from hardly any change to `Viewer.full_shade` and beyond."""
 FULL_SHADE_QUANTILE = 0.995
@@ -123,6 +125,8 @@ def _content_hash(text: str) -> str:
 def _check(viewer: Viewer) -> None:
     if not viewer.series or not viewer.trajectories:
         raise DataError("a page needs at least one trajectory and one series")
+    if len({series.answer for series in viewer.series}) > MOST_ANSWERS:
+        raise DataError(f"a page tells {MOST_ANSWERS} answers apart, the gold one among them")
     for trajectory in viewer.trajectories:
         where, positions = f"trajectory {trajectory.name}", trajectory.positions
         if list(positions[:1]) != [0] or any(after <= before for before, after in pairwise(positions)):

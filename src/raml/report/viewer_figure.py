@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from unicodedata import east_asian_width
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,8 +16,9 @@ from raml.report.style import LIGHT
 from raml.report.svg import drawing, write_svg
 from raml.report.viewer import Followed, Series, Viewer
 
+WIDTH = 9  # inches
 COLUMNS = 2
-COLOURS = ("ink", "series-4", "series-3", "accent", "neutral")  # of the answers, as on the page
+COLOURS = ("ink", "series-4", "series-3", "accent", "neutral")  # of the `MOST_ANSWERS` answers, as on the page
 Y_LABEL = "answer NLL (nats/token)"
 
 
@@ -39,9 +41,10 @@ def write_figure(viewer: Viewer, path: Path) -> None:
 def _draw(viewer: Viewer, answers: Sequence[str]) -> Figure:
     columns = min(COLUMNS, len(viewer.trajectories))
     rows = math.ceil(len(viewer.trajectories) / columns)
-    head = 0.7  # inches for the legend
+    keys = legend_columns([_label(series) for series in viewer.series])
+    head = 0.3 + 0.2 * math.ceil(len(viewer.series) / keys)  # inches for the legend
     height = 2.9 * rows + head
-    figure = Figure(figsize=(9, height))
+    figure = Figure(figsize=(WIDTH, height))
     grid = figure.add_gridspec(
         rows,
         columns,
@@ -62,7 +65,7 @@ def _draw(viewer: Viewer, answers: Sequence[str]) -> Figure:
         Line2D([], [], color=_colour(answers, series.answer), linestyle=_dashes(series), label=_label(series))
         for series in viewer.series
     ]
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.06, 1.0), ncols=min(4, len(answers)))
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.06, 1.0), ncols=keys)
     return figure
 
 
@@ -81,8 +84,14 @@ def _panel(axes: Axes, trajectory: Followed, series: Sequence[Series], answers: 
     axes.set_title(trajectory.name, loc="left", fontweight="bold")
 
 
+def legend_columns(labels: Sequence[str]) -> int:
+    """How many columns of `labels` fit the figure's width, at most 4."""
+    longest = max(sum(2 if east_asian_width(letter) in "WF" else 1 for letter in label) for label in labels)
+    return max(1, min(4, len(labels), int((WIDTH - 0.7) / (0.55 + 0.08 * longest))))
+
+
 def _colour(answers: Sequence[str], answer: str) -> str:
-    return LIGHT[COLOURS[min(answers.index(answer), len(COLOURS) - 1)]]
+    return LIGHT[COLOURS[answers.index(answer)]]
 
 
 def _dashes(series: Series) -> Literal["-", "--"]:

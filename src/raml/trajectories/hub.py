@@ -4,20 +4,25 @@ Beside `raml.trajectories.pretrained`, which reads the folders that the workflow
 jobs' code: what is only for people's own models stays out of it.
 """
 
+import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from httpx import HTTPError
-from huggingface_hub import model_info
+from huggingface_hub import model_info, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
 
 from raml.errors import DataError, InputError, RamlError
 
 HUB_TIMEOUT = 10  # seconds until the Hub counts as out of reach
+
+_LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
+"""The number of a layer in a weight's name."""
 
 
 class Pretrained(NamedTuple):
@@ -45,7 +50,8 @@ def load_named(name: str, *, device: str = "auto", dtype: str = "auto") -> Pretr
     place = _device(device)
     precision: Any = "auto" if dtype == "auto" and place == "cuda" else getattr(torch, _or_float32(dtype))
     logging.disable_progress_bar()
-    if Path(name).is_dir():
+    logging.set_verbosity_error()  # what is wrong with the weights we say ourselves, in one line
+    if _is_folder(name):
         local = True
     elif _could_be_on_the_hub(name):
         local = _is_cached(name)
@@ -64,19 +70,57 @@ def _load(name: str, precision: Any, place: str, local: bool) -> Pretrained:
             local_files_only=local,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # we refuse them with the name of one
             output_loading_info=True,
         )
         model, report = loaded
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-        if missing := sorted(report["missing_keys"]):
-            raise DataError(f"{name} lacks {len(missing)} of the model's weights, such as {missing[0]}")
+        _check_weights(name, model, report)
         return Pretrained(model.to(place).eval(), tokenizer)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except RamlError:
+        raise
+    except Exception as error:  # broken files make transformers, tokenizers and pydantic raise nearly anything
+        if _is_out_of_memory(error):
+            raise RamlError(
+                f"{name} does not fit into the memory of {place}; try --dtype bfloat16 or --device cpu"
+            ) from None
         raise DataError(f"{name} holds no causal language model with its tokenizer ({_short(error)})") from None
-    except (torch.OutOfMemoryError, MemoryError):
-        raise RamlError(
-            f"{name} does not fit into the memory of {place}; try --dtype bfloat16 or --device cpu"
-        ) from None
+
+
+def _check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Look whether the weights are those of the model that config.json describes.
+
+    Weights beside the model's layers (a vision tower, the head of another task) are none of its own.
+
+    Raises:
+        DataError: some are missing, have another shape, or belong to layers or parts of layers that it has not.
+    """
+    if missing := sorted(report["missing_keys"]):
+        raise DataError(f"{name} lacks {len(missing)} of the model's weights, such as {missing[0]}")
+    if mismatched := sorted(report["mismatched_keys"]):
+        key, saved, described = mismatched[0]
+        raise DataError(
+            f"{name}: the saved weight {key} is {_shape(saved)}, but config.json describes one of {_shape(described)}"
+        )
+    layers = {key[: number.start()] for key in model.state_dict() for number in _LAYER.finditer(key)}
+    unexpected = sorted(
+        key
+        for key in report["unexpected_keys"]
+        if any(f".{own}".endswith(f".{key[: number.start()]}") for number in _LAYER.finditer(key) for own in layers)
+    )
+    if unexpected:
+        raise DataError(
+            f"{name} holds {len(unexpected)} weights of layers that its config.json does not describe, such as "
+            f"{unexpected[0]}: the two belong to different models"
+        )
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _device(device: str) -> str:
@@ -89,16 +133,35 @@ def _or_float32(dtype: str) -> str:
     return "float32" if dtype == "auto" else dtype
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError as error:
+        raise DataError(f"--model {name}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _could_be_on_the_hub(name: str) -> bool:
     return not Path(name).exists() and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
 
 def _is_cached(name: str) -> bool:
+    """Whether tokenizer and all weights of a Hub model are in the local cache."""
     try:
+        files = _weight_files(name)
+        if not files or any(not isinstance(try_to_load_from_cache(name, file), str) for file in files):
+            return False
         AutoTokenizer.from_pretrained(name, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError):
+    except Exception:  # whatever is wrong with what is cached, the Hub has the whole
         return False
     return True
+
+
+def _weight_files(name: str) -> list[str]:
+    """The files that a cached model's weights are in; none if the cache does not say."""
+    index = try_to_load_from_cache(name, SAFE_WEIGHTS_INDEX_NAME)
+    if isinstance(index, str):
+        return sorted(set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()))
+    return [SAFE_WEIGHTS_NAME]
 
 
 def _look_up(name: str) -> None:
@@ -115,4 +178,6 @@ def _look_up(name: str) -> None:
 
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if not isinstance(error, OSError | ValueError):  # others say little without their name
+        text = f"{type(error).__name__}: {text}"
     return text if len(text) <= 200 else f"{text[:199]}…"

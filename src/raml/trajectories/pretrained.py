@@ -29,5 +29,5 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a broken file makes transformers and tokenizers raise nearly anything
         raise DataError(f"{folder} holds no tokenizer ({' '.join(str(error).split())[:200]})") from None
