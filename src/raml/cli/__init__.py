@@ -37,7 +37,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         _check_arguments(sys.argv[1:])
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="raml", standalone_mode=False))
     except RamlError as error:
         _end(str(error), error.exit_code)
     except typer.TyperException as error:  # the command line does not fit the options
