@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
+from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
 from raml.claims.registry import BestOrLevel
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
 from raml.schemas import Verdict
 
-WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
 FLOOR = 0.02  # Pass@k of a baseline below which beating it shows little
 
 

@@ -15,6 +15,8 @@ ONE_SEED = "one training seed: the interval covers questions, not training noise
 
 Side = Literal["above", "below"]
 
+WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
+
 
 @dataclass(frozen=True)
 class Decision:

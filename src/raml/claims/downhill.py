@@ -8,16 +8,14 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
+from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
 from raml.claims.registry import Downhill
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
-from raml.schemas import Verdict
 
 PREFIX = ["seed", "question_id", "benchmark", "trajectory_id", "correct", "source", "draw", "projection", "position"]
 SOURCES = ("trajectory", "shuffled", "random")
 QUARTERS = (1, 2, 3, 4)
 LOSS = ("first_order", "actual", "agreement")  # columns of `update_directions` on the answer NLL
-WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
 
 
 def update_directions(updates: pl.DataFrame, *by: str) -> pl.DataFrame:

@@ -14,6 +14,8 @@ import typer
 from raml.errors import InputError, RamlError
 
 if TYPE_CHECKING:
+    from raml.config import Section
+    from raml.storage import Provenance
     from raml.trajectories.hub import Pretrained
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -82,6 +84,23 @@ def read_text(path: Path, option: str) -> str:
     if not text.strip():
         raise InputError(f"{option} {path} is empty")
     return plain(text, f"{option} {path}", allowed="\n\t")
+
+
+def precision(pretrained: "Pretrained") -> str:
+    """In what numbers and where the model runs: `float32 on cpu`."""
+    model = pretrained.model
+    return f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}"
+
+
+def origin(request: "Section", module: str, model: str, seed: int = 0) -> "Provenance":
+    """The provenance of a command's table: its `request`, its `module` and, of a folder, the hash of the `model`."""
+    from raml.provenance import provenance
+    from raml.storage import model_hash
+
+    weights = Path(model, "model.safetensors")
+    return provenance(
+        "cli", request, module, seed=seed, model_hash=model_hash(weights.parent) if weights.is_file() else None
+    )
 
 
 def check_output_folder(path: Path, names: Iterable[str] = ()) -> None:

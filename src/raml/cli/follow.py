@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from raml.cli.common import output_folder
+from raml.cli.common import origin, output_folder, precision
 from raml.config import Section
 from raml.errors import InputError
 from raml.probing.curves import TOKEN_BUDGET, Curve, Probe, answer_nll_curves
@@ -17,12 +17,11 @@ from raml.probing.forced import default_end_of_thinking, forced_probe
 from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
 from raml.probing.text import Tokens, known, pieces
 from raml.progress import progress
-from raml.provenance import provenance
 from raml.report.numbers import number
 from raml.report.viewer import Followed, Mode, Series, Viewer, viewer_page
 from raml.report.viewer_figure import write_figure
 from raml.schemas import ProbeCurve, column_types
-from raml.storage import model_hash, write_table, write_text
+from raml.storage import write_table, write_text
 
 if TYPE_CHECKING:
     from raml.trajectories.hub import Pretrained
@@ -101,7 +100,7 @@ def follow(request: Request, pretrained: "Pretrained") -> Result:
         )
         for (name, tokens), curve in zip(texts.items(), curves, strict=True)
     ]
-    facts = [("Precision", f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}")]
+    facts = [("Precision", precision(pretrained))]
     if request.stride > 1:
         facts.append(("Probed", f"every {request.stride} tokens, and at the end"))
     viewer = Viewer(
@@ -117,13 +116,10 @@ def follow(request: Request, pretrained: "Pretrained") -> Result:
 
 def write(request: Request, result: Result, out: Path) -> None:
     """Write `curves.parquet`, `curves.svg` and `index.html` into the folder `out`, all or none."""
-    weights = Path(request.model, "model.safetensors")
-    origin = provenance(
-        "cli", request, __name__, seed=0, model_hash=model_hash(weights.parent) if weights.is_file() else None
-    )
     page = viewer_page(result.viewer)
+    made_by = origin(request, __name__, request.model)
     with output_folder(out) as folder:
-        write_table(result.table, ProbeCurve, folder / "curves.parquet", origin)
+        write_table(result.table, ProbeCurve, folder / "curves.parquet", made_by)
         write_figure(result.viewer, folder / "curves.svg")
         write_text(page, folder / "index.html")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from raml.cli.common import output_folder
+from raml.cli.common import origin, output_folder, precision
 from raml.cli.follow import check_length
 from raml.config import Normalisation, Section
 from raml.errors import InputError
@@ -23,13 +23,12 @@ from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
 from raml.probing.text import Tokens, known
 from raml.probing.tree import Probe
 from raml.progress import progress
-from raml.provenance import provenance
-from raml.report.fig2 import shorten
+from raml.report.fig2 import shorten_line
 from raml.report.fig2_figure import Panel, write_landscapes
 from raml.report.landscape_page import Asked, LandscapePage, landscape_page
 from raml.report.numbers import count, number, percent
 from raml.schemas import LandscapePoint
-from raml.storage import model_hash, write_table, write_text
+from raml.storage import write_table, write_text
 
 if TYPE_CHECKING:
     from raml.trajectories.hub import Pretrained
@@ -122,7 +121,7 @@ def survey(request: Request, pretrained: "Pretrained") -> Result:
         landscape=landscape,
         curves=curves,
         projections=[_projection(landscape, index, curve) for index, curve in enumerate(curves)],
-        precision=f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}",
+        precision=precision(pretrained),
         model_bytes=sum(parameter.nbytes for parameter in model.parameters()),
         seconds=seconds,
     )
@@ -130,17 +129,10 @@ def survey(request: Request, pretrained: "Pretrained") -> Result:
 
 def write(request: Request, result: Result, out: Path) -> None:
     """Write `landscape.parquet`, `landscape.svg` and `index.html` into the folder `out`, all or none."""
-    weights = Path(request.model, "model.safetensors")
-    origin = provenance(
-        "cli",
-        request,
-        __name__,
-        seed=request.seed,
-        model_hash=model_hash(weights.parent) if weights.is_file() else None,
-    )
+    made_by = origin(request, __name__, request.model, request.seed)
     title = f"Answer-NLL landscape of {request.model}"
     with output_folder(out) as folder:
-        write_table(landscape_table(request, result.landscape), LandscapePoint, folder / "landscape.parquet", origin)
+        write_table(landscape_table(request, result.landscape), LandscapePoint, folder / "landscape.parquet", made_by)
         figure = folder / "landscape.svg"
         write_landscapes(
             _panels(request, result), figure, name="landscape", title=title, description=" ".join(result.summary())
@@ -227,8 +219,8 @@ def _panels(request: Request, result: Result) -> list[Panel]:
     landscape = result.landscape
     return [
         Panel(
-            title=shorten(request.asked[index], 26),
-            subtitle=f"answer: {shorten(request.answers[index], 24)}",
+            title=shorten_line(request.asked[index], 26),
+            subtitle=f"answer: {shorten_line(request.answers[index], 24)}",
             x=landscape.x,
             y=landscape.y,
             nll=landscape.nll[index],

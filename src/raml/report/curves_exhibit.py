@@ -15,7 +15,19 @@ from raml.evaluation.intervals import Bootstrap
 from raml.probing.roles import load_tokenizer
 from raml.report.curves import GRID, SELECTION_RULE, Curve, Job, Summary, choose, read_points, summarise, to_curves
 from raml.report.curves_figure import Kind, draw_curves
-from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
+from raml.report.exhibit import (
+    ONE_QUESTION,
+    Cell,
+    Column,
+    Exhibit,
+    Reading,
+    Row,
+    Table,
+    Token,
+    interval_cell,
+    read_sources,
+    write_exhibit,
+)
 from raml.report.numbers import count, measurement, number, seed_spread
 from raml.report.passed_over import what_was_passed_over
 from raml.report.probed import probed_model
@@ -206,12 +218,8 @@ def _quarters(summary: Summary) -> list[Cell]:
 def _benchmarks_table(benchmarks: Sequence[BenchmarkEffect], name: str, confidence: float) -> list[Table]:
     rows = []
     for one in benchmarks:
-        rho = Cell(text="\N{EN DASH}", small="no interval from one question")
-        if one.effect:
-            text, small = measurement(one.effect.estimate, (one.effect.lower, one.effect.upper))
-            rho = Cell(text=text, small=small)
         counts = [Cell(text=f"{size:,}") for size in (one.questions, one.trajectories)]
-        rows.append(Row(heading=one.benchmark, cells=[*counts, rho]))
+        rows.append(Row(heading=one.benchmark, cells=[*counts, interval_cell(one.effect, ONE_QUESTION)]))
     if not rows:
         return []
     return [

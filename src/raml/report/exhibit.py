@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raml.errors import DataError
+from raml.evaluation.intervals import Interval
+from raml.report.numbers import measurement
 from raml.storage import file_hash, read_json, read_provenance, write_json
 
 
@@ -35,6 +37,18 @@ class Cell(Record):
 
     text: str
     small: str = ""
+
+
+NONE = Cell(text="\N{EN DASH}")
+ONE_QUESTION = Cell(text="\N{EN DASH}", small="no interval from one question")
+
+
+def interval_cell(interval: Interval | None, missing: Cell = NONE) -> Cell:
+    """An estimate with its interval in small print; `missing` where there is none."""
+    if interval is None:
+        return missing
+    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
+    return Cell(text=text, small=small)
 
 
 class Column(Record):

@@ -12,13 +12,24 @@ from raml.claims.landscape_descent import descents
 from raml.config import Evaluation, Probing, Section
 from raml.config import Landscape as Settings
 from raml.errors import DataError
-from raml.evaluation.intervals import Bootstrap, Interval, cells
+from raml.evaluation.intervals import Bootstrap, cells
 from raml.probing.projection import Projection, project
 from raml.report.curves import Array, Curve, read_points, to_curves
 from raml.report.curves_exhibit import model_name, question_of
-from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
+from raml.report.curves_figure import shorten
+from raml.report.exhibit import (
+    ONE_QUESTION,
+    Cell,
+    Column,
+    Exhibit,
+    Row,
+    Table,
+    interval_cell,
+    read_sources,
+    write_exhibit,
+)
 from raml.report.fig2_figure import Panel, write_landscapes
-from raml.report.numbers import count, measurement, number, percent, seed_spread
+from raml.report.numbers import count, number, percent, seed_spread
 from raml.schemas import LandscapePoint, Question
 from raml.step import Step, run
 from raml.storage import read_table
@@ -120,7 +131,7 @@ def choose_shown(landscape: pl.DataFrame, curves: Sequence[Curve], questions: Qu
             raise DataError(f"no correct curve belongs to the landscape of {question}; probe again")
         answer = question_of(questions, question)["answer"]
         points = project(x, y, nll, curve.position / max(curve.length, 1), curve.nll)
-        panel = Panel(shorten(question, 26), f"gold answer: {shorten(answer, 22)}", x, y, nll, points)
+        panel = Panel(shorten_line(question, 26), f"gold answer: {shorten_line(answer, 22)}", x, y, nll, points)
         shown.append(Shown(panel, curve, points))
     return shown
 
@@ -141,10 +152,9 @@ def to_grid(rows: pl.DataFrame) -> tuple[Array, Array, Array]:
     return x[0], y[:, 0], nll
 
 
-def shorten(text: str, length: int) -> str:
+def shorten_line(text: str, length: int) -> str:
     """`text` in one line of at most `length` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return shorten(" ".join(text.split()), length)
 
 
 def _describe(shown: Sequence[Shown]) -> str:
@@ -225,7 +235,7 @@ def _descent_table(followed: pl.DataFrame, bootstrap: Bootstrap) -> list[Table]:
             continue
         intervals = [interval_or_none(cells(own, column), bootstrap, "fig2", name, column) for column in columns]
         heading = f"{name} ({count(own.height, 'trajectory')} of {count(own['question_id'].n_unique(), 'question')})"
-        rows.append(Row(heading=heading, cells=[_cell(interval) for interval in intervals]))
+        rows.append(Row(heading=heading, cells=[interval_cell(interval, ONE_QUESTION) for interval in intervals]))
     if not rows:
         return []
     return [
@@ -246,7 +256,11 @@ def _benchmarks_table(correct: pl.DataFrame, bootstrap: Bootstrap) -> list[Table
     rows = [
         Row(
             heading=one.benchmark,
-            cells=[Cell(text=f"{one.questions:,}"), Cell(text=f"{one.trajectories:,}"), _cell(one.effect)],
+            cells=[
+                Cell(text=f"{one.questions:,}"),
+                Cell(text=f"{one.trajectories:,}"),
+                interval_cell(one.effect, ONE_QUESTION),
+            ],
         )
         for one in benchmark_effects(correct, "descent", bootstrap, "landscape", "descent")
     ]
@@ -298,13 +312,6 @@ def _questions_table(shown: Sequence[Shown], followed: pl.DataFrame, questions: 
             note="Points outside are those of the drawn trajectory whose level is not reached at their time.",
         )
     ]
-
-
-def _cell(interval: Interval | None) -> Cell:
-    if interval is None:
-        return Cell(text="\N{EN DASH}", small="no interval from one question")
-    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
-    return Cell(text=text, small=small)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.probing.roles import LONGEST_PHRASE, OTHER, PERMUTATIONS, SUMMARIES, TRIM
 from raml.report.curves_exhibit import model_name, what_was_followed
-from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
+from raml.report.exhibit import NONE, Cell, Column, Exhibit, Row, Table, interval_cell, read_sources, write_exhibit
 from raml.report.fig6_figure import RoleRow, draw_roles
-from raml.report.numbers import count, measurement, number, seed_spread
+from raml.report.numbers import count, number, seed_spread
 from raml.report.svg import drawing, write_svg
 from raml.schemas import TokenChange
 from raml.step import Step, run
@@ -35,7 +35,6 @@ REPORTED_WORDS: Final = ("Wait", "Alternatively", "Hold on")
 """Those of the paper's words that it counts as reflection."""
 WORDS: Final = 6
 """Reflection words drawn, the most frequent ones beside those that the paper names."""
-NONE: Final = Cell(text="\N{EN DASH}")
 
 
 class Job(Section):
@@ -249,7 +248,12 @@ def _effects_table(rows: Sequence[RoleRow], bootstrap: Bootstrap) -> list[Table]
 
 def _effects(label: str, summary: RoleSummary) -> Row:
     median = Cell(text=number(summary.absolute["median"])) if summary.absolute else NONE
-    values = [_cell(_auc(summary.superiority)), _cell(summary.signed), _cell(summary.signed_next), median]
+    values = [
+        interval_cell(_auc(summary.superiority)),
+        interval_cell(summary.signed),
+        interval_cell(summary.signed_next),
+        median,
+    ]
     return Row(heading=label, cells=[Cell(text=f"{summary.trajectories:,}"), *values])
 
 
@@ -263,7 +267,11 @@ def _benchmarks_table(changes: pl.DataFrame, bootstrap: Bootstrap) -> list[Table
     rows = [
         Row(
             heading=one.benchmark,
-            cells=[Cell(text=f"{one.questions:,}"), Cell(text=f"{one.trajectories:,}"), _cell(_auc(one.effect))],
+            cells=[
+                Cell(text=f"{one.questions:,}"),
+                Cell(text=f"{one.trajectories:,}"),
+                interval_cell(_auc(one.effect)),
+            ],
         )
         for one in benchmark_effects(in_trajectories, "superiority", bootstrap, REFLECTION, "superiority")
     ]
@@ -271,7 +279,7 @@ def _benchmarks_table(changes: pl.DataFrame, bootstrap: Bootstrap) -> list[Table
         of_outcome = with_outcome.filter(correct=wanted)
         effect = interval_or_none(cells(of_outcome, "superiority"), bootstrap, f"{REFLECTION}/{name}", "superiority")
         sizes = [Cell(text=f"{size:,}") for size in (of_outcome["question_id"].n_unique(), of_outcome.height)]
-        rows.append(Row(heading=f"{name} trajectories", cells=[*sizes, _cell(_auc(effect))]))
+        rows.append(Row(heading=f"{name} trajectories", cells=[*sizes, interval_cell(_auc(effect))]))
     return [
         Table(
             caption=f"Reflection tokens by benchmark and outcome, with {bootstrap.confidence:.0%} intervals",
@@ -293,13 +301,6 @@ def _auc(effect: Interval | None) -> Interval | None:
 def _p(value: float) -> str:
     """A p-value with as many decimals as its permutations allow."""
     return f"p = {value:.2f}" if value >= 0.01 else f"p = {value:.4f}"
-
-
-def _cell(interval: Interval | None) -> Cell:
-    if interval is None:
-        return NONE
-    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
-    return Cell(text=text, small=small)
 
 
 if __name__ == "__main__":

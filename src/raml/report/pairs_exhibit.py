@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from raml.claims.mode_pair import QUANTITIES, mode_pairs
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.report.curves import GRID, PANELS, Curve, Job, Summary, choose, read_points, summarise, to_curves
 from raml.report.curves_exhibit import QUARTERS, Questions, model_name, question_of, what_was_followed
-from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
+from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, interval_cell, read_sources, write_exhibit
 from raml.report.numbers import count, measurement, number, seed_spread
 from raml.report.pairs_figure import LABELS, MODES, Difference, Pair, draw_pairs
 from raml.report.passed_over import what_was_passed_over
@@ -21,8 +20,6 @@ from raml.report.svg import drawing, write_svg
 from raml.schemas import Question
 from raml.step import Step
 from raml.storage import read_table
-
-NONE: Final = Cell(text="\N{EN DASH}")
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,8 @@ def _quarters_table(means: Mapping[str, Summary], confidence: float) -> list[Tab
         Row(
             heading=LABELS[mode],
             cells=[
-                _cell(Interval(summary.mean[point], summary.lower[point], summary.upper[point])) for point in QUARTERS
+                interval_cell(Interval(summary.mean[point], summary.lower[point], summary.upper[point]))
+                for point in QUARTERS
             ],
         )
         for mode, summary in means.items()
@@ -245,7 +243,7 @@ def _differences_table(pairs: pl.DataFrame, bootstrap: Bootstrap) -> list[Table]
             continue
         named = [heading] if heading in set(pairs["benchmark"]) else []
         values = [
-            _cell(interval_or_none(cells(of_part, column), bootstrap, label, column, *named))
+            interval_cell(interval_or_none(cells(of_part, column), bootstrap, label, column, *named))
             for quantity in QUANTITIES
             for column in (quantity, f"{quantity}_no_thinking", f"{quantity}_difference")
         ]
@@ -296,10 +294,3 @@ def _questions_table(shown: Sequence[Pair], questions: Questions) -> list[Table]
             numeric=False,
         )
     ]
-
-
-def _cell(interval: Interval | None) -> Cell:
-    if interval is None:
-        return NONE
-    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
-    return Cell(text=text, small=small)

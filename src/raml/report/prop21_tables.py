@@ -8,8 +8,8 @@ from raml.claims.construction import CONSTRUCTIONS
 from raml.claims.decision import interval_or_none
 from raml.claims.downhill import QUARTERS, SOURCES, quarters
 from raml.evaluation.intervals import Bootstrap, Interval, cells
-from raml.report.exhibit import Cell, Column, Row, Table
-from raml.report.numbers import measurement, number, percent
+from raml.report.exhibit import Cell, Column, Row, Table, interval_cell
+from raml.report.numbers import number, percent
 from raml.report.prop21_figure import CONSTRUCTION_LABELS, SOURCE_LABELS
 
 PROJECTIONS: Final = ("output", "value")
@@ -247,10 +247,7 @@ def _percent_cell(interval: Interval | None) -> Cell:
 
 
 def _cell(interval: Interval | None) -> Cell:
-    if interval is None:
-        return NONE
-    if 0 < abs(interval.estimate) < 1e-4:
+    if interval is not None and 0 < abs(interval.estimate) < 1e-4:
         small = f"{number(interval.lower, 2)} to {number(interval.upper, 2)}"
         return Cell(text=number(interval.estimate, 2), small=small)
-    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
-    return Cell(text=text, small=small)
+    return interval_cell(interval, NONE)

@@ -8,7 +8,7 @@ import yaml
 
 from raml.config import Evaluation
 from raml.errors import DataError
-from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
+from raml.report.exhibit import NONE, Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.models import parameter_count
 from raml.report.numbers import millions, percent, seed_spread
 from raml.report.style import MODEL_LABELS
@@ -33,7 +33,6 @@ FILES: Final[Mapping[str, list[str]]] = {
 }
 
 NOT_RUN = Cell(text="not run yet")
-NONE = Cell(text="\N{EN DASH}")
 
 Reported = Mapping[str, Mapping[str, Any]]
 
