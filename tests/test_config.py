@@ -23,13 +23,15 @@ from raml.errors import ConfigError
 ROOT = Path(__file__).parents[1]
 SCALES = ROOT / "config" / "scales"
 SFT_VALUES = {
+    "start": "base",
     "trajectories_per_question": 2,
     "exposures_per_question": 4,
+    "max_prompt_tokens": 10,
+    "max_tokens": 20,
     "learning_rate": 1e-3,
     "batch_size": 8,
     "warmup_ratio": 0.1,
     "mask_wrong_attempts": True,
-    "threads": 1,
 }
 
 keys = st.text("abcde", min_size=1, max_size=2)
@@ -57,7 +59,7 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"colour": 1}, r"unknown key colour; allowed here: architecture, evaluation, .*sft"),
+        ({"colour": 1}, r"unknown key colour; allowed here: architecture, base, .*sft"),
         ({"sft": {"long": {"lr": 1}}}, r"unknown key sft\.long\.lr; allowed here: .*learning_rate"),
         ({"sft": {"huge": SFT_VALUES}}, r"sft\.huge.*'short' or 'long'"),
         ({"sft": {"long": {"learning_rate": -1}}}, r"sft\.long\.learning_rate = -1: input should be greater than 0"),
@@ -68,7 +70,26 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
         ({"probing": {"models": ["gpt"]}}, r"probing\.models names \['gpt'\]; allowed: \['base', 'sft_short'"),
         ({"landscape": {"size": 4}}, r"landscape: size must be odd"),
         ({"evaluation": {"n": 2, "k": 3}}, r"evaluation: k = 3 must be at most n = 2"),
-        ({"architecture": {"heads": 3}}, r"hidden_size must be 32 x heads = 96"),
+        ({"architecture": {"heads": 3}}, r"hidden_size = 32 x heads = 96 .*kv_heads = heads and tied: true"),
+        ({"grpo": {"batch_size": 6}}, r"grpo: batch_size = 6 completions must be a multiple of group_size = 4"),
+        ({"grpo": {"update_trajectories": 5}}, r"update_trajectories = 5 must be at most group_size = 4"),
+        ({"grpo": {"evaluate_at": [2]}}, r"evaluate_at = \[2\] must be ascending and below steps = 2"),
+        ({"grpo": {"iterations": 2}}, r"steps and evaluate_at must be multiples of iterations = 2"),
+        ({"sweeps": {"update_trajectories": [2, 8]}}, r"sweeps\.update_trajectories = \[8\] exceed the group"),
+        ({"sweeps": {"long_shares": [0.2, 0.1]}}, r"long_shares = \[0\.2, 0\.1\] must be ascending"),
+        ({"sweeps": {"n": 1}}, r"sweeps\.n = 1 must be at least evaluation\.k = 2"),
+        (
+            {"dpo": {"start": "zero_grpo"}},
+            r"dpo\.start = 'zero_grpo' is no model to start from; allowed: \['base', 'sft_s",
+        ),
+        (
+            {"cold_start": "base"},
+            r"cold_start = 'base' is no model to start from; allowed: \['sft_short', 'sft_long'\]",
+        ),
+        ({"hardware": {"processes": 2}}, r"hardware: processes = 2 needs a launcher"),
+        ({"pretraining": None}, r"either `pretraining` or `base`"),
+        ({"base": {"model": "Qwen/Qwen2.5-7B", "revision": "main"}}, r"either `pretraining` or `base`, and not both"),
+        ({"oracle": None, "writers": {}}, r"`oracle` programs solve generated `questions`"),
     ],
 )
 def test_bad_values_are_named_in_one_line(overrides: dict[str, Any], message: str) -> None:
@@ -145,8 +166,13 @@ def test_the_hash_follows_the_value(rate: float) -> None:
 
 def test_sections_cannot_be_changed() -> None:
     section = validate(
-        Architecture, {"hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 9, "context": 8}, "here"
-    )
+        Architecture,
+        {
+            "hidden_size": 64, "layers": 2, "heads": 2, "kv_heads": 2, "intermediate_size": 9, "vocabulary": 9,
+            "tied": True, "context": 8,
+        },
+        "here",
+    )  # fmt: skip
     with pytest.raises(Exception, match="frozen"):
         section.layers = 3
 

@@ -186,6 +186,36 @@ class BlockResidual(dy.Schema):
     relative_norm = dy.Float64(min=0)  # of the change, against the weights changed
 
 
+class OuterLoss(dy.Schema):
+    """The loss of the outer loop on one trajectory of a held-out question (Eq. 8): L_q(theta'_T), in nats per answer token.
+
+    The gold answer is forced after the trajectory, the end of thinking and the answer marker. `own` trajectories
+    were sampled from the model itself, right or wrong; `oracle` ones are correct ones that a program wrote.
+    """
+
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    benchmark = dy.String()
+    kind = dy.Enum(BenchmarkKind.__args__)  # type: ignore[attr-defined]
+    question_id = dy.String(primary_key=True)
+    source = dy.Enum(["oracle", "own"], primary_key=True)
+    trajectory = dy.String(primary_key=True)  # writer/sample
+    correct = dy.Bool()
+    length = dy.Int32(min=0)  # tokens
+    nll = dy.Float64(min=0)
+    nll_without = dy.Float64(min=0)  # with an empty trajectory
+
+
+class TrainingRecord(dy.Schema):
+    """One quantity that a trainer logged at one optimiser step: loss, reward, entropy (nats per token) and so on."""
+
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)
+    step = dy.Int32(primary_key=True, min=0)
+    quantity = dy.String(primary_key=True, min_length=1)
+    value = dy.Float64()
+
+
 class MetricTable(dy.Schema):
     """A metric of one model on one benchmark with its interval, as a share of 1."""
 

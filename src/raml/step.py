@@ -34,7 +34,7 @@ WORKFLOW_PID = "RAML_WORKFLOW_PID"
 
 @dataclass(frozen=True)
 class Step(Generic[C]):
-    """What a step was given. `files` holds inputs and outputs by name, `lists` inputs of several files each."""
+    """What a step was given. `files` holds inputs and outputs by name, `lists` those of several files each."""
 
     module: str
     scale: str
@@ -43,6 +43,7 @@ class Step(Generic[C]):
     files: dict[str, Path]
     names: dict[str, str]
     lists: dict[str, list[Path]] = field(default_factory=dict)
+    name_lists: dict[str, list[str]] = field(default_factory=dict)
 
     def provenance(self, *, model_hash: str | None = None) -> Provenance:
         """The provenance to store in this step's outputs."""
@@ -55,8 +56,11 @@ def run(
     *,
     inputs: Sequence[str] = (),
     many: Sequence[str] = (),
+    many_or_none: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    many_outputs: Sequence[str] = (),
     names: Sequence[str] = (),
+    many_names: Sequence[str] = (),
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Parse the command line, validate the section and call `main`; exit 0, 1 or 2.
@@ -64,8 +68,11 @@ def run(
     Args:
         inputs: names of files or folders that must exist.
         many: names of inputs that take one or more files or folders (one a seed, say); all must exist.
+        many_or_none: as `many`, but there may be none.
         outputs: names of files or folders that `main` writes.
+        many_outputs: names of outputs that are one or more files or folders.
         names: names of plain string arguments (a model's name, a style).
+        many_names: names of arguments that are one or more plain strings.
         arguments: the command line, for tests; `sys.argv[1:]` by default.
     """
     module = sys.modules[main.__module__].__spec__
@@ -76,8 +83,10 @@ def run(
     parser.add_argument("--seed", type=int, default=0)
     for option in [*inputs, *outputs, *names]:
         parser.add_argument(f"--{option.replace('_', '-')}", required=True)
-    for option in many:
+    for option in [*many, *many_outputs, *many_names]:
         parser.add_argument(f"--{option.replace('_', '-')}", required=True, nargs="+")
+    for option in many_or_none:
+        parser.add_argument(f"--{option.replace('_', '-')}", default=[], nargs="*")
     values = vars(parser.parse_args(arguments))
     if WORKFLOW_PID in os.environ:
         end_with(int(os.environ[WORKFLOW_PID]))
@@ -89,9 +98,12 @@ def run(
             seed=values["seed"],
             files={option: Path(values[option]) for option in [*inputs, *outputs]},
             names={option: values[option] for option in names},
-            lists={option: [Path(value) for value in values[option]] for option in many},
+            lists={
+                option: [Path(value) for value in values[option]] for option in [*many, *many_or_none, *many_outputs]
+            },
+            name_lists={option: values[option] for option in many_names},
         )
-        given = [(option, path) for option in many for path in step.lists[option]]
+        given = [(option, path) for option in [*many, *many_or_none] for path in step.lists[option]]
         for option, path in [*((option, step.files[option]) for option in inputs), *given]:
             if not path.exists():
                 raise ConfigError(f"--{option} = {path} does not exist")

@@ -11,7 +11,7 @@ from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
 
 N = 4
-SETTINGS = {"n": N, "k": 2, "bootstrap_resamples": 100, "confidence": 0.95}
+SETTINGS = {"n": N, "sweep_n": 2, "sweep_kinds": ["in_domain"]}
 BENCHMARKS = {"rows": "in_domain", "path": "other_domain"}
 
 
@@ -66,11 +66,14 @@ def benchmarks(tmp_path: Path) -> Path:
     return path
 
 
-def samples(path: Path, writer: str, seed: int | None, *, n: int = N, scale: str = "tiny", skip: str = "") -> Path:
-    """Question `...-1` has two correct samples, `...-0` none."""
-    ids = [f"{benchmark}-{number}" for benchmark in BENCHMARKS for number in range(2)]
+def samples(
+    path: Path, writers: str, seed: int | None, *, n: int = N, scale: str = "tiny", skip: str = "", only: str = ""
+) -> Path:
+    """A file of the samples of each of `writers`: question `...-1` has two correct ones, `...-0` none."""
+    ids = [f"{benchmark}-{number}" for benchmark in BENCHMARKS if only in benchmark for number in range(2)]
     rows = [
         sample(name, number, writer, correct=name.endswith("1") and number < 2)
+        for writer in writers
         for name in ids
         if name != skip
         for number in range(n)
@@ -80,11 +83,12 @@ def samples(path: Path, writer: str, seed: int | None, *, n: int = N, scale: str
     return path
 
 
-def score_all(tmp_path: Path, benchmarks: Path, files: list[Path]) -> Path:
+def score_all(tmp_path: Path, benchmarks: Path, files: list[Path], sweeps: list[Path] | None = None) -> Path:
     out = tmp_path / "evaluations.parquet"
     arguments = ["--scale", "tiny", "--config", json.dumps(SETTINGS), "--benchmarks", str(benchmarks)]
-    arguments += ["--samples", *map(str, files), "--out", str(out)]
-    run(score.main, score.Settings, inputs=["benchmarks"], many=["samples"], outputs=["out"], arguments=arguments)
+    arguments += ["--samples", *map(str, files), "--sweeps", *map(str, sweeps or []), "--out", str(out)]
+    run(score.main, score.Job, inputs=["benchmarks"], many=["samples"], many_or_none=["sweeps"], outputs=["out"],
+        arguments=arguments)  # fmt: skip
     return out
 
 
@@ -115,7 +119,7 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path, benchmarks: Path) ->
     [
         ({"seed": None}, "no training seed"),
         ({"seed": 0, "scale": "other"}, "belongs to scale 'other'"),
-        ({"seed": 0, "n": 3}, "has 3 samples, evaluation.n asks for 4"),
+        ({"seed": 0, "n": 3}, "a: question 'path-0' has 3 samples, the configuration asks for 4"),
         ({"seed": 0, "skip": "rows-1"}, "'rows-1' has no samples"),
     ],
 )
@@ -148,15 +152,25 @@ def test_the_same_model_twice_is_refused(tmp_path: Path, benchmarks: Path, capsy
     assert "two files hold model 'a' with training seed 0" in capsys.readouterr().err
 
 
-def test_several_writers_in_a_file_are_refused(
+def test_models_of_a_sweep_have_their_own_number_of_samples_and_benchmarks(tmp_path: Path, benchmarks: Path) -> None:
+    main = samples(tmp_path / "main.parquet", "a", 0)
+    sweep = samples(tmp_path / "sweep.parquet", "bc", 0, n=2, only="rows")
+    table = read_table(score_all(tmp_path, benchmarks, [main], [sweep]), Evaluation)
+    rows = table.group_by("model").agg(pl.len(), pl.col("n").first())
+    assert rows.sort("model").rows() == [("a", 4, 4), ("b", 2, 2), ("c", 2, 2)]
+    assert table.filter(pl.col("model") == "b")["benchmark"].unique().to_list() == ["rows"]
+
+
+def test_one_models_samples_cannot_stand_in_for_anothers(
     tmp_path: Path, benchmarks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = [samples(tmp_path / f"{name}.parquet", name, 0) for name in "ab"]
-    mixed = tmp_path / "mixed.parquet"
-    write_table(pl.concat([read_table(path, Trajectory) for path in files]), Trajectory, mixed, provenance(0))
+    whole = samples(tmp_path / "whole.parquet", "ab", 0)
+    table = read_table(whole, Trajectory)
+    missing = (pl.col("writer") == "b") & (pl.col("question_id") == "rows-1")
+    write_table(table.filter(~missing), Trajectory, whole, provenance(0))
     with pytest.raises(SystemExit):
-        score_all(tmp_path, benchmarks, [mixed])
-    assert "samples of one model, found ['a', 'b']" in capsys.readouterr().err
+        score_all(tmp_path, benchmarks, [whole])
+    assert "b: question 'rows-1' has no samples" in capsys.readouterr().err
 
 
 def test_a_truncated_file_ends_with_one_line(

@@ -71,8 +71,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
     folder = tmp_path_factory.mktemp("landscape")
-    shape = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=32)
-    build_model(shape, len(tokenizer), seed=0, bos=1, eos=2, pad=0).save_pretrained(folder / "sft_long")
+    shape = Architecture(
+        hidden_size=64, layers=2, heads=2, kv_heads=2, intermediate_size=96, vocabulary=len(tokenizer), tied=True,
+        context=32,
+    )  # fmt: skip
+    build_model(shape, seed=0, bos=1, eos=2, pad=0).save_pretrained(folder / "sft_long")
     tokenizer.save_pretrained(folder / "sft_long")
     write_table(question_table(), Question, folder / "questions.parquet", ORIGIN)
     return folder

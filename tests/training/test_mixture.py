@@ -13,14 +13,14 @@ from raml.trajectories.tokenizer import build_tokenizer
 TOKENIZER = build_tokenizer()
 
 
-def mixture(held_out: frozenset[str] = frozenset(), **changes: object) -> Mixture:
+def mixture(held_out: frozenset[str] = frozenset(), *, long_share: float = 0.2, **changes: object) -> Mixture:
     settings = {
-        "families": {"rows": 1.0}, "long_share": 0.2, "short_share": 0.5, "drill_steps": 1, "drill_share": 0.3,
+        "families": {"rows": 1.0}, "annealing": {"long_share": 0.2, "steps": 1}, "short_share": 0.5, "drill_steps": 1, "drill_share": 0.3,
         "steps": 1, "batch_tokens": 512, "muon_learning_rate": 0.02, "adamw_learning_rate": 0.004,
         "warmup_steps": 1, "threads": 1, **changes,
     }  # fmt: skip
     oracle = Oracle(variants_per_question=4, slip_rate=0.3, check_rate=0.5)
-    return Mixture(TOKENIZER, Pretraining.model_validate(settings), oracle, held_out)
+    return Mixture(TOKENIZER, Pretraining.model_validate(settings), oracle, held_out, long_share)
 
 
 def style(document: Document) -> str:

@@ -5,11 +5,13 @@ import torch
 from raml.config import Architecture
 from raml.training.model import build_model
 
-ARCHITECTURE = Architecture(hidden_size=128, layers=3, heads=4, intermediate_size=352, context=256)
+ARCHITECTURE = Architecture(
+    hidden_size=128, layers=3, heads=4, kv_heads=4, intermediate_size=352, vocabulary=110, tied=True, context=256
+)
 
 
 def model(seed: int = 0, **changes: int):
-    return build_model(ARCHITECTURE.model_copy(update=changes), 110, seed, bos=1, eos=2, pad=0)
+    return build_model(ARCHITECTURE.model_copy(update=changes), seed, bos=1, eos=2, pad=0)
 
 
 def test_size_and_shape() -> None:
@@ -41,5 +43,5 @@ def test_first_layer_looks_back_and_second_layer_finds_what_followed() -> None:
 
 
 def test_two_heads_are_enough() -> None:
-    small = model(hidden_size=64, heads=2, layers=2, intermediate_size=96)
+    small = model(hidden_size=64, heads=2, kv_heads=2, layers=2, intermediate_size=96)
     assert torch.isfinite(small(torch.arange(20)[None]).logits).all()

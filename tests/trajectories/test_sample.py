@@ -18,6 +18,7 @@ CONFIG = {
         "temperature": 1.0, "top_p": 0.9, "top_k": 40, "max_tokens": 12, "batch_size": 5, "threads": 1
     },
     "n": 4,
+    "kinds": None,
     "thinking": True,
 }  # fmt: skip
 
@@ -70,11 +71,13 @@ def questions():
     return pl.DataFrame(rows, schema=column_types(Question))
 
 
-def sample(folder, out="samples.parquet", seed=0, config=CONFIG):
-    arguments = {"scale": "tiny", "config": json.dumps(config), "seed": str(seed), "writer": "base"}
-    files = {"model": folder / "model", "questions": folder / "questions.parquet", "out": folder / out}
+def sample(folder, out="samples.parquet", seed=0, config=CONFIG, models=("base",)):
+    """`models` are the names of the one model in `folder`."""
+    arguments = {"scale": "tiny", "config": json.dumps(config), "seed": str(seed)}
+    files = {"questions": folder / "questions.parquet", "out": folder / out}
     line = [word for name, value in {**arguments, **files}.items() for word in (f"--{name}", str(value))]
-    run(main, Job, inputs=["model", "questions"], outputs=["out"], names=["writer"], arguments=line)
+    line += ["--models", *[str(folder / "model")] * len(models), "--writers", *models]
+    run(main, Job, inputs=["questions"], many=["models"], outputs=["out"], many_names=["writers"], arguments=line)
     return folder / out
 
 
@@ -102,6 +105,26 @@ def test_the_same_seed_gives_the_same_bytes(folder):
     first = sample(folder, "first.parquet").read_bytes()
     assert sample(folder, "second.parquet").read_bytes() == first
     assert sample(folder, "third.parquet", seed=1).read_bytes() != first
+
+
+def test_a_model_writes_the_same_alone_and_in_company(folder):
+    both = read_table(sample(folder, "both.parquet", models=("base", "other")), Trajectory)
+    alone = read_table(sample(folder, "alone.parquet", models=("other",)), Trajectory)
+    assert both["writer"].unique().sort().to_list() == ["base", "other"]
+    assert both.filter(pl.col("writer") == "other").equals(alone)
+    assert read_provenance(folder / "both.parquet").model_hash.count(",") == 1
+
+
+def test_only_questions_of_the_wanted_kinds_are_asked(folder, capsys):
+    questions = read_table(folder / "questions.parquet", Question)
+    kinds = pl.Series(["in_domain", "other_domain"], dtype=Question.kind.dtype)
+    write_table(questions.with_columns(kind=kinds), Question, folder / "questions.parquet", provenance())
+    table = read_table(sample(folder, config={**CONFIG, "kinds": ["other_domain"]}), Trajectory)
+    assert table["question_id"].unique().to_list() == [questions["id"][1]]
+    with pytest.raises(SystemExit) as exit_:
+        sample(folder, config={**CONFIG, "kinds": ["within_domain"]})
+    assert exit_.value.code == 2
+    assert "holds no question of kinds ['within_domain']" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_model_is_one_clear_line(folder, capsys):

@@ -14,7 +14,15 @@ rule decide:
     benchmark:
         "<benchmarks>/decide.tsv"
     params:
-        **step("raml.claims.decide", {"evaluation": SCALE.evaluation, "figures": CURVE_EXHIBITS}),
+        **step(
+            "raml.claims.decide",
+            {
+                "evaluation": SCALE.evaluation,
+                "figures": CURVE_EXHIBITS,
+                "series": series(SCALE),
+                "regimes": regimes(SCALE),
+            },
+        ),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
     message:
         "Decide the claims"

@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from raml.code import code_digest
 from raml.config import load_scale
 from raml.errors import ConfigError
+from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 
 
@@ -125,7 +126,7 @@ pathvars:
 wildcard_constraints:
     seed=r"\d+",
     model="|".join(SCALE.models),
-    style="|".join(SCALE.sft),
+    sweep="|".join(sampled_together(SCALE)),
 
 
 onstart:

@@ -1,5 +1,7 @@
 """Evaluation: every model answers every benchmark; what it got right becomes metrics."""
 
+SWEEPS = sampled_together(SCALE)
+
 
 rule sample:
     input:
@@ -11,21 +13,53 @@ rule sample:
         "<logs>/sample/seed{seed}/{model}.log",
     benchmark:
         "<benchmarks>/sample/seed{seed}/{model}.tsv"
+    priority: 1  # the probes wait for it
     threads: SCALE.sampling.threads
     params:
-        **step("raml.trajectories.sample", {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "thinking": True}),
+        **step(
+            "raml.trajectories.sample",
+            {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
+        ),
         model=subpath(input.weights, parent=True),
     message:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the benchmarks"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --model {params.model} --writer {wildcards.model} --questions {input.questions} --out {output}"
+        " --models {params.model} --writers {wildcards.model} --questions {input.questions} --out {output}"
+        " > {log} 2>&1"
+
+
+rule sample_sweep:
+    input:
+        weights=lambda wildcards: weights(SWEEPS[wildcards.sweep]),
+        others=lambda wildcards: files(SWEEPS[wildcards.sweep]),
+        questions="<results>/questions/benchmarks.parquet",
+    output:
+        "<results>/evaluations/sweeps/seed{seed}/{sweep}.parquet",
+    log:
+        "<logs>/sample_sweep/seed{seed}/{sweep}.log",
+    benchmark:
+        "<benchmarks>/sample_sweep/seed{seed}/{sweep}.tsv"
+    threads: SCALE.sampling.threads
+    params:
+        **step(
+            "raml.trajectories.sample",
+            {"sampling": SCALE.sampling, "n": SCALE.sweeps.n, "kinds": SCALE.sweeps.kinds, "thinking": True},
+        ),
+        models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
+        writers=lambda wildcards: SWEEPS[wildcards.sweep],
+    message:
+        "Sample the sweep {wildcards.sweep}, seed {wildcards.seed}"
+    shell:
+        "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
+        " --models {params.models} --writers {params.writers} --questions {input.questions} --out {output}"
         " > {log} 2>&1"
 
 
 rule score:
     input:
         samples=expand(rules.sample.output, seed=SCALE.seeds, model=SCALE.models),
+        sweeps=expand(rules.sample_sweep.output, seed=SCALE.seeds, sweep=SWEEPS),
         benchmarks="<results>/questions/benchmarks.parquet",
     output:
         "<results>/evaluations/evaluations.parquet",
@@ -34,12 +68,15 @@ rule score:
     benchmark:
         "<benchmarks>/score.tsv"
     params:
-        **step("raml.evaluation.score", SCALE.evaluation),
+        **step(
+            "raml.evaluation.score",
+            {"n": SCALE.evaluation.n, "sweep_n": SCALE.sweeps.n, "sweep_kinds": SCALE.sweeps.kinds},
+        ),
     message:
         "Count correct samples"
     shell:
         "python -m raml.evaluation.score --scale {params.scale} --config {params.config:q}"
-        " --samples {input.samples} --benchmarks {input.benchmarks} --out {output}"
+        " --samples {input.samples} --sweeps {input.sweeps} --benchmarks {input.benchmarks} --out {output}"
         " > {log} 2>&1"
 
 
@@ -79,7 +116,12 @@ rule sample_development:
     params:
         **step(
             "raml.trajectories.sample",
-            lambda wildcards: {"sampling": SCALE.sampling, "n": 16, "thinking": wildcards.thinking == "thinking"},
+            lambda wildcards: {
+                "sampling": SCALE.sampling,
+                "n": 16,
+                "kinds": None,
+                "thinking": wildcards.thinking == "thinking",
+            },
         ),
         model=subpath(input.weights, parent=True),
         writer=lambda wildcards: wildcards.model + ("_empty" if wildcards.thinking == "empty" else ""),
@@ -87,7 +129,7 @@ rule sample_development:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the development questions"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --model {params.model} --writer {params.writer} --questions {input.questions} --out {output}"
+        " --models {params.model} --writers {params.writer} --questions {input.questions} --out {output}"
         " > {log} 2>&1"
 
 

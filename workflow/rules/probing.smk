@@ -94,10 +94,38 @@ rule weight_updates:
         " > {log} 2>&1"
 
 
+rule outer_loss:
+    input:
+        weights=weights(SCALE.models),
+        others=files(SCALE.models),
+        samples=expand("<results>/evaluations/samples/seed{seed}/{model}.parquet", model=SCALE.models, allow_missing=True),
+        oracles=rules.write_held_out.output,
+        questions="<results>/questions/benchmarks.parquet",
+    output:
+        "<results>/probes/seed{seed}/outer.parquet",
+    log:
+        "<logs>/outer_loss/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/outer_loss/seed{seed}.tsv"
+    threads: SCALE.probing.threads
+    params:
+        **step("raml.probing.outer", {"probing": SCALE.probing}),
+        models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
+        writers=SCALE.models,
+    message:
+        "The outer loop's loss of all techniques, seed {wildcards.seed}"
+    shell:
+        "python -m raml.probing.outer --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
+        " --models {params.models} --writers {params.writers} --samples {input.samples} --oracles {input.oracles}"
+        " --questions {input.questions} --out {output}"
+        " > {log} 2>&1"
+
+
 PROBES = {
     "curves": expand(rules.probe.output, seed=SCALE.seeds, model=SCALE.probing.models),
     "roles": expand(rules.token_roles.output, seed=SCALE.seeds),
     "landscape": expand(rules.landscape.output, seed=SCALE.seeds),
     "updates": expand(rules.weight_updates.output, seed=SCALE.seeds, kind="updates"),
+    "outer": expand(rules.outer_loss.output, seed=SCALE.seeds),
     "blocks": expand(rules.weight_updates.output, seed=SCALE.seeds, kind="blocks"),
 }

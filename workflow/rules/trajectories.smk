@@ -1,5 +1,7 @@
 """Trajectories: the micro tokenizer and the oracle programs that write with it."""
 
+FEW_VARIANTS = SCALE.oracle.model_copy(update={"variants_per_question": SCALE.probing.trajectories_per_question})
+
 
 rule build_tokenizer:
     output:
@@ -32,14 +34,36 @@ rule write_oracles:
     benchmark:
         "<benchmarks>/write_oracles.tsv"
     params:
-        **step("raml.trajectories.oracle", SCALE.oracle),
+        **step("raml.trajectories.oracle", {"oracle": SCALE.oracle, "styles": ["short", "long", "wrong"]}),
         tokenizer=subpath(input.tokenizer, parent=True),
     message:
         "Write the oracles' trajectories: short, long, wrong"
     shell:
         "python -m raml.trajectories.oracle --scale {params.scale} --config {params.config:q}"
         " --questions {input.questions} --tokenizer {params.tokenizer}"
-        " --short {output.short} --long {output.long} --wrong {output.wrong}"
+        " --outs {output.short} {output.long} {output.wrong}"
+        " > {log} 2>&1"
+
+
+# What the outer loop's loss is taken on: correct trajectories of questions that no training has seen.
+rule write_held_out:
+    input:
+        **tokenizer_files("<results>/trajectories/tokenizer"),
+        questions="<results>/questions/benchmarks.parquet",
+    output:
+        "<results>/trajectories/held_out_long.parquet",
+    log:
+        "<logs>/write_held_out.log",
+    benchmark:
+        "<benchmarks>/write_held_out.tsv"
+    params:
+        **step("raml.trajectories.oracle", {"oracle": FEW_VARIANTS, "styles": ["long"]}),
+        tokenizer=subpath(input.tokenizer, parent=True),
+    message:
+        "Write long trajectories of the benchmark questions"
+    shell:
+        "python -m raml.trajectories.oracle --scale {params.scale} --config {params.config:q}"
+        " --questions {input.questions} --tokenizer {params.tokenizer} --outs {output}"
         " > {log} 2>&1"
 
 
@@ -47,5 +71,6 @@ rule trajectories_phase:
     input:
         rules.build_tokenizer.output,
         rules.write_oracles.output,
+        rules.write_held_out.output,
     message:
         "Phase done: trajectories"

@@ -1,8 +1,8 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
-    python -m raml.claims.decide --scale S --config '<evaluation and figures>' --claims config/claims.yaml \
+    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes>' --claims config/claims.yaml \
         --reported config/reported.yaml --evaluations E --curves results/S/probes/seed*/*/curves.parquet \
-        --roles .. --landscape .. --updates .. --blocks .. --out results/S/claims.json
+        --roles .. --landscape .. --updates .. --blocks .. --outer .. --out results/S/claims.json
 """
 
 from collections.abc import Mapping
@@ -15,39 +15,51 @@ import polars as pl
 from pydantic import Field
 
 from raml.claims import (
+    beats,
     best_or_level,
+    cold_start,
     construction,
     curve_trend,
     downhill,
     landscape_descent,
     mode_pair,
+    not_dominated,
+    outer_loss,
     role_change,
     same_output,
+    trend,
 )
 from raml.claims.decision import Decision
 from raml.claims.registry import (
+    Beats,
     BestOrLevel,
     Claim,
+    ColdStart,
     Construction,
     CurveTrend,
     Downhill,
     LandscapeDescent,
     ModePair,
+    NotDominated,
+    OuterLossFalls,
     Registry,
     RoleChange,
     SameOutput,
     Test,
+    Trend,
     load_registry,
 )
 from raml.config import Evaluation as Settings
 from raml.config import Section
 from raml.errors import ConfigError
 from raml.evaluation.intervals import Bootstrap
+from raml.runs import Regime, Series
 from raml.schemas import (
     BlockResidual,
     ClaimResult,
     Evaluation,
     LandscapePoint,
+    OuterLoss,
     ProbeCurve,
     TokenChange,
     WeightUpdate,
@@ -63,6 +75,7 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "landscape": LandscapePoint,
     "updates": WeightUpdate,
     "blocks": BlockResidual,
+    "outer": OuterLoss,
 }
 
 
@@ -71,13 +84,17 @@ class Job(Section):
 
     evaluation: Settings
     figures: dict[str, str] = Field(description="the probed model that each curve figure of the scale follows")
+    series: dict[str, Series] = Field(description="models of the sweeps by their dose")
+    regimes: list[Regime] = Field(description="base models that GRPO starts from, with and without a cold start")
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """The tables of `TABLES` by name, and the settings that all tests share."""
+    """The tables of `TABLES` by name, what the sweeps varied, and the settings that all tests share."""
 
     tables: dict[str, pl.DataFrame]
+    series: dict[str, Series]
+    regimes: list[Regime]
     k: int
     bootstrap: Bootstrap
 
@@ -89,6 +106,8 @@ def main(step: Step[Job]) -> None:
     check_models(registry, step.config.figures, step.files["claims"])
     measurements = Measurements(
         {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()},
+        step.config.series,
+        step.config.regimes,
         evaluation.k,
         Bootstrap(step.seed, evaluation.bootstrap_resamples, evaluation.confidence),
     )
@@ -143,8 +162,21 @@ def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]
             return construction.decide(test, tables["blocks"], bootstrap), ["blocks"]
         case Downhill():
             return downhill.decide(test, tables["updates"], bootstrap), ["updates"]
+        case OuterLossFalls():
+            return outer_loss.decide(test, tables["outer"], bootstrap), ["outer"]
+    evaluations, k = tables["evaluations"], measurements.k
+    match test:
         case BestOrLevel():
-            return best_or_level.decide(test, tables["evaluations"], measurements.k, bootstrap), ["evaluations"]
+            decision = best_or_level.decide(test, evaluations, k, bootstrap)
+        case NotDominated():
+            decision = not_dominated.decide(test, evaluations, k, bootstrap)
+        case Beats():
+            decision = beats.decide(test, evaluations, k, bootstrap)
+        case ColdStart():
+            decision = cold_start.decide(test, evaluations, measurements.regimes, k, bootstrap)
+        case Trend():
+            decision = trend.decide(test, evaluations, measurements.series, k, bootstrap)
+    return decision, ["evaluations"]
 
 
 def result(claim: Claim, registry: Registry, decision: Decision, sources: list[Path], scale: str) -> ClaimResult:

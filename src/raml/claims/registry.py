@@ -125,7 +125,90 @@ class BestOrLevel(Section):
     why: str = Field(min_length=1, description="why these numbers")
 
 
-Test = CurveTrend | ModePair | RoleChange | LandscapeDescent | SameOutput | Construction | Downhill | BestOrLevel
+class NotDominated(Section):
+    """Whether `rival` fails to dominate `model`: it does if it leads by more than `margin` in both metrics."""
+
+    name: Literal["not_dominated"]
+    model: str
+    rival: str
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    margin: float = Field(ge=0, lt=1, description="lead that still counts as level, as a share of 1")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class Beats(Section):
+    """Whether each of `models` leads `baseline` in Pass@k and mG-Pass@k, all questions pooled."""
+
+    name: Literal["beats"]
+    models: list[str] = Field(min_length=1)
+    baseline: str
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    minimal_effect: float = Field(ge=0, lt=1, description="lead that has to be exceeded, as a share of 1")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class ColdStart(Section):
+    """Whether GRPO from an SFT model leads GRPO from the base in Pass@k and mG-Pass@k, for every base model."""
+
+    name: Literal["cold_start"]
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    minimal_effect: float = Field(ge=0, lt=1, description="lead that has to be exceeded, as a share of 1")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class Trend(Section):
+    """Whether Pass@k and mG-Pass@k rise with a dose, in every series of models that differ in it alone.
+
+    By Spearman's rho between dose and score within each block (a seed's question), averaged: Page's statistic,
+    rescaled to [-1, 1].
+    """
+
+    name: Literal["trend"]
+    series: list[str] = Field(min_length=1, description="names from raml.runs.series")
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    minimal_effect: float = Field(ge=0, lt=1, description="smallest rise that matters, in rho")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+class TechniqueRun(Section):
+    """One training technique: the model before and after, and whose trajectories its outer loss is taken on."""
+
+    technique: str
+    model: str
+    start: str
+    source: Literal["oracle", "own"]
+
+
+class OuterLossFalls(Section):
+    """Whether each technique lowers the outer loss: the answer NLL after trajectories of held-out questions (Eq. 8)."""
+
+    name: Literal["outer_loss"]
+    techniques: list[TechniqueRun] = Field(min_length=1)
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    minimal_effect: float = Field(ge=0, description="smallest fall that matters, in nats per answer token")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
+Test = (
+    CurveTrend
+    | ModePair
+    | RoleChange
+    | LandscapeDescent
+    | SameOutput
+    | Construction
+    | Downhill
+    | BestOrLevel
+    | NotDominated
+    | Beats
+    | ColdStart
+    | Trend
+    | OuterLossFalls
+)
 
 
 class Claim(Section):

@@ -81,8 +81,11 @@ def probing_benchmark() -> dict[str, float]:
         of a few runs each (1: the cost grows as T(1 + A)).
     """
     rng = np.random.default_rng(0)
-    micro = Architecture(hidden_size=128, layers=3, heads=4, intermediate_size=352, context=4096)
-    model = build_model(micro, VOCABULARY, seed=0, bos=1, eos=2, pad=0).eval()
+    micro = Architecture(
+        hidden_size=128, layers=3, heads=4, kv_heads=4, intermediate_size=352, vocabulary=VOCABULARY, tied=True,
+        context=4096,
+    )  # fmt: skip
+    model = build_model(micro, seed=0, bos=1, eos=2, pad=0).eval()
 
     def task(trajectory: int) -> Task:
         sizes = (PROMPT, trajectory, MARKER, ANSWER)

@@ -28,7 +28,6 @@ GRID = 21  # points along each direction, the usual grid
 MICRO_TOKENS = (1, 5, (20, 24, 29, 35))  # of marker, answer and the four prompts, as of the micro benchmarks
 SHORT_TOKENS = (8, 3, (12, 13, 14, 15))  # a bare question such as "What is 17 + 25?"
 CHAT_TOKENS = (8, 3, (72, 76, 80, 84))  # the same in SmolLM2's chat template, with the instruction
-MICRO_VOCABULARY = 128
 
 
 def landscape_benchmark(
@@ -54,8 +53,10 @@ def landscape_benchmark(
         `_buffer_bytes` and the median seconds of each way. Both ways do the same matrix products, so the longer the
         questions, the closer the notebook comes, down to the ratio of its unbatched passes.
     """
-    micro = Architecture(hidden_size=128, layers=3, heads=4, intermediate_size=352, context=256)
-    model = build_model(micro, MICRO_VOCABULARY, seed=0, bos=1, eos=2, pad=0).eval()
+    micro = Architecture(
+        hidden_size=128, layers=3, heads=4, kv_heads=4, intermediate_size=352, vocabulary=128, tied=True, context=256
+    )
+    model = build_model(micro, seed=0, bos=1, eos=2, pad=0).eval()
     with one_thread():
         results = _compare("micro", model, MICRO_TOKENS, size, repetitions)
         if pretrained is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from raml.questions.family import Draft, Family
 
 LARGEST = 30
-COUNTS = {0: 3, 1: 4, 2: 5, 3: 6}  # level -> numbers to sort
+COUNTS = {0: 2, 1: 3, 2: 4, 3: 5}  # level -> numbers to sort
 
 
 def generate(level: int, rng: random.Random) -> Draft:

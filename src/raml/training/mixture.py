@@ -37,6 +37,7 @@ class Mixture:
     pretraining: Pretraining
     oracle: Oracle
     held_out: Set[str]
+    long_share: float  # of the documents that are no drills
 
     def document(self, rng: random.Random, *, drill: bool) -> Document:
         """One document.
@@ -63,9 +64,9 @@ class Mixture:
 
     def _style(self, rng: random.Random) -> OracleStyle | None:
         draw = rng.random()
-        if draw < self.pretraining.long_share:
+        if draw < self.long_share:
             return "long"
-        return "short" if draw < self.pretraining.long_share + self.pretraining.short_share else None
+        return "short" if draw < self.long_share + self.pretraining.short_share else None
 
     def batches(self, rng: random.Random, drill_share: float) -> Iterator[list[Document]]:
         """Endless batches of documents of like length, at most `batch_tokens` tokens with padding.

@@ -24,21 +24,19 @@ CARRY_GAIN = 2.0
 COPY_GAIN = 0.3
 
 
-def build_model(
-    architecture: Architecture, vocabulary: int, seed: int, *, bos: int, eos: int, pad: int
-) -> LlamaForCausalLM:
+def build_model(architecture: Architecture, seed: int, *, bos: int, eos: int, pad: int) -> LlamaForCausalLM:
     """A freshly initialised model in fp32; the same seed gives the same weights."""
     config = LlamaConfig(
-        vocab_size=vocabulary,
+        vocab_size=architecture.vocabulary,
         hidden_size=architecture.hidden_size,
         intermediate_size=architecture.intermediate_size,
         num_hidden_layers=architecture.layers,
         num_attention_heads=architecture.heads,
-        num_key_value_heads=architecture.heads,
+        num_key_value_heads=architecture.kv_heads,
         max_position_embeddings=architecture.context,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         attention_bias=True,
-        tie_word_embeddings=True,
+        tie_word_embeddings=architecture.tied,
         bos_token_id=bos,
         eos_token_id=eos,
         pad_token_id=pad,

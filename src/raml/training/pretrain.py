@@ -1,11 +1,15 @@
-"""Pretrain the micro base model: drills first, then whole documents in the configured mixture of styles.
+"""Pretrain the trunk that all micro base models of a seed share: drills first, then whole documents.
 
-Muon on the matrices, AdamW on embeddings, norms and biases; constant learning rate with warm-up and
-a linear decay over the last half. The model never sees a benchmark question.
+No document is in the long style, which is seen in drills alone; `raml.training.anneal` makes base models of the
+trunk, each with its own share of long documents. Muon on the matrices, AdamW on embeddings, norms and biases; the
+learning rate is constant after its warm-up and falls to half over the last half. No model ever sees a benchmark
+question.
 """
 
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -13,7 +17,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from raml.config import Architecture, Oracle, Pretraining, Section
-from raml.errors import RamlError
+from raml.errors import ConfigError, RamlError
 from raml.progress import progress
 from raml.questions.family import stable_seed
 from raml.schemas import Question
@@ -27,7 +31,7 @@ IGNORED = -100
 
 
 class Job(Section):
-    """The sections that pretraining depends on."""
+    """The sections that pretraining the trunk depends on."""
 
     architecture: Architecture
     pretraining: Pretraining
@@ -43,23 +47,61 @@ class Batch:
 
 
 def main(step: Step[Job]) -> None:
-    """Pretrain and save a Hugging Face folder."""
+    """Pretrain and save a Hugging Face folder.
+
+    Raises:
+        ConfigError: `architecture.vocabulary` is not the tokenizer's size.
+    """
     job = step.config
-    torch.set_num_threads(job.pretraining.threads)
+    pretraining = job.pretraining
+    torch.set_num_threads(pretraining.threads)
     tokenizer = load_tokenizer(step.files["tokenizer"])
-    benchmarks = read_table(step.files["benchmarks"], Question)
-    mixture = Mixture(tokenizer, job.pretraining, job.oracle, held_out=frozenset(benchmarks["prompt"]))
+    if len(tokenizer) != job.architecture.vocabulary:
+        raise ConfigError(
+            f"architecture.vocabulary = {job.architecture.vocabulary}, but the tokenizer in "
+            f"{step.files['tokenizer']} has {len(tokenizer)} tokens"
+        )
+    mixture = Mixture(tokenizer, pretraining, job.oracle, held_out(step.files["benchmarks"]), long_share=0.0)
     seed = stable_seed("pretrain", step.seed)
     model = build_model(
-        job.architecture, len(tokenizer), seed % 2**32,
+        job.architecture, seed % 2**32,
         bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
     )  # fmt: skip
-    train(model, mixture, job.pretraining, random.Random(seed))
+    rng = random.Random(seed)
+    drills = islice(mixture.batches(rng, drill_share=1.0), pretraining.drill_steps)
+    documents = islice(mixture.batches(rng, drill_share=pretraining.drill_share), pretraining.steps)
+    total = pretraining.drill_steps + pretraining.steps
+
+    def rate(step: int) -> float:
+        return min(1.0, 1.5 - step / total)
+
+    train(model, chain(drills, documents), total, rate, pretraining, pad=tokenizer.pad_token_id)
     save_model(model, tokenizer, step.files["out"], step.provenance())
 
 
-def train(model: LlamaForCausalLM, mixture: Mixture, settings: Pretraining, rng: random.Random) -> None:
-    """Both stages in place.
+def held_out(benchmarks: Path) -> frozenset[str]:
+    """The prompts that no pretraining document may ask."""
+    return frozenset(read_table(benchmarks, Question)["prompt"])
+
+
+def train(
+    model: LlamaForCausalLM,
+    batches: Iterable[list[Document]],
+    total: int,
+    rate: Callable[[int], float],
+    settings: Pretraining,
+    *,
+    pad: int,
+) -> None:
+    """One step on each of `total` batches, in place, with fresh optimisers.
+
+    Args:
+        model: in training precision.
+        batches: documents of each step.
+        total: their number.
+        rate: share of the peak learning rates at a step, before the warm-up of `settings.warmup_steps` is laid over it.
+        settings: peak learning rates.
+        pad: padding's token id.
 
     Raises:
         RamlError: the loss is not finite.
@@ -70,16 +112,15 @@ def train(model: LlamaForCausalLM, mixture: Mixture, settings: Pretraining, rng:
         torch.optim.Muon(matrices, lr=settings.muon_learning_rate, weight_decay=0.0),
         torch.optim.AdamW(others, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
-    total = settings.drill_steps + settings.steps
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, total, settings)) for o in optimisers]
-    drills = mixture.batches(rng, drill_share=1.0)
-    documents = mixture.batches(rng, drill_share=settings.drill_share)
-    pad = mixture.tokenizer.pad_token_id
+
+    def warmed(step: int) -> float:
+        return min(1.0, (step + 1) / (settings.warmup_steps + 1)) * rate(step)
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, warmed) for optimiser in optimisers]
     model.train()
     with progress("pretraining", total, "step") as line:
-        for step in range(total):
-            batch = collate(next(drills if step < settings.drill_steps else documents), pad)
-            loss = masked_loss(model, batch)
+        for step, documents in enumerate(batches):
+            loss = masked_loss(model, collate(documents, pad))
             if not torch.isfinite(loss):
                 raise RamlError(f"pretraining diverged at step {step}: loss {loss.item()}; lower the learning rates")
             loss.backward()
@@ -119,12 +160,6 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         (folder / "raml.json").write_text(provenance.model_dump_json(indent=2) + "\n")
-
-
-def _rate(step: int, total: int, settings: Pretraining) -> float:
-    """Share of the peak learning rate at `step`: linear warm-up, constant, linear decay over the last half."""
-    warm = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    return warm * min(1.0, 2 * (total - step) / total)
 
 
 if __name__ == "__main__":

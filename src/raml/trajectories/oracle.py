@@ -1,17 +1,17 @@
-"""Write the oracles' trajectories for the training questions: short, long and deliberately wrong ones.
+"""Write the oracles' trajectories: short, long and deliberately wrong ones.
 
 Each trajectory is judged by the verifier that judges models. One that is not well formatted, or a short
 or long one that is not correct, fails the job; a wrong one whose slip leaves the answer right is dropped.
 """
 
 import random
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
+from pydantic import Field
 from transformers import PreTrainedTokenizerBase
 
-from raml.config import Oracle
+from raml.config import Oracle, Section
 from raml.errors import RamlError
 from raml.progress import track
 from raml.questions.family import stable_seed
@@ -25,17 +25,23 @@ from raml.trajectories.rows import trajectory_row
 from raml.trajectories.tokenizer import prompt_ids
 
 
-def main(step: Step[Oracle]) -> None:
+class Job(Section):
+    """How the oracles write, and which of them; `--outs` are in the order of `styles`."""
+
+    oracle: Oracle
+    styles: list[OracleStyle] = Field(min_length=1)
+
+
+def main(step: Step[Job]) -> None:
     """Write one table per style."""
     questions = read_table(step.files["questions"], Question)
     tokenizer = load_tokenizer(step.files["tokenizer"])
-    for style in get_args(OracleStyle):
+    for style, path in zip(step.config.styles, step.lists["outs"], strict=True):
         rows = [
             row
             for question in track(questions.iter_rows(named=True), f"oracle {style}", len(questions), "question")
-            for row in question_rows(question, style, tokenizer, step.config, step.seed)
+            for row in question_rows(question, style, tokenizer, step.config.oracle, step.seed)
         ]
-        path: Path = step.files[style]
         table = pl.DataFrame(rows, schema=column_types(Trajectory))
         write_table(table, Trajectory, path, step.provenance())
 
@@ -63,4 +69,4 @@ def question_rows(
 
 
 if __name__ == "__main__":
-    run(main, Oracle, inputs=["questions", "tokenizer"], outputs=["short", "long", "wrong"])
+    run(main, Job, inputs=["questions", "tokenizer"], many_outputs=["outs"])

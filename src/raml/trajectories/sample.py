@@ -1,4 +1,8 @@
-"""Let a model write `n` trajectories for every question, and judge them."""
+"""Let models write `n` trajectories for every question, and judge them.
+
+Several models of one training seed share a process, since importing torch takes longer than many a model's sampling;
+each one's samples are those that it would write in a process of its own.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +13,8 @@ from pydantic import Field
 from transformers import PreTrainedTokenizerBase
 
 from raml.answers.format import THINK_END
-from raml.config import Sampling, Section
+from raml.config import BenchmarkKind, Sampling, Section
+from raml.errors import DataError
 from raml.progress import track
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, run
@@ -22,26 +27,35 @@ from raml.trajectories.tokenizer import prompt_ids, token_ids
 
 
 class Job(Section):
-    """How the model writes, and how many trajectories for each question."""
+    """How the models write, how many trajectories for each question, and on which questions."""
 
     sampling: Sampling
     n: int = Field(gt=0)
+    kinds: list[BenchmarkKind] | None = Field(description="of benchmarks; null: all questions")
     thinking: bool = Field(description="false: the prompt ends the thinking, only the answer is written")
 
 
 def main(step: Step[Job]) -> None:
-    """Write the table of trajectories; the file records the model's hash."""
+    """Write the table of all models' trajectories; the file records their hashes."""
     sampling = step.config.sampling
     torch.set_num_threads(sampling.threads)
     questions = read_table(step.files["questions"], Question)
-    model, tokenizer = load_pretrained(step.files["model"])
-    engine = TorchSampler(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
-    prompts = [prompt_ids(tokenizer, prompt) for prompt in questions["prompt"]]
-    if not step.config.thinking:
-        prompts = [[*prompt, *token_ids(tokenizer, [THINK_END])] for prompt in prompts]
-    rows = sampled_rows(questions, prompts, engine, tokenizer, step.names["writer"], step.config.n, step.seed)
+    if step.config.kinds is not None:
+        questions = questions.filter(pl.col("kind").is_in(step.config.kinds))
+    if questions.is_empty():
+        raise DataError(f"{step.files['questions']} holds no question of kinds {step.config.kinds}")
+    folders = step.lists["models"]
+    rows: list[dict[str, Any]] = []
+    for folder, writer in zip(folders, step.name_lists["writers"], strict=True):
+        model, tokenizer = load_pretrained(folder)
+        engine = TorchSampler(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
+        prompts = [prompt_ids(tokenizer, prompt) for prompt in questions["prompt"]]
+        if not step.config.thinking:
+            prompts = [[*prompt, *token_ids(tokenizer, [THINK_END])] for prompt in prompts]
+        rows += sampled_rows(questions, prompts, engine, tokenizer, writer, step.config.n, step.seed)
     table = pl.DataFrame(rows, schema=column_types(Trajectory))
-    write_table(table, Trajectory, step.files["out"], step.provenance(model_hash=model_hash(step.files["model"])))
+    hashes = ",".join(model_hash(folder) for folder in folders)
+    write_table(table, Trajectory, step.files["out"], step.provenance(model_hash=hashes))
 
 
 def sampled_rows(
@@ -75,4 +89,4 @@ def sampled_rows(
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["model", "questions"], outputs=["out"], names=["writer"])
+    run(main, Job, inputs=["questions"], many=["models"], outputs=["out"], many_names=["writers"])

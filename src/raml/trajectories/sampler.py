@@ -6,7 +6,7 @@ is dropped. Rows do not see each other, so what a request gets depends on its pr
 its sample number and the seed alone, up to floating-point round-off.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,19 +31,25 @@ class TorchSampler:
         self.pad_id = pad_id
         self._stops = torch.tensor(sorted(stop_ids), device=model.device)
 
-    @torch.inference_mode()
     def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
         """One completion per request, in order; see `Engine.sample`."""
+        with progress("sampling", len(requests), "completion") as line:
+            return self.complete(requests, seed, line.update)
+
+    @torch.inference_mode()
+    def complete(
+        self, requests: Sequence[Request], seed: int, written: Callable[[], object] = lambda: None
+    ) -> list[Completion]:
+        """As `sample`, without a progress line; `written` is called after each completion."""
         self._check(requests)
         completions: dict[int, Completion] = {}
         by_prompt = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), requests[i].prompt_ids))
         size = self.sampling.batch_size
-        with progress("sampling", len(requests), "completion") as line:
-            for start in range(0, len(by_prompt), size):
-                batch = by_prompt[start : start + size]
-                for position, completion in self._decode([requests[i] for i in batch], seed):
-                    completions[batch[position]] = completion
-                    line.update()
+        for start in range(0, len(by_prompt), size):
+            batch = by_prompt[start : start + size]
+            for position, completion in self._decode([requests[i] for i in batch], seed):
+                completions[batch[position]] = completion
+                written()
         return [completions[index] for index in range(len(requests))]
 
     def _check(self, requests: Sequence[Request]) -> None:
