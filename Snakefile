@@ -2,6 +2,7 @@
 
     snakemake --cores 2                              the scale `micro`
     snakemake --cores 2 --config scale=minimal       the same jobs in a minute, numbers without meaning
+    snakemake --dry-run --config scale=paper         the jobs of the paper's own scale, published questions and models
     snakemake --cores 2 --config seeds=[0]           a key of config/scales/<scale>.yaml, laid over it
     snakemake --cores 2 training_phase               as far as the models
 
@@ -10,11 +11,24 @@ Each rule is a step of its phase, `python -m raml.<phase>.<step>`.
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/questions.smk"
-include: "workflow/rules/trajectories.smk"
+
+
+if SCALE.published:
+
+    include: "workflow/rules/published.smk"
+
+else:
+
+    include: "workflow/rules/questions.smk"
+    include: "workflow/rules/trajectories.smk"
+    include: "workflow/rules/pretraining.smk"
+
+
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/community.smk"
 include: "workflow/rules/probing.smk"
+include: "workflow/rules/exhibits.smk"
 include: "workflow/rules/claims.smk"
 
 

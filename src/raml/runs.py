@@ -61,21 +61,17 @@ class Regime(Section):
 
 
 def batches(scale: Scale) -> list[Batch]:
-    """All training of one seed, main models first."""
-    found = [*_main(scale), *_trajectory_sweep(scale), *_update_sweep(scale), *_regime_sweep(scale)]
+    """All training of one seed, main models first; the runs of fig9 are with zero-GRPO."""
+    found = [*_main(scale), *_trajectory_sweep(scale), *_regime_sweep(scale)]
     return [batch for batch in found if batch.runs]
 
 
 def sampled_together(scale: Scale) -> dict[str, list[str]]:
     """Models of the sweeps by the name of the table that holds their samples; all have runs."""
-    grpo_main = [run for batch in _main(scale) for run in batch.runs]
+    snapshots = [name for batch in _main(scale) for run in batch.runs for name in run.snapshots]
     tables = {
-        **{batch.name: [run.model for run in batch.runs] for batch in _trajectory_sweep(scale)},
-        "updates": [
-            name
-            for run in [*(run for batch in _update_sweep(scale) for run in batch.runs), *grpo_main]
-            for name in ([run.model] if run not in grpo_main else []) + run.snapshots
-        ],
+        "trajectories": [run.model for batch in _trajectory_sweep(scale) for run in batch.runs],
+        "updates": [*(run.model for run in _update_sweep(scale)), *snapshots],
         "regimes": [run.model for batch in _regime_sweep(scale) for run in batch.runs],
     }
     return {name: models for name, models in tables.items() if models}
@@ -139,7 +135,7 @@ def _main(scale: Scale) -> list[Batch]:
     return [
         *found,
         Batch("dpo", "dpo", [Run("dpo", scale.dpo.start, scale.dpo)]),
-        Batch("zero_grpo", "grpo", [Run("zero_grpo", scale.grpo.start, scale.grpo)]),
+        Batch("zero_grpo", "grpo", [Run("zero_grpo", scale.grpo.start, scale.grpo), *_update_sweep(scale)]),
         Batch("sft_grpo", "grpo", [Run("sft_grpo", scale.cold_start, cold)]),
     ]
 
@@ -160,14 +156,13 @@ def _trajectory_sweep(scale: Scale) -> list[Batch]:
     ]
 
 
-def _update_sweep(scale: Scale) -> list[Batch]:
+def _update_sweep(scale: Scale) -> list[Run]:
     """Fig9: GRPO from the base, the gradient from n of each group."""
-    runs = [
+    return [
         Run(f"grpo_n{n}", scale.grpo.start, scale.grpo.model_copy(update={"update_trajectories": n}))
         for n in scale.sweeps.update_trajectories
         if n != scale.grpo.update_trajectories
     ]
-    return [Batch("updates", "grpo", runs)]
 
 
 def _regime_sweep(scale: Scale) -> list[Batch]:
@@ -195,8 +190,11 @@ def _regime_sweep(scale: Scale) -> list[Batch]:
             ],
         ),
         Batch("regimes_sft", "sft", runs(scale.cold_start, tuned.start, tuned)),
-        Batch("regimes_zero_grpo", "grpo", runs("zero_grpo", scale.grpo.start, grpo)),
-        Batch("regimes_sft_grpo", "grpo", runs("sft_grpo", scale.cold_start, grpo)),
+        Batch(
+            "regimes_grpo",
+            "grpo",
+            [*runs("zero_grpo", scale.grpo.start, grpo), *runs("sft_grpo", scale.cold_start, grpo)],
+        ),
     ]
 
 

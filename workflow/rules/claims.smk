@@ -36,7 +36,7 @@ rule decide:
 rule draw_curves:
     input:
         questions="<results>/questions/benchmarks.parquet",
-        tokenizer=rules.build_tokenizer.output.tokenizer,
+        tokenizer=f"{TOKENIZER}/tokenizer.json",
         curves=lambda wildcards: expand(rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
         samples=lambda wildcards: expand(rules.sample.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
     output:
@@ -136,31 +136,6 @@ rule prop21:
         " > {log} 2>&1"
 
 
-rule tab2:
-    input:
-        metrics=rules.summarise.output.metrics,
-        reported="config/reported.yaml",
-        weights=f"<results>/models/seed{SCALE.seeds[0]}/base/model.safetensors",
-    output:
-        figure="<results>/figures/tab2.svg",
-        exhibit="<results>/figures/tab2.json",
-        markdown="<results>/tables/tab2.md",
-    log:
-        "<logs>/tab2.log",
-    benchmark:
-        "<benchmarks>/tab2.tsv"
-    params:
-        **step("raml.report.tab2", SCALE.evaluation),
-        model=subpath(input.weights, parent=True),
-    message:
-        "Draw tab2"
-    shell:
-        "python -m raml.report.tab2 --scale {params.scale} --config {params.config:q}"
-        " --metrics {input.metrics} --reported {input.reported} --model {params.model}"
-        " --figure {output.figure} --exhibit {output.exhibit} --markdown {output.markdown}"
-        " > {log} 2>&1"
-
-
 rule build_report:
     input:
         claims=rules.decide.output,
@@ -189,7 +164,7 @@ rule build_report:
 
 rule analysis_phase:
     input:
-        expand(rules.sample.output, seed=SCALE.seeds, model=SCALE.models),
+        rules.score.input,
         rules.score.output,
         rules.summarise.output,
         *PROBES.values(),
@@ -198,7 +173,7 @@ rule analysis_phase:
         rules.fig2.output,
         rules.fig6.output,
         rules.prop21.output,
-        rules.tab2.output,
+        OUTER_LOOP,
         rules.build_report.output,
     message:
         "Phase done: analysis"

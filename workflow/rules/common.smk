@@ -72,6 +72,34 @@ def model_files(folder):
     }
 
 
+def folders(models):
+    """The folders of models of one training seed."""
+    return [f"<results>/models/seed{{seed}}/{model}" for model in models]
+
+
+def weights(models):
+    """The weights of models of one training seed."""
+    return [f"{folder}/model.safetensors" for folder in folders(models)]
+
+
+def files(models):
+    """The files of models of one training seed, but for their weights."""
+    return [file for folder in folders(models) for name, file in model_files(folder).items() if name != "weights"]
+
+
+def address(published):
+    """Where a published model is, without what is said of it besides."""
+    return {"model": published.model, "revision": published.revision}
+
+
+def training_trajectories(style):
+    """The table of a style's trajectories: short, long or wrong. Programs write wrong ones on purpose, and of the
+    published writers the long one's wrong trajectories serve."""
+    if SCALE.oracle:
+        return f"<results>/trajectories/oracle_{style}.parquet"
+    return f"<results>/trajectories/{'long' if style == 'wrong' else style}.parquet"
+
+
 def take_lock():
     """Refuse to start while another run works in this folder; exit 2 with one line.
 
@@ -98,12 +126,27 @@ TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob(
 
 MAIN_MODEL = SCALE.probing.models[0]
 
+# The folder of the tokenizer that all trained models share.
+TOKENIZER = "<results>/trajectories/tokenizer" if SCALE.pretraining else f"<results>/models/seed{SCALE.seeds[0]}/base"
+
+# Right answers to benchmark questions, which no training has seen: what the outer loop's loss is taken on.
+HELD_OUT = "<results>/trajectories/held_out_long.parquet"
+
 # Exhibits of answer-NLL curves, each with the probed model whose curves it shows.
 CURVE_EXHIBITS = {exhibit: probed_model(exhibit, SCALE.probing.models) for exhibit in figures_of(SCALE.probing.models)}
 
 # In the page's order.
-PAGE = ["prop2.1", "fig2", "fig3", "fig5", "fig6", "fig12", "fig13", "fig14", "fig15", "fig16", "tab2"]
-EXHIBITS = [exhibit for exhibit in PAGE if exhibit in CURVE_EXHIBITS or exhibit not in MODEL_NUMBER]
+PAGE = [
+    *("prop2.1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig12", "fig13", "fig14", "fig15"),
+    *("fig16", "tab1", "tab2", "tab3", "training", "times"),
+]
+TIMED = Path("results", SCALE.scale, "times.json").exists()
+LEFT_OUT = {
+    *(MODEL_NUMBER.keys() - CURVE_EXHIBITS),
+    *([] if SCALE.community else ["fig4"]),
+    *([] if TIMED else ["times"]),
+}
+EXHIBITS = [exhibit for exhibit in PAGE if exhibit not in LEFT_OUT]
 
 # Jobs run the source beside this file with the Python that runs Snakemake, offline. Snakemake sets
 # OMP_NUM_THREADS to a job's `threads`; a result's bytes follow the `threads` of its configuration.

@@ -28,7 +28,7 @@ rule probe:
 rule token_roles:
     input:
         curves=f"<results>/probes/seed{{seed}}/{MAIN_MODEL}/curves.parquet",
-        tokenizer=rules.build_tokenizer.output.tokenizer,
+        tokenizer=f"{TOKENIZER}/tokenizer.json",
     output:
         "<results>/probes/seed{seed}/roles.parquet",
     log:
@@ -98,8 +98,10 @@ rule outer_loss:
     input:
         weights=weights(SCALE.models),
         others=files(SCALE.models),
-        samples=expand("<results>/evaluations/samples/seed{seed}/{model}.parquet", model=SCALE.models, allow_missing=True),
-        oracles=rules.write_held_out.output,
+        samples=expand(
+            "<results>/evaluations/samples/seed{seed}/{model}.parquet", model=SCALE.models, allow_missing=True
+        ),
+        oracles=HELD_OUT,
         questions="<results>/questions/benchmarks.parquet",
     output:
         "<results>/probes/seed{seed}/outer.parquet",

@@ -1,26 +1,11 @@
-"""Training: base models pretrained from scratch, then the outer loop's techniques, all runs of `raml.runs`.
+"""Training: the base models' last stage and the outer loop's techniques, all runs of `raml.runs`.
 
 A rule a batch of runs, which share a process: importing torch and TRL takes longer than many a run.
 """
 
-from raml.runs import TRUNK, batches
+from raml.runs import batches
 
 BATCHES = batches(SCALE)
-
-
-def folders(models):
-    """The folders of models of one training seed."""
-    return [f"<results>/models/seed{{seed}}/{model}" for model in models]
-
-
-def files(models):
-    """The files of models of one training seed, but for their weights."""
-    return [file for folder in folders(models) for name, file in model_files(folder).items() if name != "weights"]
-
-
-def weights(models):
-    """The weights of models of one training seed."""
-    return [f"{folder}/model.safetensors" for folder in folders(models)]
 
 
 def snapshots(batch):
@@ -47,9 +32,9 @@ def data(batch):
     if batch.technique == "grpo":
         return {"questions": "<results>/questions/train.parquet"}
     if batch.technique == "dpo":
-        return {"trajectories": rules.write_oracles.output.long, "rejected": rules.write_oracles.output.wrong}
+        return {"trajectories": training_trajectories("long"), "rejected": training_trajectories("wrong")}
     style = "short" if batch.runs[0].model.startswith("sft_short") else "long"
-    return {"trajectories": rules.write_oracles.output[style]}
+    return {"trajectories": training_trajectories(style)}
 
 
 def sections(batch):
@@ -68,33 +53,6 @@ def launcher(batch):
         f"accelerate launch --config_file config/accelerate/{SCALE.hardware.launcher}.yaml"
         f" --num_processes {SCALE.hardware.processes} -m"
     )
-
-
-rule pretrain:
-    input:
-        **tokenizer_files("<results>/trajectories/tokenizer"),
-        benchmarks="<results>/questions/benchmarks.parquet",
-    output:
-        **model_files(f"<results>/models/seed{{seed}}/{TRUNK}"),
-    log:
-        "<logs>/pretrain/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/pretrain/seed{seed}.tsv"
-    priority: 3  # everything of a seed waits for it
-    threads: SCALE.pretraining.threads
-    params:
-        **step(
-            "raml.training.pretrain",
-            {"architecture": SCALE.architecture, "pretraining": SCALE.pretraining, "oracle": SCALE.oracle},
-        ),
-        tokenizer=subpath(input.tokenizer, parent=True),
-        folder=subpath(output.weights, parent=True),
-    message:
-        "Pretrain what the base models share, seed {wildcards.seed}"
-    shell:
-        "python -m raml.training.pretrain --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --tokenizer {params.tokenizer} --benchmarks {input.benchmarks} --out {params.folder}"
-        " > {log} 2>&1"
 
 
 for batch in BATCHES:
@@ -132,7 +90,6 @@ for batch in BATCHES:
 
 rule training_phase:
     input:
-        expand(rules.pretrain.output, seed=SCALE.seeds),
         [expand(files, seed=SCALE.seeds) for batch in BATCHES for files in made(batch).values()],
     message:
         "Phase done: training"

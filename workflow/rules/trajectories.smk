@@ -5,7 +5,7 @@ FEW_VARIANTS = SCALE.oracle.model_copy(update={"variants_per_question": SCALE.pr
 
 rule build_tokenizer:
     output:
-        **tokenizer_files("<results>/trajectories/tokenizer"),
+        **tokenizer_files(TOKENIZER),
     log:
         "<logs>/build_tokenizer.log",
     benchmark:
@@ -23,12 +23,12 @@ rule build_tokenizer:
 
 rule write_oracles:
     input:
-        **tokenizer_files("<results>/trajectories/tokenizer"),
+        **tokenizer_files(TOKENIZER),
         questions="<results>/questions/train.parquet",
     output:
-        short="<results>/trajectories/oracle_short.parquet",
-        long="<results>/trajectories/oracle_long.parquet",
-        wrong="<results>/trajectories/oracle_wrong.parquet",
+        short=training_trajectories("short"),
+        long=training_trajectories("long"),
+        wrong=training_trajectories("wrong"),
     log:
         "<logs>/write_oracles.log",
     benchmark:
@@ -45,13 +45,12 @@ rule write_oracles:
         " > {log} 2>&1"
 
 
-# What the outer loop's loss is taken on: correct trajectories of questions that no training has seen.
 rule write_held_out:
     input:
-        **tokenizer_files("<results>/trajectories/tokenizer"),
+        **tokenizer_files(TOKENIZER),
         questions="<results>/questions/benchmarks.parquet",
     output:
-        "<results>/trajectories/held_out_long.parquet",
+        HELD_OUT,
     log:
         "<logs>/write_held_out.log",
     benchmark:

@@ -61,10 +61,11 @@ class Column(Record):
 
 
 class Row(Record):
-    """A row's heading and its cells, one for each column."""
+    """A row's heading and its cells, one for each column; neighbours with the same group share a heading above them."""
 
     heading: str
     cells: list[Cell]
+    group: str = ""
 
 
 class Table(Record):
@@ -78,7 +79,10 @@ class Table(Record):
     numeric: bool = True
 
     def markdown(self) -> str:
-        """GitHub-flavoured Markdown: a table for each side, group and heading joined, small print in brackets."""
+        """GitHub-flavoured Markdown: a table for each side, group and heading joined, small print in brackets.
+
+        The heading of a group of rows is a row of its own, in bold and without cells.
+        """
         parts = [f"**{self.caption}**"]
         for side in dict.fromkeys(column.side for column in self.columns):
             kept = [index for index, column in enumerate(self.columns) if column.side == side]
@@ -91,7 +95,11 @@ class Table(Record):
             [self.corner, *(" ".join(filter(None, (column.group, column.heading))) for column in columns)],
             ["---", *("---:" if self.numeric else "---" for _ in columns)],
         ]
+        group = ""
         for row in self.rows:
+            if row.group != group:
+                group = row.group
+                lines.append([f"**{group}**" if group else "", *("" for _ in columns)])
             cells = [row.cells[index] for index in kept]
             lines.append([row.heading, *(f"{cell.text} ({cell.small})" if cell.small else cell.text for cell in cells)])
         return "\n".join("| " + " | ".join(_markdown_cell(cell) for cell in line) + " |" for line in lines)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from raml.errors import DataError
 from raml.report import numbers, style
-from raml.report.exhibit import Column, Exhibit, read_exhibit
+from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
 from raml.schemas import ClaimResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -43,6 +43,7 @@ def environment() -> Environment:
         "number": numbers.number,
         "measurement": numbers.measurement,
         "reported": reported,
+        "row_groups": row_groups,
         "runs": runs,
         "heat": heat,
         "label": label,
@@ -92,8 +93,10 @@ def inline_svg(path: Path) -> Markup:
 
 
 def label(exhibit: str) -> str:
-    """An exhibit's name for people: `Figure 3` for `fig3`."""
+    """An exhibit's name for people: `Figure 3` for `fig3`, `Training` for `training`."""
     kinds = {"fig": "Figure", "tab": "Table", "prop": "Proposition", "sec": "Section"}
+    if exhibit in ("training", "times"):
+        return exhibit.capitalize()
     match = re.fullmatch(r"([a-z]+)([0-9].*)", exhibit)
     return f"{kinds.get(match[1], match[1])} {match[2]}" if match else exhibit
 
@@ -128,6 +131,11 @@ def _plain(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     return str(value)
+
+
+def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Neighbouring rows of the same group, each with its heading."""
+    return [(heading, list(group)) for heading, group in groupby(rows, lambda row: row.group)]
 
 
 def runs(columns: Sequence[Column], *attributes: str) -> list[tuple[Column, int]]:

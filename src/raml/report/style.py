@@ -2,8 +2,9 @@
 
 Figures are drawn in `LIGHT`, so a file on its own prints well on white; `raml.report.svg.inline` turns
 each of its colours into the page's custom property of the same name, which follows the reader's theme.
-Series colours are from Okabe and Ito's colour-blind-safe palette (brightened in the dark theme), and
-never the only cue: markers and labels carry the same information.
+Series colours are from Okabe and Ito's colour-blind-safe palette (brightened in the dark theme) and an
+indigo that stays apart from them under every kind of colour vision. They are never the only cue: markers
+and labels carry the same information.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ LIGHT: Final[Theme] = MappingProxyType(
         "series-2": "#d55e00",
         "series-3": "#009e73",
         "series-4": "#b5618f",
+        "series-5": "#3b2e9e",
         "neutral": "#767c83",
         "holds": "#006b4f",
         "contradicted": "#b04300",
@@ -46,6 +48,7 @@ DARK: Final[Theme] = MappingProxyType(
         "series-2": "#f28a3c",
         "series-3": "#2cc295",
         "series-4": "#dd94bc",
+        "series-5": "#7a6ff0",
         "neutral": "#98a1aa",
         "holds": "#45cfa4",
         "contradicted": "#ff9a5c",
@@ -54,8 +57,8 @@ DARK: Final[Theme] = MappingProxyType(
     }
 )
 
-SERIES: Final = ("series-1", "series-2", "series-3", "series-4")
-MARKERS: Final = ("o", "s", "^", "D")
+SERIES: Final = ("series-1", "series-2", "series-3", "series-4", "series-5")
+MARKERS: Final = ("o", "s", "^", "D", "v")
 
 SANS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
@@ -64,15 +67,29 @@ VERDICT_LABELS: Final[Mapping[Verdict, str]] = MappingProxyType(
     {"holds": "Holds", "contradicted": "Contradicted", "inconclusive": "Inconclusive", "not_run": "Not run"}
 )
 
-# The paper's rows of Table 2, in its order, after the model that all of them start from.
+# The paper's rows of Table 2, in its order, after the model that all of them start from; then what it has not.
 MODEL_LABELS: Final[Mapping[str, str]] = MappingProxyType(
-    {"base": "Base", "sft_short": "SFT short", "sft_long": "SFT long", "zero_grpo": "Zero-GRPO"}
+    {
+        "base": "Base",
+        "sft_short": "SFT short",
+        "sft_long": "SFT long",
+        "zero_grpo": "Zero-GRPO",
+        "dpo": "DPO",
+        "sft_grpo": "SFT+GRPO",
+    }
 )
 MODEL_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
-    {"base": "neutral", "sft_short": "series-2", "sft_long": "series-1", "zero_grpo": "series-3"}
+    {
+        "base": "neutral",
+        "sft_short": "series-2",
+        "sft_long": "series-1",
+        "zero_grpo": "series-3",
+        "dpo": "series-4",
+        "sft_grpo": "series-5",
+    }
 )
 MODEL_MARKERS: Final[Mapping[str, str]] = MappingProxyType(
-    {"base": "o", "sft_short": "s", "sft_long": "D", "zero_grpo": "^"}
+    {"base": "o", "sft_short": "s", "sft_long": "D", "zero_grpo": "^", "dpo": "P", "sft_grpo": "v"}
 )
 
 

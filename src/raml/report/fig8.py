@@ -1,0 +1,200 @@
+"""Figure 8: SFT on more or fewer trajectories a question, each question trained on equally often.
+
+    python -m raml.report.fig8 --scale S --config '<evaluation, sft, kinds, series>' \
+        --evaluations E --questions results/S/questions/{train,benchmarks}.parquet \
+        --styles short long --trajectories results/S/trajectories/oracle_{short,long}.parquet \
+        --figure F.svg --exhibit F.json
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import polars as pl
+from pydantic import Field
+
+from raml.config import SFT, BenchmarkKind, Evaluation, Section
+from raml.errors import ConfigError
+from raml.evaluation.intervals import Bootstrap
+from raml.report.exhibit import Column, Exhibit, Row, Table, read_sources, write_exhibit
+from raml.report.fig8_figure import DOSE, Panel, draw_doses
+from raml.report.numbers import percent, seed_spread
+from raml.report.scores import metric_names, read_evaluations
+from raml.report.solutions import Solutions, different_solutions, share_with, solutions_table
+from raml.report.svg import drawing, write_svg
+from raml.report.sweeps import Scores, at, cell, doubling_slope, listed, measure, places, slope_cell
+from raml.runs import Series
+from raml.schemas import Question, Trajectory
+from raml.step import Step, run
+from raml.storage import read_table
+
+FILES: Final[Mapping[str, list[str]]] = {
+    "inputs": ["evaluations"],
+    "many": ["questions", "trajectories"],
+    "many_names": ["styles"],
+    "outputs": ["figure", "exhibit"],
+}
+TITLE: Final = "Figure 8: trajectories per question in SFT"
+PREFIX: Final = "fig8_"
+
+
+class Job(Section):
+    """What the figure needs to know of the configuration."""
+
+    evaluation: Evaluation
+    sft: dict[str, SFT] = Field(description="by style")
+    kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks that the sweep is evaluated on")
+    series: dict[str, Series] = Field(description="of `raml.runs.series`; those of other figures are ignored")
+
+
+def main(step: Step[Job]) -> None:
+    """Draw the figure and write its exhibit.
+
+    Raises:
+        ConfigError: the series are of other styles than the trajectories.
+        DataError: an input cannot be read, or was made at another scale.
+    """
+    job, files, lists = step.config, step.files, step.lists
+    series = {name.removeprefix(PREFIX): one for name, one in job.series.items() if name.startswith(PREFIX)}
+    styles = step.name_lists["styles"]
+    if not sorted(series) == sorted(job.sft) == sorted(styles) or len(styles) != len(lists["trajectories"]):
+        raise ConfigError(
+            f"--styles {' '.join(styles)} with {len(lists['trajectories'])} --trajectories: give one of each for every "
+            f"style of sft ({', '.join(job.sft)}) and of the series ({', '.join(series)})"
+        )
+    sources = read_sources([files["evaluations"], *lists["questions"], *lists["trajectories"]], step.scale)
+    evaluations = read_evaluations(files["evaluations"], job.evaluation, job.kinds)
+    questions = pl.concat(read_table(path, Question) for path in lists["questions"])
+    written = {style: read_table(path, Trajectory) for style, path in zip(styles, lists["trajectories"], strict=True)}
+    solutions = {style: different_solutions(table, questions, job.sft[style]) for style, table in written.items()}
+    metrics = metric_names(job.evaluation)
+    bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
+    models = [model for style in styles for model in series[style].models]
+    shown, swept = places(evaluations), evaluations.filter(pl.col("model").is_in(models))
+    scores = measure(evaluations, models, metrics, bootstrap)
+    panels = [
+        Panel(style, place, series[style], _enough(solutions[style], at(evaluations, place), questions, series[style]))
+        for style in styles
+        for place in shown
+    ]
+    description = _describe(styles, series, scores, metrics, shown)
+    with drawing():
+        figure = draw_doses(panels, scores, metrics, job.evaluation.confidence)
+        write_svg(figure, files["figure"], name="fig8", title=TITLE, description=description)
+    exhibit = Exhibit(
+        id="fig8",
+        title=TITLE,
+        lead="Does a larger support set, more different trajectories of each question, make a better inner loop?",
+        scale=step.scale,
+        description=description,
+        caption=(
+            f"{metrics[0]} and {metrics[1]} of SFT models against the number of different trajectories that each "
+            f"question was trained on, with {job.evaluation.confidence:.0%} intervals; thin lines are single training "
+            "seeds. Hollow marks: at least half of the training questions of these families have fewer different "
+            "solutions than the mark asks for, so that the model saw little or nothing new."
+        ),
+        done=_what_was_done(job, styles, shown, swept),
+        deviations=_deviations(),
+        n=[
+            ("models a seed", swept["model"].n_unique()),
+            ("benchmarks", swept["benchmark"].n_unique()),
+            ("questions", swept["question_id"].n_unique()),
+            ("training questions", max(table.height for table in solutions.values())),
+            ("training seeds", swept["seed"].n_unique()),
+        ],
+        tables=[
+            *(scores_table(style, series[style], evaluations, scores, metrics, bootstrap) for style in styles),
+            solutions_table(solutions, {style: series[style].doses for style in styles}),
+        ],
+        sources=sources,
+    )
+    write_exhibit(exhibit, files["exhibit"])
+
+
+def scores_table(
+    style: str,
+    series: Series,
+    evaluations: pl.DataFrame,
+    scores: Scores,
+    metrics: Sequence[str],
+    bootstrap: Bootstrap,
+) -> Table:
+    """A row for each place and metric, a column for each dose, and the slope over all of them."""
+    evaluated = set(evaluations["model"])
+    complete = all(model in evaluated for model in series.models)
+    rows = []
+    for place in places(evaluations):
+        for metric in metrics:
+            slope = doubling_slope(evaluations, series, PREFIX + style, place, metric, bootstrap)
+            found = [cell(scores.get((model, place, metric))) for model in series.models]
+            rows.append(Row(heading=metric, cells=[*found, slope_cell(slope, complete=complete)], group=place))
+    return Table(
+        caption=f"SFT on {style} trajectories, in per cent, with {bootstrap.confidence:.0%} intervals",
+        corner="benchmark, metric",
+        columns=[
+            *(Column(heading=f"{dose:g}", group=DOSE) for dose in series.doses),
+            Column(heading="points a doubling", group="slope"),
+        ],
+        rows=rows,
+        note=(
+            "The slope is the least-squares change of the score, in percentage points, with each doubling of the "
+            "number of trajectories, of each question and seed by itself and then averaged."
+            + ("" if complete else " It is over the numbers that were run.")
+        ),
+    )
+
+
+def _enough(solutions: Solutions, evaluations: pl.DataFrame, questions: pl.DataFrame, series: Series) -> list[bool]:
+    """For each dose whether more than half of the training questions of the families asked here have so many."""
+    asked = questions.filter(pl.col("id").is_in(evaluations["question_id"].unique().implode()))["family"].unique()
+    same = solutions.filter(pl.col("family").is_in(asked.implode()))
+    return [share_with(solutions if same.is_empty() else same, dose) > 0.5 for dose in series.doses]
+
+
+def _describe(
+    styles: Sequence[str], series: Mapping[str, Series], scores: Scores, metrics: Sequence[str], shown: Sequence[str]
+) -> str:
+    parts = []
+    for style, place in ((style, place) for style in styles for place in shown[-1:]):
+        for metric in metrics:
+            known = [
+                (dose, score.mean)
+                for model, dose in zip(series[style].models, series[style].doses, strict=True)
+                if (score := scores.get((model, place, metric)))
+            ]
+            if known:
+                said = ", ".join(f"{percent(mean)} at {dose:g}" for dose, mean in known)
+                parts.append(f"SFT on {style} trajectories, {metric} ({place}): {said}.")
+    if not parts:
+        return "Empty: no model of this sweep was evaluated at this scale."
+    return (
+        "A row of panels for each source of trajectories, a panel for each benchmark: scores in per cent against the "
+        f"number of different trajectories a question, on a logarithmic axis. {' '.join(parts)}"
+    )
+
+
+def _what_was_done(job: Job, styles: Sequence[str], shown: Sequence[str], swept: pl.DataFrame) -> list[str]:
+    samples = " or ".join(str(n) for n in sorted(swept["n"].unique())) or "no"
+    often = " and ".join(
+        f"{'once for each correct trajectory' if times is None else f'{times} times'} ({style})"
+        for style, times in {style: job.sft[style].exposures_per_question for style in styles}.items()
+    )
+    return [
+        "Of each question's correct trajectories m different ones were kept and repeated, so that every question is "
+        f"trained on equally often whatever m is: {often}. Everything else is the same for all m.",
+        f"Each model answered the held-out questions of {listed(shown)} with {samples} samples a question.",
+        f"Intervals ({job.evaluation.confidence:.0%}) are from {job.evaluation.bootstrap_resamples:,} bootstrap "
+        f"resamples of questions with all their samples{seed_spread(swept['seed'].n_unique())}.",
+    ]
+
+
+def _deviations() -> list[str]:
+    return [
+        "The paper's questions have dozens of different solutions, sampled from a large model. Here a question that "
+        "has fewer than m different ones repeats what it has: the last table counts them. On such questions a larger "
+        "m changes nothing, which draws the slope towards 0.",
+        "The paper plots scores without intervals; seeds, intervals, the pooled score and the slope are additions.",
+    ]
+
+
+if __name__ == "__main__":
+    run(main, Job, **FILES)

@@ -1,0 +1,136 @@
+"""Published questions and models, at scales that neither generate questions nor pretrain.
+
+Jobs run offline but for those that fetch, here and in `community.smk`.
+"""
+
+# By table: who writes it, the questions, and how many trajectories of each.
+WRITTEN = {
+    **{style: (style, "train", writer.rollouts) for style, writer in SCALE.writers.items()},
+    "held_out_long": ("long", "benchmarks", SCALE.probing.trajectories_per_question),
+}
+
+
+rule fetch_questions:
+    output:
+        train="<results>/questions/train.parquet",
+        benchmarks="<results>/questions/benchmarks.parquet",
+    log:
+        "<logs>/fetch_questions.log",
+    benchmark:
+        "<benchmarks>/fetch_questions.tsv"
+    params:
+        **step("raml.questions.published", SCALE.published),
+    message:
+        "Fetch the training questions and the benchmarks"
+    shell:
+        "HF_HUB_OFFLINE=0 python -m raml.questions.published --scale {params.scale} --config {params.config:q}"
+        " --train {output.train} --benchmarks {output.benchmarks}"
+        " > {log} 2>&1"
+
+
+rule fetch_base:
+    output:
+        weights=expand(weights(["base"]), seed=SCALE.seeds),
+        others=expand(files(["base"]), seed=SCALE.seeds),
+    log:
+        "<logs>/fetch_base.log",
+    benchmark:
+        "<benchmarks>/fetch_base.tsv"
+    params:
+        **step("raml.trajectories.fetch", SCALE.base),
+        folders=lambda wildcards, output: [os.path.dirname(file) for file in output.weights],
+    message:
+        "Fetch the base model, the same for all seeds"
+    shell:
+        "HF_HUB_OFFLINE=0 python -m raml.trajectories.fetch --scale {params.scale} --config {params.config:q}"
+        " --outs {params.folders}"
+        " > {log} 2>&1"
+
+
+rule fetch_writer:
+    output:
+        **model_files("<results>/models/writers/{style}"),
+    log:
+        "<logs>/fetch_writer/{style}.log",
+    benchmark:
+        "<benchmarks>/fetch_writer/{style}.tsv"
+    wildcard_constraints:
+        style="|".join(SCALE.writers),
+    params:
+        **step("raml.trajectories.fetch", lambda wildcards: address(SCALE.writers[wildcards.style])),
+        folder=subpath(output.weights, parent=True),
+    message:
+        "Fetch the model that writes {wildcards.style} trajectories"
+    shell:
+        "HF_HUB_OFFLINE=0 python -m raml.trajectories.fetch --scale {params.scale} --config {params.config:q}"
+        " --outs {params.folder}"
+        " > {log} 2>&1"
+
+
+for table, (style, split, n) in WRITTEN.items():
+
+    rule:
+        name:
+            f"write_{table}"
+        input:
+            **model_files(f"<results>/models/writers/{style}"),
+            questions=f"<results>/questions/{split}.parquet",
+        output:
+            f"<results>/trajectories/written/{table}.parquet",
+        log:
+            f"<logs>/write_{table}.log",
+        benchmark:
+            f"<benchmarks>/write_{table}.tsv"
+        threads: SCALE.writers[style].sampling.threads
+        params:
+            **step(
+                "raml.trajectories.sample",
+                {"sampling": SCALE.writers[style].sampling, "n": n, "kinds": None, "thinking": True},
+            ),
+            model=subpath(input.weights, parent=True),
+            writer=style,
+        message:
+            f"Write {style} trajectories of the {split} questions"
+        shell:
+            "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
+            " --models {params.model} --writers {params.writer} --questions {input.questions} --out {output}"
+            " > {log} 2>&1"
+
+    # SFT and DPO learn from tokens of the model that they train.
+    rule:
+        name:
+            f"retokenise_{table}"
+        input:
+            **tokenizer_files(TOKENIZER),
+            trajectories=f"<results>/trajectories/written/{table}.parquet",
+            questions=f"<results>/questions/{split}.parquet",
+        output:
+            f"<results>/trajectories/{table}.parquet",
+        log:
+            f"<logs>/retokenise_{table}.log",
+        benchmark:
+            f"<benchmarks>/retokenise_{table}.tsv"
+        params:
+            **step("raml.trajectories.retokenise", {}),
+            tokenizer=subpath(input.tokenizer, parent=True),
+        message:
+            f"Rewrite {table} in the base model's tokens"
+        shell:
+            "python -m raml.trajectories.retokenise --scale {params.scale} --config {params.config:q}"
+            " --trajectories {input.trajectories} --questions {input.questions} --tokenizer {params.tokenizer}"
+            " --out {output}"
+            " > {log} 2>&1"
+
+
+rule questions_phase:
+    input:
+        rules.fetch_questions.output,
+    message:
+        "Phase done: questions"
+
+
+rule trajectories_phase:
+    input:
+        [f"<results>/trajectories/{table}.parquet" for table in WRITTEN],
+    message:
+        "Phase done: trajectories"
