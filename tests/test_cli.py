@@ -107,10 +107,10 @@ def test_help_starts_at_once() -> None:
         after = os.times()
         seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(seconds) < 0.5
-    assert all(command in shown for command in ("claims", "probe", "landscape"))
+    assert all(command in shown for command in ("claims", "probe", "landscape", "plan", "times"))
 
 
-@pytest.mark.parametrize("command", ["claims", "probe", "landscape"])
+@pytest.mark.parametrize("command", ["claims", "probe", "landscape", "plan", "times"])
 def test_every_command_explains_its_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -155,4 +155,4 @@ def test_an_interrupt_ends_with_exit_code_130(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_command_is_registered_once() -> None:
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert names == ["claims", "probe", "landscape"]
+    assert names == ["claims", "probe", "landscape", "plan", "times"]

@@ -21,8 +21,8 @@ REGIMES = [
 
 
 def skills(rare: tuple[float, float], often: tuple[float, float]) -> dict[str, float]:
-    """Chances of zero-GRPO and of GRPO from the SFT model, where the base seldom and where it often thinks at length."""
-    found = {}
+    """Chances of zero-GRPO and of GRPO from SFT, where the base seldom and where it often thinks at length."""
+    found: dict[str, float] = {}
     for end, (zero, cold) in (("_p0", rare), ("", often)):
         found |= {f"base{end}": 0.1, f"sft{end}": 0.3, f"zero_grpo{end}": zero, f"sft_grpo{end}": cold}
     return found

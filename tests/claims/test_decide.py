@@ -46,7 +46,7 @@ SERIES = {
 }
 REGIME = Regime(long_share=0.1, base="base", sft="sft_long", zero_grpo="zero_grpo", sft_grpo="sft_grpo")
 SKILLS = {
-    "base": 0.1, "sft_short": 0.2, "sft_long": 0.6, "zero_grpo": 0.4, "sft_grpo": 0.7, "short_m1": 0.05, "short_m2": 0.1,
+    "base": 0.1, "sft_short": 0.3, "sft_long": 0.6, "zero_grpo": 0.4, "sft_grpo": 0.7, "short_m1": 0.05, "short_m2": 0.1,
     "long_m1": 0.3, "long_m2": 0.45, "n1": 0.2, "n1_step1": 0.3, "zero_step1": 0.1,
 }  # fmt: skip
 

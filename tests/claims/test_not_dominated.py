@@ -23,7 +23,7 @@ TAB2 = NotDominated(
     [
         (0.6, 0.2, "holds"),  # the rival trails
         (0.2, 0.6, "contradicted"),  # it leads in both
-        (0.3, 0.3, "inconclusive"),  # neither a lead nor its absence is certain
+        (0.3, 0.32, "inconclusive"),  # neither a lead nor its absence is certain
         (0.0, 0.0, "holds"),  # level, and known to be
     ],
 )
@@ -52,7 +52,7 @@ def test_a_lead_in_one_metric_is_not_enough_to_dominate(rival_is_steady: bool) -
 
 def test_a_lead_in_one_metric_with_the_other_open_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {"Pass@8": Interval(0.1, 0.05, 0.15), "mG-Pass@8": Interval(0.03, 0.01, 0.05)}
-    monkeypatch.setattr(Bootstrap, "mean", lambda self, values, *labels: leads[labels[-1]])
+    monkeypatch.setattr(Bootstrap, "difference", lambda self, values, *labels: leads[labels[-1]])
     decision = decide(TAB2, evaluations({"sft_long": 0.3, "zero_grpo": 0.3}), 8, BOOTSTRAP)
     assert decision.verdict == "inconclusive"
     assert decision.estimate == leads["mG-Pass@8"] and decision.unit.endswith("mG-Pass@8")

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from synthetic import SETTINGS
 
-from raml.claims.decision import ONE_SEED
+from raml.claims.decision import ONE_SEED, Decision
 from raml.claims.outer_loss import decide
 from raml.claims.registry import OuterLossFalls, TechniqueRun
 from raml.evaluation.intervals import Bootstrap
@@ -22,6 +22,10 @@ KINDS = {"rows": "in_domain", "rows_hard": "in_domain_hard", "path_back": "withi
 FALLING = {"base": (2.0, 6.0), "sft_long": (1.0, 3.0), "zero_grpo": (1.8, 4.0)}
 
 
+def techniques(decision: Decision) -> list[dict[str, Any]]:
+    return decision.details["techniques"]  # type: ignore[return-value]
+
+
 def losses(
     means: dict[str, tuple[float, float]],
     *,
@@ -30,7 +34,7 @@ def losses(
     noise: float = 0.3,
     benchmarks: tuple[str, ...] = ("rows", "rows_hard"),
 ) -> pl.DataFrame:
-    """Each model's mean NLL after oracle and after own trajectories; without one it is 1 nat higher than after oracle ones.
+    """Each model's mean NLL after oracle and after own trajectories; without one 1 nat more than after oracle ones.
 
     Of a question there are two trajectories a source, of the own ones the second is wrong and 2 nats worse.
     """
@@ -58,13 +62,11 @@ def losses(
     return OuterLoss.cast(pl.DataFrame(rows))
 
 
-@pytest.mark.parametrize(
-    ("grpo", "verdict"), [(4.0, "holds"), (6.0, "inconclusive"), (7.0, "contradicted"), (5.9, "inconclusive")]
-)
+@pytest.mark.parametrize(("grpo", "verdict"), [(4.0, "holds"), (5.95, "inconclusive"), (7.0, "contradicted")])
 def test_the_worst_technique_decides_and_is_shown(grpo: float, verdict: str) -> None:
     decision = decide(TAB1, losses(FALLING | {"zero_grpo": (1.8, grpo)}), BOOTSTRAP)
     assert decision.verdict == verdict
-    sft, rl = decision.details["techniques"]  # type: ignore[misc]
+    sft, rl = techniques(decision)
     assert (sft["verdict"], rl["verdict"]) == ("holds", verdict)
     assert decision.unit == "nats per answer token"
     if verdict != "holds":
@@ -77,7 +79,7 @@ def test_the_worst_technique_decides_and_is_shown(grpo: float, verdict: str) -> 
 
 def test_each_technique_is_judged_after_trajectories_of_its_own_source() -> None:
     table = losses(FALLING, noise=0.0)
-    sft, rl = decide(TAB1, table, BOOTSTRAP).details["techniques"]  # type: ignore[misc]
+    sft, rl = techniques(decide(TAB1, table, BOOTSTRAP))
     assert sft["fall"]["estimate"] == pytest.approx(1.0, abs=0.02)
     assert rl["fall"]["estimate"] == pytest.approx(2.0, abs=0.02)
     assert rl["fall_by_source"]["own"] == rl["fall"]
@@ -94,7 +96,7 @@ def test_writing_more_right_trajectories_counts_as_a_fall() -> None:
     only_rl = TAB1.model_copy(update={"techniques": [RL]})
     decision = decide(only_rl, table.filter(improved), BOOTSTRAP)
     assert decision.verdict == "holds"
-    [rl] = decision.details["techniques"]  # type: ignore[misc]
+    [rl] = techniques(decision)
     assert rl["fall_after_own_trajectories_that_are"]["correct"]["estimate"] == 0
     assert rl["fall_after_own_trajectories_that_are"]["incorrect"] is None
     assert rl["share_of_correct_trajectories"] == {"start": 0.5, "model": 1.0}
@@ -104,7 +106,7 @@ def test_questions_that_only_one_model_has_a_trajectory_of_do_not_count() -> Non
     table = losses(FALLING)
     lost = (pl.col("model") == "zero_grpo") & (pl.col("source") == "own") & pl.col("question_id").str.contains("-1")
     decision = decide(TAB1, table.filter(~lost), BOOTSTRAP)
-    sft, rl = decision.details["techniques"]  # type: ignore[misc]
+    sft, rl = techniques(decision)
     assert (sft["questions"], rl["questions"], decision.n["questions"]) == (60, 38, 38)
 
 
@@ -129,7 +131,7 @@ def test_benchmarks_of_other_kinds_do_not_count_and_hidden_ones_are_named() -> N
         1.5
     ).otherwise(0)
     decision = decide(TAB1, table.with_columns(nll=worse), BOOTSTRAP)
-    sft: Any = decision.details["techniques"][0]  # type: ignore[index]
+    [sft, _] = techniques(decision)
     assert set(sft["benchmarks"]) == {"rows", "rows_hard"} and sft["questions"] == 60
     assert sft["benchmarks"]["rows_hard"]["verdict"] == "contradicted"
     assert f"rows_hard by itself: {sft['benchmarks']['rows_hard']['fall']['estimate']:+.3f} [" in decision.reason

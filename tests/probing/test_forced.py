@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from raml.answers.format import MARKER
+from raml.answers.format import INSTRUCTION, MARKER
 from raml.errors import InputError
 from raml.probing.forced import (
     END_OF_THINKING_SENTENCE,
@@ -18,7 +18,7 @@ from raml.probing.forced import (
     default_end_of_thinking,
     forced_probe,
 )
-from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
+from raml.probing.prompts import exact_ids, question_ids
 from raml.probing.text import pieces, tokenise
 from raml.trajectories.tokenizer import build_tokenizer
 from raml.trajectories.tokenizer import prompt_ids as micro_prompt_ids

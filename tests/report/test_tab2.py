@@ -1,98 +1,148 @@
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
 import polars as pl
 import pytest
-from report_results import BENCHMARKS, EVALUATION, MODELS, Results, metric_rows, provenance
+from outer_results import CHANCES, REPORTED, SETTINGS, TRAINED, ids, outputs, provenance, tables, texts
+from report_results import metric_rows, step
 
+from raml.config import Evaluation
 from raml.errors import DataError
+from raml.report import tab2
 from raml.report.exhibit import Exhibit, read_exhibit
-from raml.report.tab2 import comparison, read_metrics, read_reported, what_was_done
-from raml.schemas import MetricTable
-from raml.storage import write_table
+from raml.report.scores import TRAINED_ON, read_metrics, read_reported
+from raml.report.tab2 import comparison, what_was_done
+from raml.schemas import MetricTable, column_types
+from raml.storage import read_table, write_table
 
-REPORTED = Path("config/reported.yaml")
+
+def draw(root: Path, given: dict[str, Path]) -> Exhibit:
+    inputs = {name: given[name] for name in tab2.FILES["inputs"]}
+    step(tab2, SETTINGS, Evaluation, tab2.FILES, **inputs, **outputs(root, "tab2"))
+    return read_exhibit(root / "tab2.json")
 
 
 @pytest.fixture(scope="module")
-def exhibit(results: Results) -> Exhibit:
-    return read_exhibit(results.exhibit("tab2"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tab2")
 
 
-def test_our_numbers_stand_beside_the_papers(exhibit: Exhibit) -> None:
-    table = exhibit.tables[0]
+@pytest.fixture(scope="module")
+def exhibit(folder: Path) -> Exhibit:
+    return draw(folder, tables(folder))
+
+
+def test_our_numbers_stand_beside_the_papers(exhibit: Exhibit, folder: Path) -> None:
+    (table,) = exhibit.tables
     sides = [(column.side, column.reported) for column in table.columns]
-    assert sides[:4] == [("Measured here, 0.00 million parameters", False)] * 4
-    assert sides[4:] == [("Reported by the paper, Qwen2.5-7B", True)] * 6
-    assert [row.heading for row in table.rows] == ["Base", "SFT short", "SFT long", "Zero-GRPO"]
+    assert sides[:6] == [("Measured here, 0.00 million parameters", False)] * 6
+    assert sides[6:] == [("Reported by the paper, Qwen2.5-7B", True)] * 6
     long = table.rows[2].cells
-    assert (long[0].text, long[0].small) == ("50.0", "45.0 to 55.0")
-    assert [cell.text for cell in long[4:]] == ["36.69", "10.29", "82.98", "45.79", "25.15", "10.46"]
+    metrics = read_table(folder / "metrics.parquet", MetricTable)
+    (row,) = metrics.filter(model="sft_long", benchmark="path", metric="Pass@4").rows(named=True)
+    assert long[0].text == f"{100 * row['value']:.1f}"
+    assert long[0].small == f"{100 * row['lower']:.1f} to {100 * row['upper']:.1f}"
+    assert [cell.text for cell in long[6:]] == ["36.69", "10.29", "82.98", "45.79", "25.15", "10.46"]
     assert "Not like for like" in table.note
 
 
-def test_what_was_not_measured_is_said(exhibit: Exhibit) -> None:
-    base, *_, zero_grpo = exhibit.tables[0].rows
-    assert {cell.text for cell in zero_grpo.cells[:4]} == {"not run yet"}
-    assert [cell.text for cell in zero_grpo.cells[4:6]] == ["27.37", "4.08"]
-    assert {cell.text for cell in base.cells[4:]} == {"–"}  # noqa: RUF001
-    assert "Zero-GRPO has not been run yet." in exhibit.deviations
+def test_what_the_paper_has_not_stands_below_a_heading(exhibit: Exhibit) -> None:
+    rows = exhibit.tables[0].rows
+    assert [(row.heading, row.group) for row in rows] == [
+        ("Base", ""),
+        ("SFT short", ""),
+        ("SFT long", ""),
+        ("Zero-GRPO", ""),
+        ("DPO", "Not in the paper's table"),
+        ("SFT+GRPO", "Not in the paper's table"),
+    ]
+    assert {cell.text for row in rows[4:] for cell in row.cells[6:]} == {"\N{EN DASH}"}
 
 
-def test_the_text_says_what_the_intervals_cover(results: Results, exhibit: Exhibit, tmp_path: Path) -> None:
-    assert ("training seeds", 1) in exhibit.n
-    assert "one training seed, so it covers questions and not training noise" in " ".join(exhibit.done)
-    path = tmp_path / "metrics.parquet"
-    rows = [row | {"n_samples": 3 * row["n_samples"]} for row in metric_rows()]
-    write_table(MetricTable.cast(pl.DataFrame(rows)), MetricTable, path, provenance())
-    done = " ".join(what_was_done(read_metrics(path, EVALUATION), EVALUATION))
-    assert "the spread between the 3 training seeds is part of it" in done and "one training seed" not in done
+def test_the_page_shows_the_heading_of_a_group_of_rows(page: str) -> None:
+    assert '<tr class="rows"><th scope="rowgroup" colspan="' in page
+    assert "<span>Not in the paper&#39;s table</span>" in page
 
 
-def test_transfer_benchmarks_have_their_own_table(exhibit: Exhibit) -> None:
-    trained, transfer = exhibit.tables
-    assert [c.group for c in trained.columns if not c.reported] == ["rows", "rows", "rows_hard", "rows_hard"]
-    assert {c.group for c in transfer.columns} == {"sort (same domain)", "path (other domain)"}
+def test_benchmarks_unlike_the_training_questions_are_left_to_fig7(exhibit: Exhibit, folder: Path) -> None:
+    ours = [column.group for column in exhibit.tables[0].columns if not column.reported]
+    assert ours == [name for name in TRAINED for _ in range(2)]
+    assert not {"path_back", "number_sorting"} & texts(folder / "tab2.svg")
+    assert ("questions", 36) in exhibit.n
 
 
-def test_the_figure_has_a_mark_series_for_each_metric_and_model(results: Results) -> None:
-    root = ElementTree.fromstring(results.figure("tab2").read_bytes())
-    found = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}
-    assert {f"tab2-{metric}-{model}" for metric in ("pass2", "mg-pass2", "avg4") for model in MODELS} <= found
-    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {*BENCHMARKS, "Pass@2 (%)", "mG-Pass@2 (%)", "Avg@4 (%)", "Base", "SFT short", "SFT long"} <= texts
+def test_models_of_the_sweeps_are_ignored(exhibit: Exhibit, folder: Path) -> None:
+    assert ("models", 6) in exhibit.n
+    assert not any("_p3" in name for name in ids(folder / "tab2.svg"))
 
 
-def test_markdown_says_whose_numbers_are_whose(results: Results) -> None:
-    text = (results.root / "tables/tab2.md").read_text(encoding="utf-8")
+def test_the_figure_has_a_mark_series_for_each_metric_and_model(exhibit: Exhibit, folder: Path) -> None:
+    wanted = {f"tab2-{metric}-{model}" for metric in ("pass4", "mg-pass4", "avg16") for model in CHANCES}
+    assert wanted <= ids(folder / "tab2.svg")
+    assert {*TRAINED, "Pass@4 (%)", "mG-Pass@4 (%)", "Avg@16 (%)", "Zero-GRPO", "DPO"} <= texts(folder / "tab2.svg")
+    assert "Zero-GRPO: path " in exhibit.description
+
+
+def test_markdown_says_whose_numbers_are_whose(exhibit: Exhibit, folder: Path) -> None:
+    text = (folder / "tab2.md").read_text(encoding="utf-8")
     ours, theirs = text.split("Reported by the paper, Qwen2.5-7B\n")
-    assert "Measured here, 0.00 million parameters\n\n| technique | rows Pass@2 |" in ours
-    assert "| SFT long | 50.0 (45.0 to 55.0) |" in ours
+    assert "Measured here, 0.00 million parameters\n\n| technique | path Pass@4 |" in ours
+    assert "| **Not in the paper's table** |  |  |  |  |  |  |\n| DPO | " in ours
     assert "| technique | AIME24 Pass@8 |" in theirs
 
 
-def test_the_same_metrics_give_the_same_bytes(results: Results) -> None:
-    paths = [results.figure("tab2"), results.exhibit("tab2"), results.root / "tables/tab2.md"]
-    first = [path.read_bytes() for path in paths]
-    results.draw_tab2()
-    assert [path.read_bytes() for path in paths] == first
+def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
+    exhibit = draw(tmp_path, tables(tmp_path, models=("base", "sft_short", "sft_long")))
+    base, *_, zero_grpo, dpo, _ = exhibit.tables[0].rows
+    assert {cell.text for cell in (*zero_grpo.cells[:6], *dpo.cells[:6])} == {"not run yet"}
+    assert [cell.text for cell in zero_grpo.cells[6:8]] == ["27.37", "4.08"]
+    assert {cell.text for cell in base.cells[6:]} == {"\N{EN DASH}"}
+    assert {"Zero-GRPO has not been run yet.", "DPO has not been run yet."} <= set(exhibit.deviations)
+    assert not any("zero_grpo" in name for name in ids(tmp_path / "tab2.svg"))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [((0,), "one training seed, so it covers questions"), ((0, 1, 2), "between the 3 training seeds is part of it")],
+)
+def test_the_text_says_what_the_intervals_cover(tmp_path: Path, seeds: tuple[int, ...], says: str) -> None:
+    measured = read_metrics(tables(tmp_path, seeds=seeds)["metrics"], SETTINGS, TRAINED_ON)
+    assert measured.seeds == len(seeds)
+    assert says in " ".join(what_was_done(measured, SETTINGS))
+
+
+def test_the_same_metrics_give_the_same_bytes(exhibit: Exhibit, folder: Path, tmp_path: Path) -> None:
+    draw(tmp_path, tables(folder))
+    for suffix in ("svg", "md"):
+        assert (tmp_path / f"tab2.{suffix}").read_bytes() == (folder / f"tab2.{suffix}").read_bytes()
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    table = pl.DataFrame(rows, schema=column_types(MetricTable))
+    write_table(MetricTable.cast(table), MetricTable, path, provenance())
+    return path
 
 
 def test_a_missing_metric_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.parquet"
+    settings = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
     rows = [row for row in metric_rows() if (row["model"], row["metric"]) != ("base", "Pass@2")]
-    write_table(MetricTable.cast(pl.DataFrame(rows)), MetricTable, path, provenance())
     with pytest.raises(DataError, match="lacks Pass@2 of base on rows"):
-        read_metrics(path, EVALUATION)
+        read_metrics(write(tmp_path / "metrics.parquet", rows), settings)
 
 
-def test_one_benchmark_is_enough(results: Results, tmp_path: Path) -> None:
-    path = tmp_path / "metrics.parquet"
+@pytest.mark.parametrize("kept", [{"kind": "within_domain"}, {"model": "sft_long_m4"}])
+def test_nothing_to_show_is_refused(tmp_path: Path, kept: dict[str, str]) -> None:
+    rows = [row for row in metric_rows() if all(row[key] == value for key, value in kept.items())]
+    with pytest.raises(DataError, match=r"has no scores of base, .* on benchmarks of kind in_domain"):
+        read_metrics(write(tmp_path / "metrics.parquet", rows), SETTINGS, TRAINED_ON)
+
+
+def test_one_benchmark_is_enough(tmp_path: Path) -> None:
+    settings = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
     rows = [row for row in metric_rows() if row["benchmark"] == "rows" and row["model"] == "base"]
-    write_table(MetricTable.cast(pl.DataFrame(rows)), MetricTable, path, provenance())
-    table = comparison(read_metrics(path, EVALUATION), read_reported(REPORTED), EVALUATION, "1 million")
+    measured = read_metrics(write(tmp_path / "metrics.parquet", rows), settings, TRAINED_ON)
+    table = comparison(measured, read_reported(REPORTED, "table2"), settings, "1 million")
     assert [cell.text for cell in table.rows[1].cells[:2]] == ["not run yet", "not run yet"]
-    results.draw_tab2(metrics=path, figure=tmp_path / "t.svg", exhibit=tmp_path / "t.json", markdown=tmp_path / "t.md")
 
 
 @pytest.mark.parametrize("text", ["", "table2: 3", "table3: {}", "table2: [", "table2: {sft_long: 7}"])
@@ -100,4 +150,4 @@ def test_malformed_reported_numbers(tmp_path: Path, text: str) -> None:
     path = tmp_path / "reported.yaml"
     path.write_text(text)
     with pytest.raises(DataError, match="does not hold the paper's table2"):
-        read_reported(path)
+        read_reported(path, "table2")

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, judge
+from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
 from raml.claims.leads import Lead, at_the_floor, counts, lead, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import BestOrLevel
 from raml.evaluation.intervals import Bootstrap
@@ -26,7 +26,10 @@ def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Boot
     table = with_metrics(evaluations, test.kinds, k)
     if absent := not_evaluated(table, (test.model, test.baseline), test.kinds, "share"):
         return absent
-    leads = [lead(table, test.model, test.baseline, metric, bootstrap) for metric in metric_names(k)]
+    leads = [
+        lead(table, test.model, test.baseline, metric, bootstrap, between=interval_or_none)
+        for metric in metric_names(k)
+    ]
     judged: list[tuple[Verdict, float, Lead]] = []
     details: dict[str, object] = {"margin": test.margin}
     reasons: list[str] = []

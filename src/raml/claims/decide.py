@@ -1,8 +1,9 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
-    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes>' --claims config/claims.yaml \
-        --reported config/reported.yaml --evaluations E --curves results/S/probes/seed*/*/curves.parquet \
-        --roles .. --landscape .. --updates .. --blocks .. --outer .. --out results/S/claims.json
+    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes>' \
+        --claims config/claims.yaml --reported config/reported.yaml --evaluations E \
+        --curves results/S/probes/seed*/*/curves.parquet --roles .. --landscape .. --updates .. --blocks .. \
+        --outer .. --out results/S/claims.json
 """
 
 from collections.abc import Mapping

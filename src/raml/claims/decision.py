@@ -39,6 +39,11 @@ def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Inter
     return bootstrap.mean(values, *labels) if values.shape[1] >= 2 else None
 
 
+def difference_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Interval | None:
+    """As `interval_or_none`, of paired differences between two models."""
+    return bootstrap.difference(values, *labels) if values.shape[1] >= 2 else None
+
+
 def judge(
     estimate: Interval | None, claimed: Side, line: float, questions: int, min_questions: int
 ) -> tuple[Verdict, str]:

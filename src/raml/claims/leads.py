@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
+from raml.claims.decision import Decision, as_json, difference_or_none, in_words, interval_or_none, judge
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
 
@@ -77,7 +77,15 @@ def not_evaluated(table: pl.DataFrame, models: Iterable[str], kinds: Sequence[st
     return Decision("not_run", reason, None, unit, {}, {})
 
 
-def lead(table: pl.DataFrame, model: str, baseline: str, metric: str, bootstrap: Bootstrap, *labels: str) -> Lead:
+def lead(
+    table: pl.DataFrame,
+    model: str,
+    baseline: str,
+    metric: str,
+    bootstrap: Bootstrap,
+    *labels: str,
+    between: Callable[..., Interval | None] = difference_or_none,
+) -> Lead:
     """The lead of `model` over `baseline`, all questions pooled, and on each benchmark that both have.
 
     Args:
@@ -87,6 +95,8 @@ def lead(table: pl.DataFrame, model: str, baseline: str, metric: str, bootstrap:
         metric: one of `metric_names`.
         bootstrap: how intervals are made.
         labels: what seeds those of differences, before the metric; scores are seeded as in the metric table.
+        between: makes those of differences: `difference_or_none`, or `interval_or_none` as `best_or_level` has it,
+            whose line lies far from 0 compared with what goes wrong there.
     """
     own, other = (table.filter(pl.col("model") == name) for name in (model, baseline))
     both = own.join(other, on=["seed", "question_id"], how="semi")
@@ -100,13 +110,13 @@ def lead(table: pl.DataFrame, model: str, baseline: str, metric: str, bootstrap:
             score = interval_or_none(cells(rows, metric), bootstrap, name, benchmark, metric)
             scores[name] = score and score.within(0, 1)
         paired = paired_cells(on_it[model], on_it[baseline], metric)
-        difference = interval_or_none(paired, bootstrap, *labels, "difference", benchmark, metric)
+        difference = between(paired, bootstrap, *labels, "difference", benchmark, metric)
         benchmarks[benchmark] = BenchmarkLead(scores, difference, paired.shape[1])
     return Lead(
         model=model,
         baseline=baseline,
         metric=metric,
-        difference=interval_or_none(paired_cells(own, other, metric), bootstrap, *labels, metric),
+        difference=between(paired_cells(own, other, metric), bootstrap, *labels, metric),
         questions=both["question_id"].n_unique(),
         seeds=both["seed"].n_unique(),
         benchmarks=benchmarks,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
+from raml.claims.decision import WORST_FIRST, Decision, as_json, difference_or_none, in_words, interval_or_none, judge
 from raml.claims.registry import OuterLossFalls, TechniqueRun
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.schemas import Verdict
@@ -40,7 +40,7 @@ class _Technique:
         start, model = (self.rows(name, source).filter(which) for name in (self.run.start, self.run.model))
         both = start.join(model, on=["seed", "question_id"], how="semi")
         labels = ("outer_loss", self.run.start, self.run.model, source, value, label)
-        interval = interval_or_none(paired_cells(start, model, value), self.bootstrap, *labels)
+        interval = difference_or_none(paired_cells(start, model, value), self.bootstrap, *labels)
         return _Fall(interval, both["question_id"].n_unique(), both["seed"].n_unique())
 
     def means(self, value: str) -> dict[str, object]:

@@ -162,8 +162,8 @@ class ColdStart(Section):
 class Trend(Section):
     """Whether Pass@k and mG-Pass@k rise with a dose, in every series of models that differ in it alone.
 
-    By Spearman's rho between dose and score within each block (a seed's question), averaged: Page's statistic,
-    rescaled to [-1, 1].
+    By Spearman's rho between dose and score within each block (a seed's question), averaged: without ties Page's
+    statistic, rescaled to [-1, 1].
     """
 
     name: Literal["trend"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, landscape, probe
+from raml.cli import claims, landscape, plan, probe, times
 from raml.errors import InputError, RamlError
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command()(claims.claims)
 app.command()(probe.probe)
 app.command()(landscape.landscape)
+app.command()(plan.plan)
+app.command()(times.times)
 
 
 @app.callback(invoke_without_command=True)

@@ -7,12 +7,12 @@ Four choices, made by simulated coverage on data shaped like ours (skewed, bound
   than 92.5% of the time at 64 questions. The levels are widened by t quantiles for few questions.
 - *Seeds* are not resampled: with three of them the resampled intervals covered 75-88% where seeds differ
   much. Instead each replicate adds a draw of Student's t with S - 1 degrees of freedom, scaled by the
-  estimated spread between seeds beyond what noise within them explains, but by no less than half of it: 93.5-99%.
+  estimated spread between seeds beyond what noise within them explains, but by no less than half of it: 93-99%.
   A few seeds often lie closer together than noise alone would put them; with nothing left for them then, 90.5% was
   covered where three seeds differ about twice as much as noise makes them and questions hardly do.
 - *Student's t* rather than BCa for differences between two models, if asked for. Where both are equally good
   differences are symmetric, and near the floor of mG-Pass@k few questions differ, some by much: BCa follows them,
-  and put 0 outside the nominal 95% interval up to 23% of the time with 144 questions, Student's t at most 5%.
+  and with one seed of 144 questions put 0 outside nominal 95% up to 23% of the time, Student's t at most 5.5%.
 - One seed says nothing of the spread between seeds: the interval then holds for that one model only.
 """
 

@@ -23,8 +23,8 @@ from raml.progress import progress
 from raml.schemas import LandscapePoint, ProbeCurve, Question
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
+from raml.trajectories.chat import question_ids
 from raml.trajectories.pretrained import load_pretrained
-from raml.trajectories.tokenizer import prompt_ids
 
 
 class Job(Section):
@@ -47,7 +47,7 @@ def main(step: Step[Job]) -> None:
         if question not in asked:
             raise DataError(f"--curves follow question {question!r}, which --questions lacks; probe again")
         probe = forced_probe(tokenizer, asked[question]["answer"])
-        prompt = prompt_ids(tokenizer, asked[question]["prompt"])
+        prompt = question_ids(tokenizer, asked[question]["prompt"])
         questions.append(ForcedAnswer(prompt, probe.marker_ids, probe.answer_ids))
 
     table: pl.DataFrame = LandscapePoint.create_empty()

@@ -16,13 +16,14 @@ from raml.config import BenchmarkKind, Evaluation
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.report.exhibit import ONE_QUESTION, Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.fig7_figure import Panel, draw_generalisation
-from raml.report.numbers import count, seed_spread
+from raml.report.numbers import count
 from raml.report.scores import (
     NOT_RUN,
     PAPER_MODEL,
     Measured,
     bounded,
     check_both,
+    how_intervals_are_made,
     lead_cell,
     metric_names,
     not_run,
@@ -239,8 +240,8 @@ def what_was_done(evaluation: Evaluation, seeds: int) -> list[str]:
         "seen other questions of these kinds.",
         "A lead is the model's score less that of the base model of the same training seed, question by question, then "
         "averaged. Where a heading has several benchmarks, their last row pools the questions, each counting once.",
-        f"Each interval is from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
-        f"questions{seed_spread(seeds)}. It is of one comparison and not corrected for their number.",
+        how_intervals_are_made(evaluation, "score", "lead", seeds),
+        "Each interval is of one comparison and not corrected for their number.",
     ]
 
 

@@ -15,7 +15,7 @@ from raml.config import Evaluation as Settings
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.report.exhibit import NONE, Cell, Column
-from raml.report.numbers import MINUS, percent
+from raml.report.numbers import MINUS, percent, seed_spread
 from raml.report.style import MODEL_LABELS
 from raml.schemas import Evaluation, MetricTable
 from raml.storage import read_table
@@ -213,6 +213,15 @@ def lead_cell(difference: Interval | None, missing: Cell = NOT_RUN) -> Cell:
     if difference is None:
         return missing
     return Cell(text=points(difference.estimate), small=f"{points(difference.lower)} to {points(difference.upper)}")
+
+
+def how_intervals_are_made(settings: Settings, level: str, difference: str, seeds: int) -> str:
+    """A sentence on the intervals of a `level` (score, loss) and of a paired `difference` (lead, fall)."""
+    return (
+        f"The {settings.confidence:.0%} interval of a {level} is from {settings.bootstrap_resamples:,} bootstrap "
+        f"resamples of questions, that of a {difference} from as many draws of Student's t over "
+        f"questions{seed_spread(seeds)}."
+    )
 
 
 def points(share: float) -> str:

@@ -16,8 +16,8 @@ from raml.config import Evaluation, Section
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.report.exhibit import Exhibit, interval_cell, read_sources, write_exhibit
-from raml.report.numbers import count, seed_spread
-from raml.report.scores import TRAINED_ON
+from raml.report.numbers import count
+from raml.report.scores import TRAINED_ON, how_intervals_are_made
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.report.tab1_figure import draw_losses
@@ -163,11 +163,11 @@ def _what_was_done(losses: pl.DataFrame, evaluation: Evaluation, benchmarks: lis
         f"{count(losses['question_id'].n_unique(), 'held-out question')} of {', '.join(benchmarks)}, up to "
         f"{count(each, 'trajectory')} of each source a question.",
         "Oracle trajectories are correct ones that a program wrote, the same for every model. Own trajectories were "
-        "sampled from the model whose loss it is, right or wrong; of the model before training those that it wrote.",
+        "sampled from the model whose loss it is, right or wrong, the first that ended with an answer; before training "
+        "they are those of the model that it starts from.",
         "The fall is paired: the mean over a question's trajectories before training less that after it, in the same "
         "training seed, then the mean over questions, each counting once. "
-        f"Intervals ({evaluation.confidence:.0%}) are from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
-        f"questions{seed_spread(seeds)}.",
+        + how_intervals_are_made(evaluation, "loss", "fall", seeds),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from raml.claims.decision import interval_or_none
+from raml.claims.decision import difference_or_none, interval_or_none
 from raml.errors import ConfigError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
@@ -95,7 +95,7 @@ def mean_fall(
     """
     before, after = (losses.filter(model=name) for name in (start, model))
     labels = (CLAIM, start, model, source, "nll", label)
-    return interval_or_none(paired_cells(before, after, "nll"), bootstrap, *labels)
+    return difference_or_none(paired_cells(before, after, "nll"), bootstrap, *labels)
 
 
 def trained_models(losses: pl.DataFrame) -> list[str]:

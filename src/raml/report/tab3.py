@@ -17,11 +17,12 @@ from raml.config import Evaluation, Section
 from raml.evaluation.intervals import Bootstrap
 from raml.report.exhibit import Exhibit, read_sources, write_exhibit
 from raml.report.models import parameter_count
-from raml.report.numbers import millions, seed_spread
+from raml.report.numbers import millions
 from raml.report.scores import (
     PAPER_MODEL,
     TRAINED_ON,
     check_both,
+    how_intervals_are_made,
     metric_names,
     points,
     read_evaluations,
@@ -171,8 +172,7 @@ def _what_was_done(given: Inputs, evaluation: Evaluation) -> list[str]:
         f"Every model answered the same held-out questions, {' or '.join(map(str, samples))} samples each; both "
         "metrics are exact over all subsets of samples, whatever their number. The lead is paired by question and "
         "training seed.",
-        f"Each interval is from {evaluation.bootstrap_resamples:,} bootstrap resamples of "
-        f"questions{seed_spread(given.seeds)}.",
+        how_intervals_are_made(evaluation, "score", "lead", given.seeds),
     ]
 
 

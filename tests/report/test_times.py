@@ -1,0 +1,124 @@
+"""Where a run's time went."""
+
+import json
+from pathlib import Path
+
+import pytest
+from benchmark_files import HEADER, write_benchmarks
+from hypothesis import given
+from hypothesis import strategies as st
+from sweep_tables import parse
+
+from raml.errors import DataError
+from raml.report import times
+from raml.report.exhibit import Exhibit, read_exhibit
+from raml.report.page import label
+from raml.report.times_figure import SHOWN
+from raml.report.timings import Job, elapsed, measure, read_jobs, read_times
+from raml.step import run
+from raml.storage import write_json
+
+
+def draw(path: Path, folder: Path) -> Exhibit:
+    arguments = ["--scale", "minimal", "--config", "{}", "--times", str(path)]
+    arguments += ["--figure", str(folder / "times.svg"), "--exhibit", str(folder / "times-exhibit.json")]
+    run(times.main, times.Job, **times.FILES, arguments=arguments)
+    return read_exhibit(folder / "times-exhibit.json")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    write_json(
+        measure("minimal", write_benchmarks(tmp_path / "benchmarks")).model_dump(mode="json"), tmp_path / "times.json"
+    )
+    return tmp_path / "times.json"
+
+
+def test_jobs_are_summed_by_rule_and_seed(tmp_path: Path) -> None:
+    found = measure("minimal", write_benchmarks(tmp_path))
+    assert [rule.rule for rule in found.rules] == ["train_dpo", "sample", "decide"]
+    dpo, _, decide = found.rules
+    assert (dpo.jobs, dpo.seconds, dpo.longest_seconds, dpo.cpu_seconds) == (2, 80.0, 50.0, 32.0)
+    assert dpo.peak_memory_mb == 800 and dpo.share == round(80 / 90.1234, 4)
+    assert (decide.seconds, decide.cpu_seconds, decide.peak_memory_mb) == (0.1, None, None)
+    assert [(part.seed, part.jobs, part.seconds) for part in found.seeds] == [
+        (None, 1, 0.1),
+        (0, 2, 40.0),
+        (1, 1, 50.0),
+    ]
+    # The first two overlap by 20 of 60 s; then come two runs of their own.
+    assert (found.seconds, found.elapsed_seconds) == (90.1, 70.1)
+    assert found.cores >= 1 and found.processor
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=8))
+def test_what_is_elapsed_is_the_time_with_a_job_at_work(spans: list[tuple[int, int]]) -> None:
+    jobs = [Job("rule", None, float(start + seconds), float(seconds), None, None) for start, seconds in spans]
+    assert elapsed(jobs) == len({second for start, seconds in spans for second in range(start, start + seconds)})
+
+
+def test_times_are_read_back(saved: Path, tmp_path: Path) -> None:
+    assert read_times(saved) == measure("minimal", tmp_path / "benchmarks")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"scale": "minimal", "rules": [{"rule": "x"}]}'])
+def test_what_holds_no_times_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "times.json").write_text(content)
+    with pytest.raises(DataError, match=r"times\.json (holds no times|is not JSON)"):
+        read_times(tmp_path / "times.json")
+
+
+@pytest.mark.parametrize(
+    "content", ["", HEADER, "a\tb\n1\t2\n", HEADER.replace("s\t", "x\t", 1) + "1\n", f"{HEADER}x\n"]
+)
+def test_what_is_no_benchmark_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "decide.tsv").write_text(content)
+    with pytest.raises(DataError, match=r"decide\.tsv is no benchmark file"):
+        read_jobs(tmp_path)
+
+
+def test_without_benchmark_files_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run the workflow here first"):
+        read_jobs(tmp_path / "missing")
+
+
+def test_the_exhibit_has_a_bar_and_a_row_for_each_rule(saved: Path, tmp_path: Path) -> None:
+    exhibit = draw(saved, tmp_path)
+    ids, texts = parse(tmp_path / "times.svg")
+    assert {"times-bar-0", "times-bar-2"} <= set(ids) and "times-bar-3" not in ids
+    assert {"train_dpo", "80 s, 88.8%, 2 jobs", "0 s, 0.1%, 1 job"} <= set(texts)
+    rules, seeds = exhibit.tables
+    assert [cell.text for cell in rules.rows[0].cells] == ["2", "80.0", "50.0", "88.8", "32.0", "800"]
+    assert [cell.text for cell in rules.rows[2].cells][-2:] == ["\N{EN DASH}"] * 2
+    assert [row.heading for row in seeds.rows] == ["shared by all", "0", "1"]
+    assert ("seconds as they ran", 70) in exhibit.n
+    assert "Wall-clock seconds decide" in exhibit.done[1]
+
+
+def test_many_rules_share_the_last_bar(saved: Path, tmp_path: Path) -> None:
+    values = json.loads(saved.read_text())
+    values["rules"] = [values["rules"][1] | {"rule": f"rule_{number}"} for number in range(SHOWN + 5)]
+    write_json(values, saved)
+    exhibit = draw(saved, tmp_path)
+    ids, texts = parse(tmp_path / "times.svg")
+    assert f"times-bar-{SHOWN - 1}" in ids and f"times-bar-{SHOWN}" not in ids
+    assert "6 other rules" in texts and len(exhibit.tables[0].rows) == SHOWN + 5
+
+
+def test_the_same_times_give_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+    draw(saved, tmp_path)
+    first = [(tmp_path / name).read_bytes() for name in ("times.svg", "times-exhibit.json")]
+    draw(saved, tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in ("times.svg", "times-exhibit.json")] == first
+
+
+def test_times_of_another_scale_are_refused(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(json.loads(saved.read_text()) | {"scale": "paper"}, saved)
+    with pytest.raises(SystemExit, match="2"):
+        draw(saved, tmp_path)
+    error = capsys.readouterr().err
+    assert "is of scale 'paper'" in error and error.count("\n") == 1
+
+
+def test_exhibits_that_the_paper_has_not_are_called_by_their_names() -> None:
+    assert [label(name) for name in ("times", "training")] == ["Times", "Training"]
