@@ -24,6 +24,7 @@ else:
     include: "workflow/rules/pretraining.smk"
 
 
+include: "workflow/rules/batches.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/community.smk"

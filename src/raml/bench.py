@@ -2,7 +2,7 @@
 
     make bench
 
-Sampler, probing and landscapes are measured side by side with what they are compared with, on one thread,
+Sampler, probing, landscapes and training are measured side by side with what they are compared with, on one thread,
 on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; commands by
 the wall clock, the best of three; the run itself from Snakemake's benchmark files.
 """
@@ -26,6 +26,8 @@ from raml.storage import write_json
 RESULTS = Path("results/micro")
 OUT = RESULTS / "bench.json"
 MODEL, QUESTIONS = RESULTS / "models" / "seed0" / "sft_long", RESULTS / "questions" / "benchmarks.parquet"
+BASE, TRAIN = RESULTS / "models" / "seed0" / "base", RESULTS / "questions" / "train.parquet"
+TRAJECTORIES = RESULTS / "trajectories" / "oracle_long.parquet"
 SMOLLM2 = Path(".cache/smollm2")
 BENCHMARKS = Path("benchmarks/micro")
 PACKAGES = ["torch", "transformers", "trl", "polars", "snakemake"]
@@ -36,6 +38,8 @@ def main() -> None:
     """Measure and write."""
     from raml.probing.bench import pretrained_benchmark, probing_benchmark
     from raml.probing.landscape_bench import landscape_benchmark
+    from raml.training.bench import training_benchmark
+    from raml.training.plan_check import plan_benchmark
     from raml.trajectories.bench import sampler_benchmark
 
     bin_folder = Path(sys.executable).parent
@@ -52,6 +56,8 @@ def main() -> None:
         "probing": probing_benchmark(),
         "probing_smollm2": pretrained_benchmark(SMOLLM2),
         "landscape": landscape_benchmark(pretrained=SMOLLM2),
+        "training": training_benchmark(load_scale("micro"), BASE, TRAIN, TRAJECTORIES),
+        "plan": plan_benchmark(BASE, TRAJECTORIES, TRAIN, load_scale("micro")),
     }
     write_json(measured, OUT)
     print(f"written: {OUT}")

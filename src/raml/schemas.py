@@ -187,7 +187,7 @@ class BlockResidual(dy.Schema):
 
 
 class OuterLoss(dy.Schema):
-    """The loss of the outer loop on one trajectory of a held-out question (Eq. 8): L_q(theta'_T), in nats per answer token.
+    """The outer loop's loss on one trajectory of a held-out question (Eq. 8), L_q(theta'_T) in nats per answer token.
 
     The gold answer is forced after the trajectory, the end of thinking and the answer marker. `own` trajectories
     were sampled from the model itself, right or wrong; `oracle` ones are correct ones that a program wrote.

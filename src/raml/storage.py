@@ -82,6 +82,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def link_folder(source: Path, target: Path) -> None:
+    """Fill the folder `target` with second names for the files of `source`, which may be of many gigabytes.
+
+    Copies where the file system has no such thing.
+    """
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
@@ -186,8 +201,15 @@ def file_hash(path: Path) -> str:
 
 
 def model_hash(folder: Path) -> str:
-    """First 12 hex digits of the SHA-256 of a model's weights."""
-    return file_hash(folder / "model.safetensors")[:12]
+    """First 12 hex digits of the SHA-256 of a model's weights; of the files' digests if there are several.
+
+    Raises:
+        DataError: the folder holds no weights.
+    """
+    digests = [file_hash(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not digests:
+        raise DataError(f"{folder} is no model folder (it holds no *.safetensors)")
+    return (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())[:12]
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:

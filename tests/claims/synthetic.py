@@ -141,8 +141,9 @@ def evaluations(
     seeds: int = 1,
     benchmarks: tuple[str, ...] = ("rows", "rows_hard"),
 ) -> pl.DataFrame:
-    """`skills`: each model's chance of success; benchmarks are in domain, hard, of another domain, then within the domain."""
-    kinds = dict(zip(benchmarks, ["in_domain", "in_domain_hard", "other_domain", "within_domain"], strict=False))
+    """`skills`: each model's chance of success; benchmarks are in domain, hard, of another, then of the same domain."""
+    every_kind = ["in_domain", "in_domain_hard", "other_domain", "within_domain"]
+    kinds = dict(zip(benchmarks, every_kind, strict=False))
     rng = np.random.default_rng(1)
     rows = [
         {

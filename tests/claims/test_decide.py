@@ -46,14 +46,15 @@ SERIES = {
 }
 REGIME = Regime(long_share=0.1, base="base", sft="sft_long", zero_grpo="zero_grpo", sft_grpo="sft_grpo")
 SKILLS = {
-    "base": 0.1, "sft_short": 0.3, "sft_long": 0.6, "zero_grpo": 0.4, "sft_grpo": 0.7, "short_m1": 0.05, "short_m2": 0.1,
+    "base": 0.1, "sft_short": 0.3, "sft_long": 0.6, "zero_grpo": 0.4, "sft_grpo": 0.7,
+    "short_m1": 0.05, "short_m2": 0.1,
     "long_m1": 0.3, "long_m2": 0.45, "n1": 0.2, "n1_step1": 0.3, "zero_step1": 0.1,
 }  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Measurements of a scale in which fig3, fig8 and all but one of the outer loop hold; fig16 and fig9-speed do not."""
+    """Measurements of a scale in which fig3 and all but one of the outer loop hold; fig16 and fig9-speed do not."""
     monkeypatch.chdir(tmp_path)
     for name in ("claims", "reported"):
         shutil.copy(ROOT / f"config/{name}.yaml", tmp_path)

@@ -104,18 +104,18 @@ def test_a_model_whose_weights_are_not_in_the_cache_is_asked_of_the_hub(
     known = AutoTokenizer.from_pretrained(model_folder)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: known)
 
-    def in_cache(_: str, file: str) -> str | None:
+    def in_cache(_: str, file: str, **__: Any) -> str | None:
         return str(cached / file) if (cached / file).exists() else None
 
     monkeypatch.setattr(hub, "try_to_load_from_cache", in_cache)
-    assert hub._is_cached("owner/name")
+    assert hub._is_cached("owner/name", None)
     (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
-    assert not hub._is_cached("owner/name")
+    assert not hub._is_cached("owner/name", None)
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-    assert not hub._is_cached("owner/name")
+    assert not hub._is_cached("owner/name", None)
     (cached / shards["b"]).touch()
-    assert hub._is_cached("owner/name")
+    assert hub._is_cached("owner/name", None)
 
 
 def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ TOKENIZER = build_tokenizer()
 
 def mixture(held_out: frozenset[str] = frozenset(), *, long_share: float = 0.2, **changes: object) -> Mixture:
     settings = {
-        "families": {"rows": 1.0}, "annealing": {"long_share": 0.2, "steps": 1}, "short_share": 0.5, "drill_steps": 1, "drill_share": 0.3,
+        "families": {"rows": 1.0}, "annealing": {"long_share": 0.2, "steps": 1}, "short_share": 0.5,
+        "drill_steps": 1, "drill_share": 0.3,
         "steps": 1, "batch_tokens": 512, "muon_learning_rate": 0.02, "adamw_learning_rate": 0.004,
         "warmup_steps": 1, "threads": 1, **changes,
     }  # fmt: skip

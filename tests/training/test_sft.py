@@ -1,4 +1,4 @@
-"""SFT: what is trained on how often, masks, determinism through TRL, and nothing to train on."""
+"""SFT: what is trained on how often, masks, micro-batches, learning, and input that cannot be used."""
 
 import random
 from collections import Counter
@@ -8,105 +8,177 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from off_policy import LORA, TOKENIZER, Place, hardware, sft, start_model, trajectories
 from transformers import AutoModelForCausalLM
 
-from raml.config import SFT, Architecture, Oracle, QuestionSet
 from raml.errors import DataError, RamlError
-from raml.questions.build import draw
-from raml.schemas import Trajectory, column_types
-from raml.step import Step
-from raml.storage import Provenance, file_hash, write_table
-from raml.training.model import build_model
-from raml.training.pretrain import IGNORED, save_model
-from raml.training.sft import StopOnDivergence, main, make_trainer, training_examples
-from raml.trajectories.oracle import question_rows
-from raml.trajectories.tokenizer import build_tokenizer
-
-TOKENIZER = build_tokenizer()
-PROVENANCE = Provenance(scale="test", config_hash="", code_version="", seed=0)
-
-
-def settings(**changes: Any) -> SFT:
-    values = {
-        "trajectories_per_question": 4, "exposures_per_question": 6, "learning_rate": 1e-3, "batch_size": 8,
-        "warmup_ratio": 0.1, "mask_wrong_attempts": True, "threads": 1, **changes,
-    }  # fmt: skip
-    return SFT.model_validate(values)
-
-
-def trajectories(style: Any = "long", n: int = 3) -> pl.DataFrame:
-    oracle = Oracle(variants_per_question=6, slip_rate=0.3, check_rate=0.0)
-    questions = draw(QuestionSet(family="rows", levels=[1], n=n), split="train", kind="train", seed=0, used=set())
-    rows = [row for question in questions for row in question_rows(question, style, TOKENIZER, oracle, 0)]
-    return pl.DataFrame(rows, schema=column_types(Trajectory))
+from raml.training import sft as module
+from raml.training.loop import Work, fit
+from raml.training.pretrain import IGNORED, masked_loss
+from raml.training.sft import make_trainer, repeated, training_examples
 
 
 def kinds(examples: list[dict[str, Any]]) -> Counter[tuple[int, ...]]:
     return Counter(tuple(example["input_ids"]) for example in examples)
 
 
+def trained(folder: Path, settings: Any, examples: list[dict[str, Any]], **changes: Any) -> tuple[Any, Any]:
+    """The trainer and its records."""
+    work = Work.open(folder, changes)
+    trainer = make_trainer(start_model(), TOKENIZER, examples, settings, hardware(**changes), 0, work.folder)
+    return trainer, fit(trainer, work, description="SFT test", advice="sft.learning_rate")
+
+
 @pytest.mark.parametrize("m", [1, 2, 4, 6])
 def test_every_question_is_trained_on_equally_often_whatever_m(m: int) -> None:
-    table = trajectories()
-    examples = training_examples(table, settings(trajectories_per_question=m), random.Random(0))
-    assert len(examples) == 3 * 6
+    settings = sft(trajectories_per_question=m, batch_size=3)
+    examples = training_examples(trajectories(), settings, random.Random(0))
+    assert len(examples) == 3 * 8
+    prompts = Counter(tuple(example["input_ids"][:10]) for example in examples)
+    assert set(prompts.values()) == {8}
     counts = kinds(examples)
     assert len(counts) == 3 * m
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
+def test_without_a_number_each_question_is_trained_on_as_often_as_it_has_correct_trajectories() -> None:
+    table = trajectories()
+    first = table["question_id"][0]
+    fewer = table.filter((pl.col("question_id") != first) | (pl.col("sample") < 3))
+    settings = sft(trajectories_per_question=2, exposures_per_question=None, batch_size=1)
+    examples = training_examples(fewer, settings, random.Random(0))
+    prompts = Counter(tuple(example["input_ids"][:10]) for example in examples)
+    assert sorted(prompts.values()) == sorted(fewer.group_by("question_id").len()["len"])
+    assert len(kinds(examples)) == 3 * 2
+
+
+def test_repeats_are_even_and_the_remainder_is_drawn() -> None:
+    rows = [{"row": index} for index in range(4)]
+    remainders = set()
+    for seed in range(20):
+        counts = Counter(row["row"] for row in repeated(rows, 6, random.Random(seed)))
+        assert sorted(counts.values()) == [1, 1, 2, 2]
+        remainders.add(tuple(sorted(row for row, count in counts.items() if count == 2)))
+    assert len(remainders) > 1
+
+
 def test_wrong_attempts_carry_no_loss_unless_asked() -> None:
     table = trajectories()
-    masked = training_examples(table, settings(), random.Random(0))
-    unmasked = training_examples(table, settings(mask_wrong_attempts=False), random.Random(0))
-    prompt = len(table["prompt_ids"][0])
+    masked = training_examples(table, sft(), random.Random(0))
+    unmasked = training_examples(table, sft(mask_wrong_attempts=False), random.Random(0))
+    prompts = {len(prompt) for prompt in table["prompt_ids"]}
+    assert len(prompts) == 1
     without_loss = [sum(label == IGNORED for label in example["labels"]) for example in masked]
-    assert max(without_loss) > prompt
-    assert all(sum(label == IGNORED for label in example["labels"]) == prompt for example in unmasked)
+    assert max(without_loss) > max(prompts)
+    assert all(sum(label == IGNORED for label in example["labels"]) in prompts for example in unmasked)
 
 
-def test_the_mask_reaches_the_trainers_batches(tmp_path: Path) -> None:
-    architecture = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=256)
-    model = build_model(architecture, len(TOKENIZER), 0, bos=1, eos=2, pad=0)
-    examples = training_examples(trajectories(), settings(), random.Random(0))
-    trainer = make_trainer(model, TOKENIZER, examples, settings(batch_size=len(examples)), 0, str(tmp_path))
-    (batch,) = trainer.get_train_dataloader()
-    expected = Counter(tuple(example["labels"]) for example in examples)
-    got = Counter(
-        tuple(labels[: int(mask.sum())].tolist())
+def test_masks_and_order_reach_the_trainers_batches(tmp_path: Path) -> None:
+    examples = training_examples(trajectories(), sft(), random.Random(0))
+    trainer = make_trainer(start_model(), TOKENIZER, examples, sft(), hardware(), 0, tmp_path)
+    got = [
+        labels[: int(mask.sum())].tolist()
+        for batch in trainer.get_train_dataloader()
         for labels, mask in zip(batch["labels"], batch["attention_mask"], strict=True)
-    )
-    assert got == expected
+    ]
+    assert got == [example["labels"] for example in examples]
 
 
-def test_only_correct_trajectories_are_trained_on() -> None:
-    with pytest.raises(DataError, match=r"none of \d+ trajectories is correct: nothing to train on"):
-        training_examples(trajectories("wrong"), settings(), random.Random(0))
-    with pytest.raises(DataError, match="none of 0 trajectories"):
-        training_examples(trajectories().clear(), settings(), random.Random(0))
+def test_micro_batches_change_nothing_but_rounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = training_examples(trajectories(), sft(), random.Random(0))
+    logs, weights = {}, {}
+    for micro in (4, 1):
+        monkeypatch.setattr(module, "rows_at_once", lambda *_, micro=micro, **__: micro)
+        trainer, logs[micro] = trained(tmp_path / str(micro), sft(), examples)
+        assert trainer.args.gradient_accumulation_steps == 4 // micro
+        weights[micro] = trainer.model.state_dict()
+    assert [record["step"] for record in logs[4]] == [1, 2, 3, 4, 5, 6]
+    for one, four in zip(logs[4], logs[1], strict=True):
+        assert one["loss"] == pytest.approx(four["loss"], rel=1e-6)
+        assert one["grad_norm"] == pytest.approx(four["grad_norm"], rel=1e-5)
+    moved = [(weights[1][name] - weights[4][name]).norm() / weights[4][name].norm() for name in weights[1]]
+    assert max(moved) < 1e-3  # AdamW makes a step of a gradient that is rounding alone
 
 
-def test_step_lowers_the_loss_and_gives_the_same_bytes_twice(tmp_path: Path) -> None:
-    architecture = Architecture(hidden_size=64, layers=2, heads=2, intermediate_size=96, context=256)
-    base = build_model(architecture, len(TOKENIZER), 0, bos=1, eos=2, pad=0)
-    save_model(base, TOKENIZER, tmp_path / "base", PROVENANCE)
-    table = tmp_path / "long.parquet"
-    write_table(trajectories(), Trajectory, table, PROVENANCE)
-    hashes = []
-    for name in ("first", "second"):
-        files = {"base": tmp_path / "base", "trajectories": table, "out": tmp_path / name}
-        main(Step("raml.training.sft", "test", settings(), 0, files, {}))
-        hashes.append({file.name: file_hash(file) for file in sorted(files["out"].iterdir())})
-    assert hashes[0] == hashes[1]
-    assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= set(hashes[0])
-    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "first", dtype=torch.float32)
+def test_the_logged_loss_is_the_mean_over_the_batchs_learned_tokens(tmp_path: Path) -> None:
+    examples = training_examples(trajectories(), sft(), random.Random(0))
+    _, records = trained(tmp_path, sft(), examples)
+    model, nll, tokens = start_model(), 0.0, 0
+    for example in examples[:4]:
+        ids, labels = (torch.tensor([example[name]]) for name in ("input_ids", "labels"))
+        learned = int((labels != IGNORED).sum())
+        nll += masked_loss(model, type("Batch", (), {"ids": ids, "labels": labels})).item() * learned
+        tokens += learned
+    assert records[0]["loss"] == pytest.approx(nll / tokens, rel=1e-5)
+
+
+def test_the_step_lowers_the_loss_and_writes_a_whole_folder(tmp_path: Path) -> None:
+    place = Place(tmp_path, "sft").prepare()
+    place.train([sft(learning_rate=1e-2)])
+    out = place.outs([0])[0]
+    names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "raml.json"}
+    assert names | {"training.jsonl"} <= {path.name for path in out.iterdir()}
     row = trajectories().row(0, named=True)
     ids = torch.tensor([[*row["prompt_ids"], *row["token_ids"]]])
-    assert trained(ids, labels=ids).loss < base(ids, labels=ids).loss
+    after = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    assert after(ids, labels=ids).loss < start_model()(ids, labels=ids).loss
+    records = pl.read_ndjson(out / "training.jsonl")
+    assert records.columns[0] == "step"
+    assert set(records.columns) == {
+        "step", "loss", "grad_norm", "learning_rate", "entropy", "mean_token_accuracy",
+    }  # fmt: skip
+    assert records["loss"][-1] < records["loss"][0]
+    assert list(place.work.iterdir()) == []
 
 
-def test_divergence_is_named() -> None:
-    state = type("State", (), {"global_step": 7})
-    with pytest.raises(RamlError, match=r"SFT diverged at step 7: loss nan; lower sft\.learning_rate"):
-        StopOnDivergence().on_log(None, state, None, {"loss": float("nan")})
-    StopOnDivergence().on_log(None, state, None, {"loss": 1.0})
+def test_an_adapter_is_merged_into_a_plain_model(tmp_path: Path) -> None:
+    place = Place(tmp_path, "sft").prepare()
+    place.train([sft(lora=LORA, learning_rate=1e-2)])
+    out = place.outs([0])[0]
+    merged = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    start = start_model()
+    assert merged.state_dict().keys() == start.state_dict().keys()
+    moved = {name for name, value in merged.state_dict().items() if not torch.equal(value, start.state_dict()[name])}
+    projections = {f"{name}_proj.weight" for name in ("q", "k", "v", "o", "gate", "up", "down")}
+    assert {name.rsplit(".", 2)[-2] + ".weight" for name in moved} == projections
+    assert not (out / "adapter_config.json").exists()
+
+
+def test_steps_that_overflow_stop_the_job_and_leave_a_finite_checkpoint(tmp_path: Path) -> None:
+    examples = training_examples(trajectories(), sft(), random.Random(0))
+    settings = sft(learning_rate=1e30, warmup_ratio=0.0)
+    with pytest.raises(RamlError, match=r"^SFT test diverged at step 2: loss (nan|inf); lower sft\.learning_rate; last "
+                                        r"good checkpoint: \S+/checkpoint-1$") as stopped:  # fmt: skip
+        trained(tmp_path, settings, examples, checkpoint_steps=1)
+    checkpoint = Path(str(stopped.value).rsplit(" ", 1)[1])
+    weights = AutoModelForCausalLM.from_pretrained(checkpoint).state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_weights_that_are_not_finite_are_no_good_checkpoint(tmp_path: Path) -> None:
+    examples = training_examples(trajectories(), sft(), random.Random(0))
+    settings = sft(learning_rate=1e39, warmup_ratio=0.0)
+    with pytest.raises(RamlError, match=r"diverged at step 1: weights that are not finite; lower sft\.learning_rate; "
+                                        r"there is no checkpoint before it$"):  # fmt: skip
+        trained(tmp_path, settings, examples, checkpoint_steps=1)
+    assert Work.open(tmp_path, {"checkpoint_steps": 1}).last_checkpoint() is None
+
+
+def test_trajectories_of_another_tokenizer_are_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, "sft").prepare()
+    other = trajectories().with_columns(text=pl.lit("as another tokenizer reads it"))
+    with pytest.raises(DataError, match=r"read .* with the model's tokenizer, but their text is 'as another"):
+        module.train(_assignment(place), other, "long.parquet")
+    with pytest.raises(DataError, match=r"^long\.parquet holds token id 9999, but the model has \d+ tokens; start"):
+        module.train(_assignment(place), _with_id(9999), "long.parquet")
+
+
+def _assignment(place: Place) -> Any:
+    caught: list[Any] = []
+    step = place.step([sft()])
+    module.train_all(step, [], lambda assignment: (caught.append(assignment), assignment.work.model().mkdir()))
+    return caught[0]
+
+
+def _with_id(token: int) -> pl.DataFrame:
+    return trajectories().with_columns(token_ids=pl.col("token_ids").list.concat(pl.lit(token, dtype=pl.Int32)))

@@ -62,11 +62,12 @@ def test_spans(tokens, expected):
     assert spans(ids(*tokens), build_tokenizer()) == expected
 
 
-def test_braces_inside_an_answer_belong_to_it():
-    closing = raml.trajectories.rows._closing_brace
-    assert closing(["\\", "frac", "{", "1", "}{", "2", "}", "}", "."]) == 7
-    assert closing(["{", "1", "}}"]) == 2
-    assert closing(["{", "1", "}"]) is None
+@pytest.mark.parametrize(
+    ("text", "expected"), [(r"\frac{1}{2}}.", r"\frac{1}{2}"), ("{1}}", "{1}"), ("}", ""), ("{1}", None), ("", None)]
+)
+def test_braces_inside_an_answer_belong_to_it(text, expected):
+    closed = raml.trajectories.rows._closing_brace("{" + text, 1)
+    assert (None if closed is None else text[: closed - 1]) == expected
 
 
 def test_equal_texts_are_judged_once(monkeypatch):

@@ -4,7 +4,7 @@ import random
 import polars as pl
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from raml.questions.verify import family_of
 from raml.schemas import Question, Trajectory, column_types
@@ -27,8 +27,8 @@ CONFIG = {
 def folder(tmp_path):
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
+    model = LlamaForCausalLM(
+        LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=32,
             intermediate_size=48,

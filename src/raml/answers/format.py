@@ -12,6 +12,12 @@ THINK_START = "<think>"
 THINK_END = "</think>"
 MARKER = "\n\n**Final Answer**\n\\boxed{"
 
+INSTRUCTION = (
+    "Work the problem out step by step. Finish with a line **Final Answer** and, below it, the answer alone "
+    "in \\boxed{}."
+)
+"""I of the paper's Section 2, in our words; models that answer in another shape do without."""
+
 # Word-level tokenizers decode with blanks between tokens, so blanks are free around every part of it.
 MARKER_PATTERN = re.compile(r"\*\*\s*Final\s+Answer\s*\*\*\s*\\boxed\s*\{")
 END_OF_TEXT_PATTERN = re.compile(r"<(?:eos|pad|/s|[|\uff5c][^\s<>]+[|\uff5c])>")  # DeepSeek's bars are full-width

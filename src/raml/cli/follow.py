@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from raml.answers.format import INSTRUCTION
 from raml.cli.common import origin, output_folder, precision
 from raml.config import Section
 from raml.errors import InputError
 from raml.probing.curves import TOKEN_BUDGET, Curve, Probe, answer_nll_curves
 from raml.probing.forced import default_end_of_thinking, forced_probe
-from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
+from raml.probing.prompts import exact_ids, question_ids
 from raml.probing.text import Tokens, known, pieces
 from raml.progress import progress
 from raml.report.numbers import number

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from raml.answers.format import INSTRUCTION
 from raml.cli.common import origin, output_folder, precision
 from raml.cli.follow import check_length
 from raml.config import Normalisation, Section
@@ -19,7 +20,7 @@ from raml.probing.curves import Curve, answer_nll_curves
 from raml.probing.forced import forced_probe
 from raml.probing.landscape import TOKEN_BUDGET, ForcedAnswer, Landscape, answer_nll_landscape
 from raml.probing.projection import Projection, project, share_reached
-from raml.probing.prompts import INSTRUCTION, exact_ids, question_ids
+from raml.probing.prompts import exact_ids, question_ids
 from raml.probing.text import Tokens, known
 from raml.probing.tree import Probe
 from raml.progress import progress

@@ -35,10 +35,11 @@ class Questions(Section):
 
 
 class Dataset(Section):
-    """Published questions on the Hugging Face hub."""
+    """Published questions: on the Hugging Face Hub, or a folder, JSONL or Parquet file with the same columns."""
 
-    dataset: str = Field(min_length=1)
-    revision: str = Field(min_length=1)
+    dataset: str = Field(min_length=1, description="its name on the Hub, or a path")
+    revision: str = Field(min_length=1, description="a commit, tag or branch; of a path unused")
+    subset: str | None = Field(default=None, min_length=1, description="where a data set has several")
     split: str = Field(min_length=1)
     prompt: str = Field(min_length=1, description="the column with the question")
     answer: str = Field(min_length=1, description="the column with the gold answer")
@@ -50,6 +51,7 @@ class PublishedBenchmark(Dataset):
     """A held-out data set and how far it lies from the training questions."""
 
     kind: BenchmarkKind
+    n: int = Field(gt=0, description="questions that it has, for `raml plan`")
 
 
 class Published(Section):
@@ -61,10 +63,10 @@ class Published(Section):
 
 
 class HubModel(Section):
-    """A published model."""
+    """A published model: on the Hugging Face Hub, or a folder."""
 
-    model: str = Field(min_length=1)
-    revision: str = Field(min_length=1)
+    model: str = Field(min_length=1, description="its name on the Hub, or a path")
+    revision: str = Field(min_length=1, description="a commit, tag or branch; of a path unused")
 
 
 class CommunityModel(HubModel):

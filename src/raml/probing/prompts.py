@@ -2,14 +2,9 @@
 
 from transformers import PreTrainedTokenizerBase
 
+from raml.answers.format import INSTRUCTION
 from raml.errors import InputError
 from raml.probing.text import known, tokenise
-
-INSTRUCTION = (
-    "Work the problem out step by step. Finish with a line **Final Answer** and, below it, the answer alone "
-    "in \\boxed{}."
-)
-"""I of the paper's Section 2, in our words; models that answer in another shape do without."""
 
 
 def question_ids(

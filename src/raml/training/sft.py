@@ -1,45 +1,82 @@
-"""Supervised fine-tuning on oracle trajectories, through TRL's trainer (Table 1: off-policy, one step a trajectory).
+"""Supervised fine-tuning on correct trajectories, through TRL's trainer (Table 1: off-policy, one step a trajectory).
 
 Each question keeps up to `trajectories_per_question` distinct correct trajectories, which are repeated
 up to `exposures_per_question`, so that every question is trained on equally often whatever their number
 (Sec. 4.1 of the paper).
 """
 
-import math
 import random
-import tempfile
+from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from raml.config import SFT
-from raml.errors import DataError, RamlError
+from raml.config import SFT, Hardware
 from raml.questions.family import stable_seed
 from raml.schemas import Trajectory
 from raml.step import Step, run
-from raml.storage import model_hash, read_table
-from raml.training.pretrain import IGNORED, save_model
-from raml.trajectories.pretrained import load_pretrained
+from raml.storage import read_table
+from raml.training.arguments import common_arguments, rows_at_once, rows_per_process
+from raml.training.examples import in_batches, usable
+from raml.training.loop import Assignment, Job, fit, train_all
+from raml.training.pretrain import IGNORED
+from raml.training.start import adapter, check_tokenizer, load_start, save_trained
 
 Row = dict[str, Any]
 
 
-def main(step: Step[SFT]) -> None:
-    """Fine-tune `base` on `trajectories` and save a Hugging Face folder."""
-    settings = step.config
-    torch.set_num_threads(settings.threads)
-    model, tokenizer = load_pretrained(step.files["base"])
-    trajectories = read_table(step.files["trajectories"], Trajectory)
-    seed = stable_seed("sft", step.seed) % 2**32
-    examples = training_examples(trajectories, settings, random.Random(seed))
-    with tempfile.TemporaryDirectory() as scratch:
-        make_trainer(model, tokenizer, examples, settings, seed, scratch).train()
-    save_model(model, tokenizer, step.files["out"], step.provenance(model_hash=model_hash(step.files["base"])))
+def main(step: Step[Job[SFT]]) -> None:
+    """Fine-tune each start on `trajectories` and save Hugging Face folders."""
+    path = step.files["trajectories"]
+    trajectories = read_table(path, Trajectory)
+    train_all(step, [path], lambda assignment: train(assignment, trajectories, str(path)))
+
+
+def train(assignment: Assignment[SFT], trajectories: pl.DataFrame, where: str) -> None:
+    """Train one model and save it in its work folder.
+
+    Raises:
+        DataError: nothing to train on, or the start's tokenizer is not that of the trajectories.
+        RamlError: training diverges.
+    """
+    settings, work = assignment.settings, assignment.work
+    model, tokenizer = load_start(assignment.start, settings, assignment.hardware)
+    check_tokenizer(tokenizer, trajectories, where)
+    seed = stable_seed("sft", assignment.seed) % 2**32
+    examples = training_examples(trajectories, settings, random.Random(seed), where)
+    trainer = make_trainer(model, tokenizer, examples, settings, assignment.hardware, seed, work.folder)
+    records = fit(trainer, work, description=f"SFT {assignment.name}", advice="sft.learning_rate")
+    save_trained(trainer, tokenizer, work.model(), assignment.provenance, records)
+
+
+def training_examples(
+    trajectories: pl.DataFrame, settings: SFT, rng: random.Random, where: str = "trajectories"
+) -> list[Row]:
+    """`input_ids` and `labels` of every exposure, in the order in which they are trained on.
+
+    Raises:
+        DataError: no correct trajectory of the allowed length is left, or not enough for a batch.
+    """
+    examples: list[Row] = []
+    for group in usable(trajectories, settings, correct=True, where=where).partition_by(
+        "question_id", maintain_order=True
+    ):
+        kept = group.head(settings.trajectories_per_question).rows(named=True)
+        encoded = [_example(row, mask_wrong_attempts=settings.mask_wrong_attempts) for row in kept]
+        exposures = len(group) if settings.exposures_per_question is None else settings.exposures_per_question
+        examples += repeated(encoded, exposures, rng)
+    rng.shuffle(examples)
+    return in_batches(examples, settings.batch_size, lambda example: len(example["input_ids"]), where)
+
+
+def repeated(items: list[Row], times: int, rng: random.Random) -> list[Row]:
+    """`times` items, each of `items` equally often, the remainder drawn without replacement."""
+    whole, rest = divmod(times, len(items))
+    return [*items * whole, *rng.sample(items, rest)]
 
 
 def make_trainer(
@@ -47,41 +84,32 @@ def make_trainer(
     tokenizer: PreTrainedTokenizerBase,
     examples: list[Row],
     settings: SFT,
+    hardware: Hardware,
     seed: int,
-    scratch: str,
+    folder: Path,
 ) -> SFTTrainer:
-    """TRL's trainer over `examples`, whose labels it takes as they are."""
-    return SFTTrainer(
-        model=model,
-        args=trainer_arguments(settings, seed, scratch),
-        train_dataset=Dataset.from_list(examples),
-        processing_class=tokenizer,
-        callbacks=[StopOnDivergence()],
-    )
-
-
-def training_examples(trajectories: pl.DataFrame, settings: SFT, rng: random.Random) -> list[Row]:
-    """`input_ids` and `labels` of every exposure, in random order.
+    """TRL's trainer over `examples`, whose labels and order it takes as they are.
 
     Raises:
-        DataError: no correct trajectory is left to train on.
+        ConfigError: the batch cannot be shared among the processes, or not one row fits a device.
     """
-    correct = trajectories.filter("correct").sort("question_id", "sample")
-    if correct.is_empty():
-        raise DataError(f"none of {len(trajectories)} trajectories is correct: nothing to train on")
-    examples = []
-    for group in correct.partition_by("question_id", maintain_order=True):
-        kept = group.head(settings.trajectories_per_question).rows(named=True)
-        encoded = [_example(row, mask_wrong_attempts=settings.mask_wrong_attempts) for row in kept]
-        examples += repeated(encoded, settings.exposures_per_question, rng)
-    rng.shuffle(examples)
-    return examples
-
-
-def repeated(items: list[Row], times: int, rng: random.Random) -> list[Row]:
-    """`times` items, each of `items` equally often, the remainder drawn without replacement."""
-    whole, rest = divmod(times, len(items))
-    return [*items * whole, *rng.sample(items, rest)]
+    rows = rows_per_process(settings.batch_size, hardware)
+    micro = rows_at_once(model.config, settings, hardware, rows=rows)
+    arguments = SFTConfig(
+        **common_arguments(settings, hardware, seed=seed, folder=folder, micro_batch=micro, accumulation=rows // micro),
+        num_train_epochs=1,
+        loss_type="nll",
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    return SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        peft_config=adapter(settings),
+    )
 
 
 def _example(row: Row, *, mask_wrong_attempts: bool) -> Row:
@@ -93,41 +121,5 @@ def _example(row: Row, *, mask_wrong_attempts: bool) -> Row:
     }
 
 
-def trainer_arguments(settings: SFT, seed: int, scratch: str) -> SFTConfig:
-    """TRL's arguments, with its defaults for large models (bf16, gradient checkpointing) switched off."""
-    return SFTConfig(
-        output_dir=scratch,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_ratio,
-        num_train_epochs=1,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        loss_type="nll",
-        max_length=None,
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        bf16=False,
-        gradient_checkpointing=False,
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        save_strategy="no",
-        logging_steps=5,
-        logging_nan_inf_filter=False,
-        report_to="none",
-    )
-
-
-class StopOnDivergence(TrainerCallback):
-    """Stops training at the first loss that is not finite."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Check the logged loss."""
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise RamlError(f"SFT diverged at step {state.global_step}: loss {loss}; lower sft.learning_rate")
-
-
 if __name__ == "__main__":
-    run(main, SFT, inputs=["base", "trajectories"], outputs=["out"])
+    run(main, Job[SFT], inputs=["trajectories"], many=["starts"], outputs=["work"], many_outputs=["outs"])

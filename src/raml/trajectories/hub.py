@@ -1,7 +1,7 @@
 """Loading any causal language model by name: a folder on disk, or a model of the Hugging Face Hub.
 
-Beside `raml.trajectories.pretrained`, which reads the folders that the workflow writes and is part of its
-jobs' code: what is only for people's own models stays out of it.
+Beside `raml.trajectories.pretrained`, which reads the folders that the workflow writes and is part of most jobs'
+code: what is only for models that others have made stays out of it.
 """
 
 import json
@@ -32,15 +32,17 @@ class Pretrained(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
 
 
-def load_named(name: str, *, device: str = "auto", dtype: str = "auto") -> Pretrained:
+def load_named(name: str, *, revision: str | None = None, device: str = "auto", dtype: str = "auto") -> Pretrained:
     """The model of a folder or, by `owner/name`, of the local Hub cache or the Hub itself.
 
     Weights are read from safetensors alone and no code that comes with a model is run.
 
     Args:
+        name: of the folder or of the model on the Hub.
+        revision: a commit, tag or branch of the Hub, by default its main branch; of a folder unused.
         device: `cpu`, `cuda` or `auto`, the GPU if there is one.
-        dtype: `float32`, `bfloat16` or `auto`: on the CPU float32, since bfloat16 rounds an NLL by up to some
-            tenths of a nat and is no faster there, on the GPU as the model was saved.
+        dtype: `float32`, `bfloat16`, `saved` as the model was, or `auto`: on the CPU float32, since bfloat16 rounds an
+            NLL by up to some tenths of a nat and is no faster there, on the GPU as the model was saved.
 
     Raises:
         DataError: the folder holds no causal language model, or only a part of its weights.
@@ -48,24 +50,26 @@ def load_named(name: str, *, device: str = "auto", dtype: str = "auto") -> Pretr
         RamlError: the model does not fit into the memory.
     """
     place = _device(device)
-    precision: Any = "auto" if dtype == "auto" and place == "cuda" else getattr(torch, _or_float32(dtype))
+    as_saved = dtype == "saved" or (dtype == "auto" and place == "cuda")
+    precision: Any = "auto" if as_saved else getattr(torch, _or_float32(dtype))
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what is wrong with the weights we say ourselves, in one line
     if _is_folder(name):
         local = True
     elif _could_be_on_the_hub(name):
-        local = _is_cached(name)
+        local = _is_cached(name, revision)
         if not local:
-            _look_up(name)
+            _look_up(name, revision)
     else:
         raise DataError(f"--model {name}: there is no such folder")
-    return _load(name, precision, place, local)
+    return _load(name, revision, precision, place, local)
 
 
-def _load(name: str, precision: Any, place: str, local: bool) -> Pretrained:
+def _load(name: str, revision: str | None, precision: Any, place: str, local: bool) -> Pretrained:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
+            revision=revision,
             dtype=precision,
             local_files_only=local,
             use_safetensors=True,
@@ -74,7 +78,9 @@ def _load(name: str, precision: Any, place: str, local: bool) -> Pretrained:
             output_loading_info=True,
         )
         model, report = loaded
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=revision, local_files_only=local, trust_remote_code=False
+        )
         _check_weights(name, model, report)
         return Pretrained(model.to(place).eval(), tokenizer)
     except RamlError:
@@ -144,30 +150,32 @@ def _could_be_on_the_hub(name: str) -> bool:
     return not Path(name).exists() and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
 
-def _is_cached(name: str) -> bool:
+def _is_cached(name: str, revision: str | None) -> bool:
     """Whether tokenizer and all weights of a Hub model are in the local cache."""
     try:
-        files = _weight_files(name)
-        if not files or any(not isinstance(try_to_load_from_cache(name, file), str) for file in files):
+        files = _weight_files(name, revision)
+        if not files or any(
+            not isinstance(try_to_load_from_cache(name, file, revision=revision), str) for file in files
+        ):
             return False
-        AutoTokenizer.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+        AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=True, trust_remote_code=False)
     except Exception:  # whatever is wrong with what is cached, the Hub has the whole
         return False
     return True
 
 
-def _weight_files(name: str) -> list[str]:
+def _weight_files(name: str, revision: str | None) -> list[str]:
     """The files that a cached model's weights are in; none if the cache does not say."""
-    index = try_to_load_from_cache(name, SAFE_WEIGHTS_INDEX_NAME)
+    index = try_to_load_from_cache(name, SAFE_WEIGHTS_INDEX_NAME, revision=revision)
     if isinstance(index, str):
         return sorted(set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()))
     return [SAFE_WEIGHTS_NAME]
 
 
-def _look_up(name: str) -> None:
+def _look_up(name: str, revision: str | None) -> None:
     """Ask the Hub once, since the loaders of transformers retry a dead connection for most of a minute."""
     try:
-        model_info(name, timeout=HUB_TIMEOUT)
+        model_info(name, revision=revision, timeout=HUB_TIMEOUT)
     except HFValidationError:
         raise DataError(f"--model {name}: there is no such folder, and no Hub model can have that name") from None
     except (HTTPError, OSError) as error:

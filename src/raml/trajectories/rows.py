@@ -3,16 +3,21 @@
 Oracle programs and models go through the same function, so the same verifier judges both.
 """
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import accumulate
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from raml.answers import Judgement, judge
-from raml.answers.format import MARKER, THINK_END
+from raml.answers.format import MARKER_PATTERN, THINK_END
 from raml.errors import DataError
 from raml.questions.verify import verify
+
+_BRACE = re.compile("[{}]")
 
 
 def trajectory_row(
@@ -79,30 +84,40 @@ def spans(token_ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple
 
     Without `</think>` the thinking ends at the marker, and without either at the last token. There is
     no answer span without a marker after the thinking or without the closing brace.
+
+    Both are looked for in the text, since vocabularies merge their edges with what stands beside them (`.\\n\\n`). A
+    token across the thinking's end belongs to the thinking, one across a brace to the answer.
     """
-    ids = list(token_ids)
-    marker = tokenizer.encode(MARKER, add_special_tokens=False)
-    ends = _occurrences(ids, tokenizer.encode(THINK_END, add_special_tokens=False))
-    markers = _occurrences(ids, marker)
-    thinking_end = (ends[:1] or markers[-1:] or [len(ids)])[0]
-    if not markers or markers[-1] < thinking_end:
-        return thinking_end, None
-    start = markers[-1] + len(marker)
-    length = _closing_brace([str(token) for token in tokenizer.convert_ids_to_tokens(ids[start:])])
-    return thinking_end, None if length is None else (start, start + length)
+    pieces = [_piece(tokenizer, token) for token in token_ids]
+    text = "".join(pieces)
+    ends = list(accumulate(map(len, pieces)))
+    starts = [0, *ends[:-1]]
+    marker = next(reversed(list(MARKER_PATTERN.finditer(text))), None)
+    thinking_end = text.find(THINK_END)
+    if thinking_end < 0:
+        thinking_end = len(text[: marker.start()].rstrip()) if marker else len(text)
+    first_after = bisect_left(starts, thinking_end)
+    if marker is None or marker.start() < thinking_end:
+        return first_after, None
+    opened = marker.end()
+    closed = _closing_brace(text, opened)
+    if closed is None:
+        return first_after, None
+    start = bisect_right(ends, opened)
+    return first_after, (start, max(start, bisect_left(starts, closed)))
 
 
-def _occurrences(ids: list[int], part: list[int]) -> list[int]:
-    """Indices at which `part` starts in `ids`."""
-    return [index for index in range(len(ids) - len(part) + 1) if ids[index : index + len(part)] == part]
+@cache
+def _piece(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
+    """A token's text by itself; of a part of a character a replacement character."""
+    return str(tokenizer.decode([token_id]))
 
 
-def _closing_brace(tokens: list[str]) -> int | None:
-    """Index of the token that closes a brace opened before `tokens`; answers may hold braces themselves."""
+def _closing_brace(text: str, start: int) -> int | None:
+    """Index of the brace that closes one opened before `start`; answers may hold braces themselves."""
     depth = 1
-    for index, token in enumerate(tokens):
-        for character in token:
-            depth += (character == "{") - (character == "}")
-            if depth == 0:
-                return index
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
     return None

@@ -19,11 +19,11 @@ from raml.progress import track
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
+from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import Engine, Request
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.rows import trajectory_row
 from raml.trajectories.sampler import TorchSampler
-from raml.trajectories.tokenizer import prompt_ids, token_ids
 
 
 class Job(Section):
@@ -39,7 +39,7 @@ def main(step: Step[Job]) -> None:
     """Write the table of all models' trajectories; the file records their hashes."""
     sampling = step.config.sampling
     torch.set_num_threads(sampling.threads)
-    questions = read_table(step.files["questions"], Question)
+    questions: pl.DataFrame = read_table(step.files["questions"], Question)
     if step.config.kinds is not None:
         questions = questions.filter(pl.col("kind").is_in(step.config.kinds))
     if questions.is_empty():
@@ -49,9 +49,10 @@ def main(step: Step[Job]) -> None:
     for folder, writer in zip(folders, step.name_lists["writers"], strict=True):
         model, tokenizer = load_pretrained(folder)
         engine = TorchSampler(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
-        prompts = [prompt_ids(tokenizer, prompt) for prompt in questions["prompt"]]
+        prompts = [question_ids(tokenizer, prompt) for prompt in questions["prompt"]]
         if not step.config.thinking:
-            prompts = [[*prompt, *token_ids(tokenizer, [THINK_END])] for prompt in prompts]
+            end_of_thinking = tokenizer.encode(THINK_END, add_special_tokens=False)
+            prompts = [[*prompt, *end_of_thinking] for prompt in prompts]
         rows += sampled_rows(questions, prompts, engine, tokenizer, writer, step.config.n, step.seed)
     table = pl.DataFrame(rows, schema=column_types(Trajectory))
     hashes = ",".join(model_hash(folder) for folder in folders)

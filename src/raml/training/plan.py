@@ -1,0 +1,275 @@
+"""What a scale's training and evaluation will cost, before anyone pays for it: steps, tokens, hours, memory.
+
+Lengths are upper bounds, since nobody knows yet how long completions get: prompts of `max_prompt_tokens` and
+completions of `max_tokens`, or means that the caller expects. Hours are operations by the devices' speed times the
+share of it that training reaches; writing completions reaches less (`WRITING`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raml.config import DPO, GRPO, SFT, Annealing, BenchmarkKind, Hardware, Scale, Section
+from raml.errors import ConfigError
+from raml.runs import TRUNK, Run, Technique, batches, sampled_together
+from raml.training.costs import Load, forward_flops, training_flops
+from raml.training.memory import memory, micro_batch, parameters
+
+# Share of training's speed that writing reaches. vLLM: reading the weights and 8,000 tokens of keys and values of 64
+# sequences takes an A100 some 23 ms a token, 14% of its peak for a 7B model, where training reaches 40%. The torch
+# sampler: measured on the micro model (`make bench`).
+WRITING = {"vllm": 1 / 3, "torch": 0.7}
+NOTHING = Load(0, 0, 0, 0)
+
+
+class Planned(Section):
+    """One model: what its training takes, of one seed. Pretraining counts tokens alone, in batches of tokens."""
+
+    model: str
+    technique: Technique
+    steps: int
+    batch_size: int | None  # sequences (pairs, completions) an optimiser step
+    rows_at_once: int | None  # of one device in one pass,
+    accumulation: int | None  # passes of it an optimiser step
+    sequences: int | None  # trained on, in all
+    trained_tokens: int
+    written_tokens: int  # by GRPO
+    training_flops: float  # reference and old log-probabilities included
+    writing_flops: float
+    memory_gb: float | None  # of each device, at the peak
+    device_hours: float
+
+
+class Evaluated(Section):
+    """Models that are sampled from together, of one seed."""
+
+    table: str
+    models: int
+    completions: int
+    written_tokens: int
+    writing_flops: float
+    device_hours: float
+
+
+class Plan(Section):
+    """All of it; hours and operations are of one seed, `total_device_hours` of all."""
+
+    scale: str
+    seeds: int
+    parameters: int
+    hardware: Hardware
+    prompt_tokens: int | None  # expected on average; null: as many as are allowed
+    completion_tokens: int | None
+    runs: list[Planned]
+    evaluation: list[Evaluated]
+    training_device_hours: float
+    evaluation_device_hours: float
+    total_device_hours: float
+    total_hours: float  # with all devices at work
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Mean lengths in tokens that are expected; None: as long as they may be. What is longer than allowed is cut."""
+
+    prompt: int | None = None
+    completion: int | None = None
+
+    def row(self, prompt: int, completion: int) -> Load:
+        """One sequence of at most `prompt` and `completion` tokens."""
+        return Load.of([(min(self.prompt or prompt, prompt), min(self.completion or completion, completion))])
+
+
+LONGEST = Lengths()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run works on: sequences trained on, those of which log-probabilities are taken, those written."""
+
+    steps: int
+    batch_size: int
+    kept: int  # rows an optimiser step that the gradient comes from
+    trained: Load
+    read: Load = NOTHING
+    written: Load = NOTHING
+    copies: int = 1  # models held
+    sequences: int = 1  # in a row
+
+
+def plan(scale: Scale, lengths: Lengths = LONGEST) -> Plan:
+    """The plan of a scale; memory is reckoned with the longest sequences whatever `lengths` says.
+
+    Raises:
+        ConfigError: a batch cannot be shared among the processes, or not one sequence fits a device.
+    """
+    runs = [_planned(run, batch.technique, scale, lengths) for batch in batches(scale) for run in batch.runs]
+    if scale.pretraining is not None:
+        pretraining = scale.pretraining
+        runs.insert(0, _pretrained(TRUNK, pretraining.drill_steps + pretraining.steps, scale))
+    evaluation = _evaluation(scale, lengths)
+    trained, evaluated = sum(run.device_hours for run in runs), sum(table.device_hours for table in evaluation)
+    total = len(scale.seeds) * (trained + evaluated)
+    return Plan(
+        scale=scale.scale,
+        seeds=len(scale.seeds),
+        parameters=parameters(scale.architecture),
+        hardware=scale.hardware,
+        prompt_tokens=lengths.prompt,
+        completion_tokens=lengths.completion,
+        runs=runs,
+        evaluation=evaluation,
+        training_device_hours=trained,
+        evaluation_device_hours=evaluated,
+        total_device_hours=total,
+        total_hours=total / scale.hardware.processes,
+    )
+
+
+def parts_of(rows: int, kept: int, fitting: int) -> int:
+    """Passes in which a process takes its share of a batch: both its `rows` and the rows `kept` split evenly.
+
+    Raises:
+        ConfigError: no even split makes the parts small enough.
+    """
+    common = math.gcd(rows, kept)
+    for number in range(1, common + 1):
+        if common % number == 0 and kept // number <= fitting:
+            return number
+    raise ConfigError(
+        f"{fitting} sequences fit a device, but {rows} and {kept} of them only split evenly into {kept // common}"
+    )
+
+
+def _planned(run: Run, technique: Technique, scale: Scale, lengths: Lengths) -> Planned:
+    settings = run.settings
+    if isinstance(settings, Annealing):
+        return _pretrained(run.model, settings.steps, scale)
+    shape, hardware = scale.architecture, scale.hardware
+    work = _work(run.model, settings, scale, lengths)
+    if work.batch_size % hardware.processes:
+        raise ConfigError(
+            f"{run.model}: batch_size = {work.batch_size} must be a multiple of hardware.processes = "
+            f"{hardware.processes}"
+        )
+    rows, kept = work.batch_size // hardware.processes, work.kept // hardware.processes
+    tokens = work.sequences * (settings.max_prompt_tokens + settings.max_tokens)
+    fitting = micro_batch(shape, hardware, rows=kept, tokens=tokens, lora=settings.lora, copies=work.copies)
+    passes = parts_of(rows, kept, fitting)
+    peak = memory(shape, hardware, rows=kept // passes, tokens=tokens, lora=settings.lora, copies=work.copies)
+    training = training_flops(
+        shape, work.trained, lora=settings.lora, checkpointing=hardware.gradient_checkpointing
+    ) + forward_flops(shape, work.read)
+    writing = forward_flops(shape, work.written)
+    return Planned(
+        model=run.model,
+        technique=technique,
+        steps=work.steps,
+        batch_size=work.batch_size,
+        rows_at_once=kept // passes,
+        accumulation=passes,
+        sequences=work.trained.rows,
+        trained_tokens=work.trained.tokens,
+        written_tokens=work.written.scored,
+        training_flops=training,
+        writing_flops=writing,
+        memory_gb=peak.total / 1e9,
+        device_hours=_device_hours(hardware, training, writing),
+    )
+
+
+def _pretrained(model: str, steps: int, scale: Scale) -> Planned:
+    """Pretraining, documents of half the context each."""
+    assert scale.pretraining is not None
+    length = scale.architecture.context // 2
+    documents = steps * scale.pretraining.batch_tokens // length
+    flops = training_flops(scale.architecture, Load.of([(0, length)]) * documents)
+    return Planned(
+        model=model, technique="anneal", steps=steps, batch_size=None, rows_at_once=None, accumulation=None,
+        sequences=None, trained_tokens=steps * scale.pretraining.batch_tokens, written_tokens=0,
+        training_flops=flops, writing_flops=0.0, memory_gb=None,
+        device_hours=_device_hours(scale.hardware, flops, 0.0),
+    )  # fmt: skip
+
+
+def _work(model: str, settings: SFT | DPO | GRPO, scale: Scale, lengths: Lengths) -> _Work:
+    row = lengths.row(settings.max_prompt_tokens, settings.max_tokens)
+    questions, size = _training_questions(scale), settings.batch_size
+    if isinstance(settings, SFT):
+        exposures = settings.exposures_per_question
+        steps = questions * (exposures or _written_for_a_question(scale, model)) // size
+        return _Work(steps, size, size, trained=row * (steps * size))
+    if isinstance(settings, DPO):
+        steps = questions * settings.pairs_per_question // size
+        trained = row * (2 * steps * size)
+        return _Work(steps, size, size, trained, read=trained, copies=_with_reference(settings), sequences=2)
+    kept = size // settings.group_size * settings.update_trajectories
+    written = row * (size * (settings.steps // settings.iterations))
+    # Log-probabilities of what was written: by the policy before its update where that is not the one that is
+    # updated, or where vLLM's arithmetic has to be corrected for; and by the reference.
+    readings = int(settings.iterations > 1 or scale.hardware.rollouts == "vllm") + int(settings.kl > 0)
+    return _Work(
+        settings.steps, size, kept,
+        trained=row * (kept * settings.steps),
+        read=written * readings,
+        written=written,
+        copies=_with_reference(settings) if settings.kl > 0 else 1,
+    )  # fmt: skip
+
+
+def _with_reference(settings: DPO | GRPO) -> int:
+    """Models held beside a reference; under LoRA that is the model without its adapter."""
+    return 2 if settings.lora is None else 1
+
+
+def _training_questions(scale: Scale) -> int:
+    if scale.published is not None:
+        return scale.published.n
+    assert scale.questions is not None
+    return sum(part.n for part in scale.questions.train)
+
+
+def _written_for_a_question(scale: Scale, model: str) -> int:
+    """Trajectories of a question, all of them correct at best."""
+    if scale.writers is not None:
+        return scale.writers["short" if model.startswith("sft_short") else "long"].rollouts
+    assert scale.oracle is not None
+    return scale.oracle.variants_per_question
+
+
+def _evaluation(scale: Scale, lengths: Lengths) -> list[Evaluated]:
+    sweeps = {table: len(models) for table, models in sampled_together(scale).items()}
+    return [
+        _evaluated(scale, "main models", len(scale.models), scale.evaluation.n, None, lengths),
+        *(_evaluated(scale, table, n, scale.sweeps.n, scale.sweeps.kinds, lengths) for table, n in sweeps.items()),
+    ]
+
+
+def _evaluated(
+    scale: Scale,
+    table: str,
+    models: int,
+    n: int,
+    kinds: Sequence[BenchmarkKind] | None,
+    lengths: Lengths,
+) -> Evaluated:
+    """`n` samples a question of each of `models`, on the benchmarks of `kinds` (None: all)."""
+    source = scale.questions or scale.published
+    assert source is not None
+    asked = sum(part.n for part in source.benchmarks.values() if kinds is None or part.kind in kinds)
+    row = lengths.row(scale.grpo.max_prompt_tokens, scale.sampling.max_tokens)
+    written = row * (asked * n * models)
+    flops = forward_flops(scale.architecture, written)
+    return Evaluated(
+        table=table,
+        models=models,
+        completions=written.rows,
+        written_tokens=written.scored,
+        writing_flops=flops,
+        device_hours=_device_hours(scale.hardware, 0.0, flops),
+    )
+
+
+def _device_hours(hardware: Hardware, training: float, writing: float) -> float:
+    speed = hardware.tflops * 1e12 * hardware.utilisation
+    return (training + writing / WRITING[hardware.rollouts]) / speed / 3600

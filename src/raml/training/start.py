@@ -1,0 +1,152 @@
+"""The model that training starts from, and the folder in which the trained one is saved."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import torch
+from peft import LoraConfig, PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+from raml.config import Architecture, Hardware, Training
+from raml.errors import DataError
+from raml.storage import Provenance, atomic_folder
+from raml.training.loop import Record, lines
+from raml.trajectories.pretrained import load_pretrained
+
+CHECKED_TRAJECTORIES = 100
+
+
+def load_start(folder: Path, settings: Training, hardware: Hardware) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in the precision in which it is trained, and its tokenizer.
+
+    Trained weights are in fp32 whatever the precision, which is that of the arithmetic: an update of one part in a
+    thousand is lost on weights in bf16. Under LoRA the weights stay as they are, so they may be in bf16.
+
+    Raises:
+        DataError: the folder holds no causal language model with a tokenizer.
+    """
+    model, tokenizer = load_pretrained(folder)
+    half = hardware.precision == "bf16" and settings.lora is not None
+    return (model.bfloat16() if half else model.float()), tokenizer
+
+
+def load_reference(folder: Path, settings: Training, hardware: Hardware) -> PreTrainedModel | None:
+    """A second, frozen copy of the start to compare with; None under LoRA, where the model without adapter is one.
+
+    Raises:
+        DataError: the folder holds no causal language model with a tokenizer.
+    """
+    if settings.lora is not None:
+        return None
+    model, _ = load_pretrained(folder)
+    return model.bfloat16() if hardware.precision == "bf16" else model.float()
+
+
+def adapter(settings: Training) -> LoraConfig | None:
+    """The adapter that a TRL trainer is to put on all linear layers but the head (its `peft_config`), or None."""
+    if settings.lora is None:
+        return None
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules="all-linear",
+        r=settings.lora.rank,
+        lora_alpha=settings.lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.lora.dropout,
+    )
+
+
+def shape_of(config: PreTrainedConfig) -> Architecture:
+    """The sizes of a model, to reckon its memory with."""
+    return Architecture(
+        hidden_size=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads,
+        intermediate_size=config.intermediate_size,
+        vocabulary=config.vocab_size,
+        tied=config.tie_word_embeddings,
+        context=config.max_position_embeddings,
+    )
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, trajectories: pl.DataFrame, where: str) -> None:
+    """Make sure that the token ids of `trajectories` mean with `tokenizer` what their writer meant.
+
+    All ids must be in the vocabulary; of up to 100 trajectories, spread over the table, the text is compared.
+
+    Raises:
+        DataError: they were written with another tokenizer.
+    """
+    mend = "start from a model of the writer's family, or write the trajectories anew with this model's tokenizer"
+    ids = pl.concat([trajectories["prompt_ids"].explode(), trajectories["token_ids"].explode()])
+    largest = int(ids.to_numpy().max(initial=0))
+    if largest >= len(tokenizer):
+        raise DataError(f"{where} holds token id {largest}, but the model has {len(tokenizer)} tokens; {mend}")
+    step = -(-len(trajectories) // CHECKED_TRAJECTORIES) or 1
+    for row in trajectories.gather_every(step).iter_rows(named=True):
+        text = tokenizer.decode(row["token_ids"], skip_special_tokens=True)
+        if text != row["text"]:
+            raise DataError(
+                f"{where}: the token ids of {row['question_id']}/{row['writer']}/{row['sample']} read {text[:60]!r} "
+                f"with the model's tokenizer, but their text is {row['text'][:60]!r}; {mend}"
+            )
+
+
+def save_trained(
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    provenance: Provenance,
+    records: Sequence[Record],
+) -> None:
+    """Save the trainer's model as a plain Hugging Face folder with `raml.json` and `training.jsonl`, all at once.
+
+    Shards are gathered and an adapter is merged; weights trained in bf16 arithmetic are saved in bf16. The trainer
+    goes on unchanged. To be called by all processes; the main one writes.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    if trainer.accelerator.is_main_process:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if isinstance(model, PeftModel):
+            lora = model.peft_config["default"]
+            assert isinstance(lora, LoraConfig)
+            state = merged(state, scaling=lora.lora_alpha / lora.r)
+            model = model.get_base_model()
+        if model.config.tie_word_embeddings:  # gathered shards hold the embeddings a second time, as the head
+            head = _name(model, model.get_output_embeddings())
+            state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+        if trainer.args.bf16:
+            state = {name: value.to(torch.bfloat16) for name, value in state.items()}
+        with atomic_folder(out) as folder:
+            model.save_pretrained(folder, state_dict=state)
+            if trainer.args.bf16:  # save_pretrained notes the model's precision, not that of the weights handed to it
+                config = copy.deepcopy(model.config)
+                config.dtype = torch.bfloat16
+                config.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            (folder / "raml.json").write_text(provenance.model_dump_json(indent=2) + "\n")
+            (folder / "training.jsonl").write_text(lines(records))
+    trainer.accelerator.wait_for_everyone()
+
+
+def merged(state: dict[str, Tensor], *, scaling: float) -> dict[str, Tensor]:
+    """Weights of a LoRA model with its adapter added to them: W + scaling B A, under the names of the plain model."""
+    plain = {}
+    for name, value in state.items():
+        if ".lora_" in name:
+            continue
+        if name.endswith(".base_layer.weight"):
+            stem = name.removesuffix(".base_layer.weight")
+            down, up = (state[f"{stem}.lora_{part}.default.weight"].float() for part in "AB")
+            value = (value.float() + scaling * up @ down).to(value.dtype)
+        plain[name.removeprefix("base_model.model.").replace(".base_layer.", ".")] = value
+    return plain
+
+
+def _name(model: nn.Module, part: nn.Module | None) -> str:
+    """What `part` is called in `model`."""
+    name: str = next(name for name, module in model.named_modules() if module is part)
+    return name

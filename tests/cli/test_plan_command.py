@@ -1,0 +1,101 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raml.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "130")
+    monkeypatch.setattr(sys, "argv", ["raml", "plan", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_the_plan_of_a_scale_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert raml_plan(monkeypatch, "--scale", "paper") == 0
+    shown = capsys.readouterr().out
+    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "GB a device", "8 devices"):
+        assert text in shown
+    assert "prompts and completions as long as allowed" in shown
+
+
+def test_expected_lengths_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert raml_plan(monkeypatch, "--scale", "paper", "--completion-tokens", "4000") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "completions of 4,000 tokens on average and prompts as long as allowed" in shown
+
+
+def test_all_numbers_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert raml_plan(monkeypatch, "--scale", "paper", "--json", "--config", "seeds=[0, 1, 2]") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["seeds"] == 3
+    assert {run["model"] for run in made["runs"]} >= {"sft_short", "sft_long", "dpo", "zero_grpo", "sft_grpo"}
+    assert all(0 < run["memory_gb"] < 80 for run in made["runs"])
+
+
+def test_a_changed_value_changes_the_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    memories = []
+    for change in ("hardware.processes=8", "hardware.processes=64"):
+        assert raml_plan(monkeypatch, "--scale", "paper", "--json", "--config", change) == 0
+        [long] = [run for run in json.loads(capsys.readouterr().out)["runs"] if run["model"] == "sft_long"]
+        memories.append(long["memory_gb"] / long["rows_at_once"])
+    assert memories[1] < memories[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scale", "nonsense"], "error: unknown scale 'nonsense'; allowed: "),
+        (["--completion-tokens", "0"], "error: --completion-tokens = 0: must be at least 1"),
+        (["--config", "hardware"], "error: --config 'hardware': write KEY=VALUE"),
+        (["--config", "=1"], "error: --config '=1': write KEY=VALUE"),
+        (["--config", "a..b=1"], "error: --config 'a..b=1': write KEY=VALUE"),
+        (["--config", "seeds=[0"], "error: --config 'seeds=[0': write KEY=VALUE"),
+        (["--config", "colour=1"], "unknown key colour"),
+        (["--scale", "paper", "--config", "hardware.memory_gb=16"], "memory_gb = 16 leaves 14.4 GB"),
+        (["--scale", "paper", "--config", "hardware.processes=7"], "batch_size = 256 must be a multiple of"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert raml_plan(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ") and message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_plan_is_quick_and_needs_no_torch() -> None:
+    code = "import sys; from raml.cli import main\ntry: main()\nexcept SystemExit: assert 'torch' not in sys.modules"
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code, "plan", "--scale", "paper"], check=True, capture_output=True, cwd=ROOT)
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.0
+
+
+def test_the_guide_shows_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = (ROOT / "docs" / "training.md").read_text()
+    assert raml_plan(monkeypatch, "--scale", "paper", "--prompt-tokens", "200", "--completion-tokens", "4000") == 0
+    shown = capsys.readouterr().out
+    rows = [line.strip() for line in guide.splitlines() if line.startswith(("    \N{BOX DRAWINGS LIGHT VERTICAL}",))]
+    assert len(rows) > 3
+    assert all(row in shown for row in rows)
+    printed = " ".join(shown.split())
+    [summary] = re.findall(r"    (Device time: .*?at\s+work\.)", guide, re.DOTALL)
+    assert " ".join(summary.split()) in printed
+    assert raml_plan(monkeypatch, "--scale", "paper") == 0
+    [bound] = re.findall(r"then it is ([\d,]+) h, an upper\s+bound", guide)
+    assert f"{bound} h for 1 seed" in " ".join(capsys.readouterr().out.split())

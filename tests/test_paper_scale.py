@@ -1,0 +1,90 @@
+"""`config/scales/paper.yaml` holds the settings that the paper prints (its Section 4 and Tables 5 to 7)."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raml.config import Scale, Section, load_scale
+from raml.runs import batches, series
+from raml.training.memory import parameters
+
+CONFIG = Path(__file__).parents[1] / "config"
+REPORTED = yaml.safe_load((CONFIG / "reported.yaml").read_text())
+EVALUATION = {"temperature": 1.0, "top_p": 0.8, "top_k": 50, "max_tokens": 16_384}
+WRITING = {"temperature": 0.7, "top_p": 1.0, "top_k": 50}
+SFT_SETTINGS = {"learning_rate": 1e-5, "batch_size": 256, "max_tokens": 18_432}
+GRPO_SETTINGS = {
+    "learning_rate": 1e-6, "batch_size": 1024, "group_size": 16, "temperature": 1.0, "max_prompt_tokens": 1024,
+    "max_tokens": 16_384,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def paper() -> Scale:
+    return load_scale("paper", folder=CONFIG / "scales")
+
+
+def holds(section: Section, settings: dict[str, float]) -> bool:
+    return all(getattr(section, name) == value for name, value in settings.items())
+
+
+def test_evaluation_is_the_papers(paper: Scale) -> None:
+    assert (paper.evaluation.n, paper.evaluation.k) == (32, 8)
+    assert holds(paper.sampling, EVALUATION)
+
+
+def test_trajectories_are_written_as_in_the_paper(paper: Scale) -> None:
+    assert paper.writers is not None and paper.published is not None
+    assert paper.published.n == 10_000
+    for writer in paper.writers.values():
+        assert writer.rollouts == 64
+        assert holds(writer.sampling, WRITING)
+    # The paper's Table 5 has 36,784 for the second.
+    assert [writer.sampling.max_tokens for writer in paper.writers.values()] == [8192, 32_768]
+
+
+def test_sft_is_the_papers(paper: Scale) -> None:
+    for settings in paper.sft.values():
+        assert holds(settings, SFT_SETTINGS)
+        assert settings.exposures_per_question is None  # one epoch over what was written
+
+
+def test_grpo_is_the_papers(paper: Scale) -> None:
+    assert holds(paper.grpo, GRPO_SETTINGS)
+    assert paper.published is not None
+    assert paper.grpo.steps == paper.published.n // (paper.grpo.batch_size // paper.grpo.group_size)  # one epoch
+
+
+def test_sweeps_are_those_of_figures_8_and_9(paper: Scale) -> None:
+    found = series(paper)
+    assert found["fig8_long"].doses == [*REPORTED["figure8"]["trajectories_per_question"], 64]
+    assert found["fig9_last"].doses == REPORTED["figure9"]["update_trajectories"]
+    points = [*paper.grpo.evaluate_at, paper.grpo.steps]
+    assert len(points) == len(REPORTED["figure9"]["evaluated_at_steps"])
+    assert points == [paper.grpo.steps * number // 4 for number in range(1, 5)]
+    assert paper.grpo.group_size == REPORTED["figure9"]["rollout_group"]
+
+
+def test_the_architecture_is_the_base_models(paper: Scale) -> None:
+    assert paper.base is not None
+    assert paper.base.model == "Qwen/Qwen2.5-7B"
+    assert parameters(paper.architecture) == 7_615_616_512
+
+
+def test_every_run_is_planned_for_what_the_launcher_starts(paper: Scale) -> None:
+    launcher = yaml.safe_load((CONFIG / "accelerate" / f"{paper.hardware.launcher}.yaml").read_text())
+    assert launcher["distributed_type"] == "FSDP" and paper.hardware.sharded
+    assert launcher["num_processes"] == paper.hardware.processes
+    assert launcher["mixed_precision"] == paper.hardware.precision
+    assert not launcher["fsdp_config"]["fsdp_activation_checkpointing"]  # else layers would be repeated twice
+    assert all(run.settings for batch in batches(paper) for run in batch.runs)
+
+
+def test_both_kinds_of_community_models_overlap_in_the_size_of_their_training_sets(paper: Scale) -> None:
+    sizes = {
+        kind: [model.questions for model in paper.community.values() if model.training == kind]
+        for kind in ("on_policy", "off_policy")
+    }
+    assert all(len(found) >= 3 for found in sizes.values())
+    assert min(sizes["off_policy"]) < max(sizes["on_policy"]) and min(sizes["on_policy"]) < max(sizes["off_policy"])

@@ -1,0 +1,60 @@
+"""Which trajectories are trained on: limits, whole batches, their order."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from off_policy import sft, trajectories
+
+from raml.errors import DataError
+from raml.training.examples import in_batches, usable
+
+
+def test_only_correct_or_only_wrong_ones_are_used() -> None:
+    table = trajectories()
+    assert usable(table, sft(), correct=True, where="t").height == table.height
+    wrong = trajectories("wrong")
+    assert usable(wrong, sft(), correct=False, where="t").height == wrong.height
+    with pytest.raises(
+        DataError, match=rf"^t: nothing to train on; of {len(wrong)} trajectories {len(wrong)} are wrong"
+    ):
+        usable(wrong, sft(), correct=True, where="t")
+    with pytest.raises(DataError, match=rf"of {len(table)} trajectories {len(table)} are correct"):
+        usable(table, sft(), correct=False, where="t")
+    with pytest.raises(DataError, match="of 0 trajectories"):
+        usable(table.clear(), sft(), correct=True, where="t")
+
+
+def test_long_ones_are_left_out_and_never_cut() -> None:
+    table = trajectories()
+    middle = int(table["n_tokens"].median())  # type: ignore[arg-type]
+    left = usable(table, sft(max_tokens=middle), correct=True, where="t")
+    assert 0 < left.height < table.height
+    assert left["n_tokens"].max() <= middle  # type: ignore[operator]
+    assert left.height == table.filter(table["n_tokens"] <= middle).height
+
+
+def test_the_error_says_how_many_were_left_out_and_why() -> None:
+    table = trajectories()
+    with pytest.raises(DataError, match=rf"0 have a prompt of more than max_prompt_tokens = 64 and {len(table)} more "
+                                        r"than max_tokens = 3"):  # fmt: skip
+        usable(table, sft(max_tokens=3), correct=True, where="t")
+    with pytest.raises(DataError, match=rf"{len(table)} have a prompt of more than max_prompt_tokens = 2 and 0 more"):
+        usable(table, sft(max_prompt_tokens=2), correct=True, where="t")
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 8))
+def test_batches_are_whole_keep_their_rows_and_begin_with_the_longest(lengths: list[int], batch_size: int) -> None:
+    rows = list(enumerate(lengths))
+    if len(rows) < batch_size:
+        with pytest.raises(DataError, match=rf"t: {len(rows)} to train on are less than one batch; lower batch_size"):
+            in_batches(rows, batch_size, lambda row: row[1], "t")
+        return
+    ordered = in_batches(rows, batch_size, lambda row: row[1], "t")
+    assert len(rows) - batch_size < len(ordered) <= len(rows)
+    assert len(ordered) % batch_size == 0
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        assert Counter(batch) == Counter(rows[start : start + batch_size])
+        assert [length for _, length in batch] == sorted((length for _, length in batch), reverse=True)

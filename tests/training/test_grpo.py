@@ -1,0 +1,238 @@
+"""The GRPO step: prompts, their order, what is recorded, snapshots, and everything that cannot be trained on."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from grpo_start import HARDWARE, PROVENANCE, TOKENIZER, grpo, questions, save_questions, save_start
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
+
+import raml.training.grpo
+import raml.training.rewards
+from raml.answers import Judgement
+from raml.config import GRPO
+from raml.errors import ConfigError, DataError
+from raml.schemas import Question
+from raml.step import run
+from raml.storage import file_hash, write_table
+from raml.training.grpo import accumulation_steps, main, make_trainer, prompts_of, question_order, trainer_arguments
+from raml.training.loop import Job
+from raml.training.rollouts import Prompt
+from raml.trajectories.tokenizer import prompt_ids
+
+ROWS = questions().rows(named=True)
+PROMPTS = prompts_of(ROWS, TOKENIZER, grpo(), "questions")
+FIELDS = {
+    "step", "loss", "grad_norm", "learning_rate", "reward", "reward_std", "accuracy", "group_accuracy", "formatted",
+    "equal_reward_groups", "length", "truncated", "clip_fraction", "entropy",
+}  # fmt: skip
+
+
+def train(folder: Path, settings: GRPO, name: str = "out", work: str = "work", **hardware: Any) -> Path:
+    """Run the step as the workflow does; the model's folder."""
+    job = Job[GRPO](runs=[settings], hardware=HARDWARE.model_copy(update=hardware))
+    start, asked = save_start(folder / "start"), folder / "questions.parquet"
+    if not asked.exists():
+        save_questions(asked)
+    run(
+        main, Job[GRPO], inputs=["questions"], many=["starts"], outputs=["work"], many_outputs=["outs"],
+        arguments=[
+            "--scale", "test", "--config", job.model_dump_json(), "--seed", "3", "--questions", str(asked),
+            "--starts", str(start), "--outs", str(folder / name), "--work", str(folder / work),
+        ],
+    )  # fmt: skip
+    return folder / name
+
+
+def records(model: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (model / "training.jsonl").read_text().splitlines()]
+
+
+def test_a_prompt_is_what_the_model_was_pretrained_on() -> None:
+    for row, prompt in zip(ROWS, PROMPTS, strict=True):
+        assert list(prompt.token_ids) == prompt_ids(TOKENIZER, row["prompt"])
+
+
+def test_long_prompts_are_left_out_and_too_few_are_refused() -> None:
+    rows = [*ROWS[:2], {**ROWS[2], "prompt": "A " * 70 + "?"}]
+    assert [prompt.question_id for prompt in prompts_of(rows, TOKENIZER, grpo(), "q")] == [r["id"] for r in rows[:2]]
+    with pytest.raises(DataError, match=r"of 3 questions 0 are at most .* = 5 tokens long"):
+        prompts_of(rows, TOKENIZER, grpo(max_prompt_tokens=5), "q")
+    with pytest.raises(DataError, match="a batch asks 3 different ones"):
+        prompts_of(rows, TOKENIZER, grpo(batch_size=48), "q")
+
+
+def test_a_word_that_the_tokenizer_does_not_know_is_refused() -> None:
+    rows = [ROWS[0], {**ROWS[1], "prompt": "A +9 ; median ?"}]
+    with pytest.raises(DataError, match=f"q: question {ROWS[1]['id']} .* 'median' in .* is not a word"):
+        prompts_of(rows, TOKENIZER, grpo(), "q")
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 9))
+def test_no_batch_asks_a_question_twice_and_all_are_asked_about_equally_often(
+    groups: int, batches: int, seed: int
+) -> None:
+    prompts = [Prompt(str(number), [], (1,)) for number in range(7)]
+    ordered = [prompt.question_id for prompt in question_order(prompts, groups=groups, batches=batches, seed=seed)]
+    assert len(ordered) == groups * batches
+    for start in range(0, len(ordered), groups):
+        assert len(set(ordered[start : start + groups])) == groups
+    epoch = 7 // groups * groups
+    for start in range(0, len(ordered) - epoch + 1, epoch):
+        assert max(Counter(ordered[start : start + epoch]).values()) == 1
+    assert ordered == [
+        p.question_id for p in question_order(prompts, groups=groups, batches=batches + 1, seed=seed)[: len(ordered)]
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four steps with snapshots, on 4 of 16."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(folder, grpo(steps=4, evaluate_at=[1, 3], update_trajectories=4, kl=0.01))
+    return folder
+
+
+def test_every_step_is_recorded(trained: Path) -> None:
+    found = records(trained / "out")
+    assert [record["step"] for record in found] == [1, 2, 3, 4]
+    assert all(record.keys() == FIELDS | {"kl"} for record in found)
+    assert all(0 <= record["truncated"] < 1 and 0 < record["formatted"] <= 1 for record in found)
+    assert all(1 <= record["length"] <= 16 for record in found)
+
+
+def test_snapshots_are_the_models_on_the_way(trained: Path) -> None:
+    hashes = {file_hash(trained / f"out{ending}" / "model.safetensors") for ending in ("", "_step1", "_step3")}
+    assert len(hashes) == 3
+    for step in (1, 3):
+        assert records(trained / f"out_step{step}") == records(trained / "out")[:step]
+        assert (trained / f"out_step{step}" / "raml.json").exists()
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "out", "out_step1", "out_step3", "questions.parquet", "start", "work",
+    ]  # fmt: skip
+    assert list((trained / "work").iterdir()) == []
+
+
+def test_the_first_rollouts_are_the_same_whatever_n_is(trained: Path) -> None:
+    whole = records(train(trained, grpo(steps=1), name="whole"))[0]
+    of_the_batch = ("reward", "reward_std", "accuracy", "formatted", "length", "equal_reward_groups")
+    assert {name: whole[name] for name in of_the_batch} == {
+        name: records(trained / "out")[0][name] for name in of_the_batch
+    }
+
+
+def test_adapters_are_merged_and_compared_with_the_start(tmp_path: Path) -> None:
+    lora = {"rank": 4, "alpha": 8, "dropout": 0.1}
+    out = train(tmp_path, grpo(steps=2, lora=lora, kl=0.1, learning_rate=0.01, evaluate_at=[1]))
+    models = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("start", "out_step1", "out")]
+    weights = [model.state_dict()["model.layers.0.mlp.up_proj.weight"] for model in models]
+    assert not weights[0].equal(weights[1]) and not weights[1].equal(weights[2])
+    assert models[0].state_dict().keys() == models[2].state_dict().keys()
+    assert [record["kl"] > 0 for record in records(out)] == [False, True]
+
+
+def test_the_reference_has_the_precision_that_is_reckoned_with(tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
+    hardware = HARDWARE.model_copy(update={"precision": "bf16"})
+    trainer = make_trainer(model, TOKENIZER, ROWS, PROMPTS, grpo(kl=0.1), hardware, 0, tmp_path / "work")
+    assert trainer.ref_model.dtype == torch.bfloat16 and trainer.model.dtype == torch.float32
+
+
+def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raml.training.rewards, "judge", lambda *_, **__: Judgement(None, False, True, 0.0))
+    out = train(tmp_path, grpo(steps=2, iterations=2))
+    for record in records(out):
+        assert record["equal_reward_groups"] == 1 and record["formatted"] == 1  # repeated at the second iteration
+        assert record["loss"] == 0 and record["grad_norm"] == 0
+    before, after = (AutoModelForCausalLM.from_pretrained(folder) for folder in (tmp_path / "start", out))
+    assert all(before.state_dict()[name].equal(value) for name, value in after.state_dict().items())
+
+
+def test_training_raises_the_reward(tmp_path: Path) -> None:
+    found = records(train(tmp_path, grpo(steps=12, learning_rate=3e-3)))
+    assert sum(r["reward"] for r in found[-3:]) > sum(r["reward"] for r in found[:3]) + 0.3
+
+
+def exit_of(capsys: pytest.CaptureFixture[str], folder: Path, settings: GRPO, **hardware: Any) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        train(folder, settings, **hardware)
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1
+    return int(str(ended.value.code)), error[0]
+
+
+def test_a_failing_reward_ends_the_job_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> bool:
+        raise ValueError("no such\nlabel")
+
+    monkeypatch.setattr(raml.training.rewards, "verify", fail)
+    code, message = exit_of(capsys, tmp_path, grpo())
+    assert code == 1
+    assert message.startswith("error: the reward of question ") and message.endswith(
+        "failed: ValueError: no such label"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_divergence_ends_the_job_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = exit_of(capsys, tmp_path, grpo(steps=20, learning_rate=1e25))
+    assert code == 1
+    assert "lower grpo.learning_rate" in message or "diverged" in message
+
+
+def test_a_completion_must_fit_the_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = exit_of(capsys, tmp_path, grpo(max_tokens=120))
+    assert code == 2 and "exceed the model's context of 128" in message
+
+
+def test_an_empty_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(pl.DataFrame(questions()).clear(), Question, tmp_path / "questions.parquet", PROVENANCE)
+    code, message = exit_of(capsys, tmp_path, grpo())
+    assert code == 2 and "of 0 questions 0" in message
+
+
+def test_a_process_takes_whole_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
+    monkeypatch.setattr(raml.training.grpo, "rows_per_process", lambda size, _: size // 4)
+    with pytest.raises(ConfigError, match="gives each of 1 processes 8 completions; they must be whole groups"):
+        accumulation_steps(model, grpo(), HARDWARE)
+
+
+@pytest.mark.parametrize(("n", "fitting", "parts"), [(16, 8, 4), (4, 2, 4), (1, 1, 2), (3, 3, 2), (12, 6, 4)])
+def test_rows_written_and_kept_split_evenly(
+    n: int, fitting: int, parts: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
+    monkeypatch.setattr(raml.training.grpo, "micro_batch", lambda *_, rows, **__: fitting)
+    assert accumulation_steps(model, grpo(update_trajectories=n), HARDWARE) == parts
+    assert 32 % parts == 0 and (2 * n) % parts == 0
+
+
+def test_parts_that_cannot_be_small_enough_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
+    monkeypatch.setattr(raml.training.grpo, "micro_batch", lambda *_, rows, **__: 1)
+    with pytest.raises(ConfigError, match="let update_trajectories divide group_size"):
+        accumulation_steps(model, grpo(update_trajectories=3), HARDWARE)
+
+
+def test_what_trl_would_decide_is_set(tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
+    arguments = trainer_arguments(model, grpo(iterations=2, kl=0.1), HARDWARE, 2**40, tmp_path)
+    assert arguments.loss_type == "grpo" and arguments.scale_rewards == "group" and not arguments.bf16
+    assert (arguments.epsilon, arguments.epsilon_high, arguments.beta) == (0.2, 0.3, 0.1)
+    assert not arguments.shuffle_dataset and not arguments.use_bias_correction_kl
+    many = trainer_arguments(
+        model, grpo(iterations=2), HARDWARE.model_copy(update={"checkpoint_steps": 3}), 0, tmp_path
+    )
+    assert many.save_steps == 4  # where a new batch begins
+    torch.set_num_threads(1)

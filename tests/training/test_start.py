@@ -1,0 +1,117 @@
+"""The start and the end of training: precision, adapters, tokenizers, saved folders."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from off_policy import LORA, PROVENANCE, TOKENIZER, hardware, sft, start_model, trajectories
+from peft import PeftModel, get_peft_model
+from transformers import PreTrainedTokenizerFast
+
+from raml.errors import DataError
+from raml.training.pretrain import save_model
+from raml.training.start import (
+    adapter,
+    check_tokenizer,
+    load_reference,
+    load_start,
+    merged,
+    save_trained,
+)
+from raml.trajectories.pretrained import load_pretrained
+
+IDS = torch.arange(5, 60)[None]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(start_model(), TOKENIZER, tmp_path / "start", PROVENANCE)
+    return tmp_path / "start"
+
+
+@pytest.mark.parametrize(
+    ("precision", "lora", "trained", "reference"),
+    [
+        ("fp32", None, torch.float32, torch.float32),
+        ("bf16", None, torch.float32, torch.bfloat16),
+        ("fp32", LORA, torch.float32, None),
+        ("bf16", LORA, torch.bfloat16, None),
+    ],
+)
+def test_weights_that_are_trained_are_in_fp32(
+    folder: Path, precision: str, lora: Any, trained: torch.dtype, reference: torch.dtype | None
+) -> None:
+    device, settings = hardware(precision=precision), sft(lora=lora)
+    model, tokenizer = load_start(folder, settings, device)
+    assert model.dtype == trained
+    assert len(tokenizer) == len(TOKENIZER)
+    other = load_reference(folder, settings, device)
+    assert (None if other is None else other.dtype) == reference
+
+
+def with_adapter() -> PeftModel:
+    """A model whose adapter is not zero."""
+    torch.manual_seed(0)
+    model = get_peft_model(start_model(), adapter(sft(lora=LORA)))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    return model.eval()
+
+
+class Trained:
+    """As much of a trainer as `save_trained` asks for."""
+
+    def __init__(self, model: torch.nn.Module, *, bf16: bool = False) -> None:
+        self.model, self.accelerator = model, self
+        self.args = type("Arguments", (), {"bf16": bf16})
+        self.is_main_process = True
+
+    def get_state_dict(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return model.state_dict()
+
+    def unwrap_model(self, model: torch.nn.Module) -> torch.nn.Module:
+        return model
+
+    def wait_for_everyone(self) -> None: ...
+
+
+def test_a_merged_model_does_what_the_adapter_did(tmp_path: Path) -> None:
+    model = with_adapter()
+    expected = model(IDS).logits
+    assert not torch.allclose(expected, start_model()(IDS).logits, atol=0.1)
+    records = [{"step": 1, "loss": 0.5}]
+    save_trained(Trained(model), TOKENIZER, tmp_path / "out", PROVENANCE, records)  # type: ignore[arg-type]
+    saved, _ = load_pretrained(tmp_path / "out")
+    assert torch.allclose(saved(IDS).logits, expected, atol=1e-4)
+    assert torch.equal(model(IDS).logits, expected)  # training may go on
+    assert (tmp_path / "out" / "training.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
+
+
+def test_merging_is_pefts_merging() -> None:
+    model = with_adapter()
+    ours = merged(model.state_dict(), scaling=LORA["alpha"] / LORA["rank"])
+    theirs = model.merge_and_unload().state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
+
+
+def test_what_was_trained_in_bf16_is_saved_in_bf16(tmp_path: Path) -> None:
+    save_trained(Trained(start_model(), bf16=True), TOKENIZER, tmp_path / "out", PROVENANCE, [])  # type: ignore[arg-type]
+    saved, _ = load_pretrained(tmp_path / "out")
+    assert saved.dtype == torch.bfloat16
+
+
+def test_the_writers_tokenizer_is_accepted_and_others_are_not() -> None:
+    table = trajectories()
+    check_tokenizer(TOKENIZER, table, "t")
+    backend = TOKENIZER.backend_tokenizer.to_str().replace('"Wait"', '"Halt"')
+    other = PreTrainedTokenizerFast(tokenizer_object=type(TOKENIZER.backend_tokenizer).from_str(backend))
+    with pytest.raises(DataError, match=r"^t: the token ids of \S+ read '.*' with the model's tokenizer, but their"):
+        check_tokenizer(other, table, "t")
+    waits = table.filter(pl.col("text").str.contains("Wait"))
+    assert not waits.is_empty()
+    check_tokenizer(TOKENIZER, table.clear(), "t")

@@ -1,0 +1,170 @@
+"""Two processes end with the model that one would have trained: DDP over gloo, and FSDP2 as GPU nodes run it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from grpo_start import grpo, save_questions, save_start
+from off_policy import LORA, Place, dpo, hardware, sft
+from safetensors.torch import load_file
+
+from raml.config import Hardware, Training, canonical_json
+from raml.step import Step
+from raml.storage import file_hash
+from raml.training import grpo as grpo_step
+from raml.training.loop import Job
+
+ROOT = Path(__file__).parents[2]
+DDP, FSDP = (ROOT / "config" / "accelerate" / f"{name}.yaml" for name in ("ddp_cpu", "fsdp"))
+TWO = hardware(processes=2, launcher="ddp_cpu")
+SHARDED = hardware(processes=2, launcher="fsdp", sharded=True)
+SFT_RUN, DPO_RUN, LORA_RUN = sft(), dpo(batch_size=4), sft(lora={**LORA, "dropout": 0.0})
+# Of GRPO's update TRL logs means over tokens as means over the processes, however many tokens each has.
+UNWEIGHTED = {"entropy", "clip_fraction"}
+GRPO_RUN = grpo(steps=3, evaluate_at=[2], update_trajectories=8)
+
+
+def start_processes(config: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """`accelerate launch` with two processes of one thread each."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    ports = ["--num_processes", "2", "--main_process_port", "0"]  # 0: any that is free
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    return subprocess.Popen(
+        [*command, *ports, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ended(process: "subprocess.Popen[str]") -> None:
+    """Wait for success."""
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed[-4000:]
+
+
+def off_policy_arguments(place: Place, run: Training, device: Hardware) -> list[str]:
+    """The command line of SFT or DPO."""
+    step = place.step([run], device)
+    tables = [part for name, path in step.files.items() if name != "work" for part in (f"--{name}", str(path))]
+    return ["--scale", "test", "--config", canonical_json(step.config), "--seed", "0", *tables,
+            "--work", str(place.work), "--starts", str(place.folder / "start"),
+            "--outs", *map(str, place.outs([run]))]  # fmt: skip
+
+
+def prepare_grpo(folder: Path) -> Path:
+    """A folder with a start and questions."""
+    folder.mkdir(parents=True)
+    save_start(folder / "start")
+    save_questions(folder / "questions.parquet")
+    return folder
+
+
+def grpo_arguments(folder: Path, device: Hardware) -> list[str]:
+    """The command line of GRPO."""
+    job = Job[type(GRPO_RUN)](runs=[GRPO_RUN], hardware=device)  # type: ignore[misc]
+    return ["--scale", "test", "--config", canonical_json(job), "--seed", "0", "--work", str(folder / "work"),
+            "--questions", str(folder / "questions.parquet"), "--starts", str(folder / "start"),
+            "--outs", str(folder / "models" / "run0")]  # fmt: skip
+
+
+def train_grpo(folder: Path) -> Path:
+    """GRPO in this process."""
+    prepare_grpo(folder)
+    step = Step(
+        module=grpo_step.__name__,
+        scale="test",
+        config=grpo_step.Job[type(GRPO_RUN)](runs=[GRPO_RUN], hardware=hardware()),  # type: ignore[misc]
+        seed=0,
+        files={"questions": folder / "questions.parquet", "work": folder / "work"},
+        names={},
+        lists={"starts": [folder / "start"], "outs": [folder / "models" / "run0"]},
+    )
+    grpo_step.main(step)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What one process trains, by technique: folders that hold `models/run0`."""
+    root = tmp_path_factory.mktemp("alone")
+    runs: dict[str, Any] = {"sft": SFT_RUN, "dpo": DPO_RUN, "lora": LORA_RUN}
+    for name, run in runs.items():
+        Place(root / name, "dpo" if name == "dpo" else "sft").prepare().train([run])
+    return {name: root / name for name in runs} | {"grpo": train_grpo(root / "grpo")}
+
+
+def check_equal(folder: Path, expected: Path, *, models: Sequence[str] = ("run0",)) -> None:
+    """Every step's numbers and all weights are those of one process, but for rounding; no process left a file more."""
+    for model in models:
+        ours, theirs = folder / "models" / model, expected / "models" / model
+        records, one = ([json.loads(line) for line in (path / "training.jsonl").open()] for path in (ours, theirs))
+        assert len(records) == len(one)
+        for record, other in zip(records, one, strict=True):
+            assert record["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
+            loose = {name: record.pop(name) for name in UNWEIGHTED & record.keys()}
+            assert loose == pytest.approx({name: other.pop(name) for name in loose}, rel=0.05, abs=0.01)
+            assert record == pytest.approx(other, rel=2e-4, abs=1e-5)
+        weights, others = load_file(ours / "model.safetensors"), load_file(theirs / "model.safetensors")
+        assert weights.keys() == others.keys()
+        for name, value in weights.items():
+            torch.testing.assert_close(
+                value, others[name], rtol=1e-3, atol=5e-4, msg=lambda text, n=name: f"{n}: {text}"
+            )
+    assert files_of(folder) == files_of(expected)
+
+
+def files_of(folder: Path) -> set[Path]:
+    """All files below a folder, by their paths in it."""
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+def test_two_processes_train_as_one(alone: dict[str, Path], tmp_path: Path) -> None:
+    place = Place(tmp_path / "sft", "sft").prepare()
+    folder = prepare_grpo(tmp_path / "grpo")
+    processes = [
+        start_processes(DDP, "-m", "raml.training.sft", *off_policy_arguments(place, SFT_RUN, TWO)),
+        start_processes(DDP, "-m", "raml.training.grpo", *grpo_arguments(folder, TWO)),
+    ]
+    for process in processes:
+        ended(process)
+    check_equal(place.folder, alone["sft"])
+    check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])
+
+
+@pytest.mark.workflow
+def test_sharded_models_are_trained_resumed_and_saved_whole(alone: dict[str, Path], tmp_path: Path) -> None:
+    runs: dict[str, Any] = {"sft": SFT_RUN, "dpo": DPO_RUN, "lora": LORA_RUN, "resumed": SFT_RUN}
+    places = {name: Place(tmp_path / name, "dpo" if name == "dpo" else "sft").prepare() for name in runs}
+    commands = {
+        name: [f"raml.training.{place.technique}", *off_policy_arguments(place, runs[name], SHARDED)]
+        for name, place in places.items()
+    }
+    folder = prepare_grpo(tmp_path / "grpo")
+    script = [
+        *(commands[name] for name in ("sft", "dpo", "lora")),
+        ["raml.training.grpo", *grpo_arguments(folder, SHARDED)],
+        ["interrupted", *commands["resumed"]],
+        commands["resumed"],
+    ]
+    steps = Path(__file__).with_name("sharded_steps.py")
+    ended(start_processes(FSDP, "--mixed_precision", "no", str(steps), json.dumps(script)))
+    for name in ("sft", "dpo", "lora"):
+        check_equal(places[name].folder, alone[name])
+    check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])
+    models = [places[name].outs([SFT_RUN])[0] / "model.safetensors" for name in ("sft", "resumed")]
+    assert file_hash(models[0]) == file_hash(models[1])

@@ -1,0 +1,140 @@
+"""The paper's scale is the same DAG: drawn whole and offline, and run with models and questions as small as can be."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkout import Checkout, children_cpu_seconds, environment
+from published_world import SCALE, write_scale
+
+from raml.report.exhibit import read_exhibit
+from raml.schemas import Evaluation, Question, Trajectory
+from raml.storage import read_table
+
+pytestmark = pytest.mark.workflow
+
+PUBLISHED = {
+    "fetch_questions": 1,
+    "fetch_base": 1,
+    "fetch_writer": 2,
+    **{f"{rule}_{table}": 1 for rule in ("write", "retokenise") for table in ("short", "long", "held_out_long")},
+    **{"fetch_community": 9, "sample_community": 9, "score_community": 1, "fig4": 1},
+}
+MICRO_ONLY = {
+    *("build_questions", "build_tokenizer", "write_oracles", "write_held_out", "pretrain"),
+    *("train_base", "train_regimes_base", "train_regimes_sft", "train_regimes_grpo"),
+}
+# Of the rules that both scales have, those whose jobs follow from models and benchmarks. All others have as many jobs.
+OUTER_LOOP = {
+    **{"train_sft_short": 1, "train_sft_long": 1, "train_dpo": 1, "train_zero_grpo": 1, "train_sft_grpo": 1},
+    **{"train_trajectories_short": 1, "train_trajectories_long": 1},
+    **{"sample": 6, "sample_sweep": 2, "score": 1, "summarise": 1},
+    **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "draw_curves": 7},
+}
+UNNEEDED = ("torch", "transformers", "datasets", "huggingface_hub", "polars", "httpx", "requests")
+
+
+@pytest.fixture(scope="module")
+def checkout(new_checkout: Callable[[], Checkout]) -> Checkout:
+    return new_checkout()
+
+
+def test_the_papers_scale_has_exactly_these_jobs(checkout: Checkout) -> None:
+    planned = checkout.planned("--config", "scale=paper")
+    own = {**PUBLISHED, **OUTER_LOOP}
+    assert {rule: planned.get(rule) for rule in own} == own
+    minimal = checkout.planned()
+    assert minimal.keys() - planned.keys() == MICRO_ONLY
+    assert planned.keys() - minimal.keys() == PUBLISHED.keys()
+    others = planned.keys() - own.keys()
+    assert {rule: planned[rule] for rule in others} == {rule: minimal[rule] for rule in others}
+
+
+def test_each_further_seed_trains_and_fetches_no_model_again(checkout: Checkout) -> None:
+    one = checkout.planned("--config", "scale=paper")
+    three = checkout.planned("--config", "scale=paper", "seeds=[0,1,2]")
+    assert {rule: count for rule, count in three.items() if rule in PUBLISHED} == PUBLISHED
+    per_seed = [rule for rule in OUTER_LOOP if rule not in ("score", "summarise", "draw_curves")]
+    assert {rule: three[rule] for rule in per_seed} == {rule: 3 * one[rule] for rule in per_seed}
+
+
+@pytest.mark.parametrize("scale", ["minimal", "paper"])
+def test_drawing_a_dag_takes_neither_torch_nor_the_network(checkout: Checkout, tmp_path: Path, scale: str) -> None:
+    for module in UNNEEDED:
+        (tmp_path / f"{module}.py").write_text(f"raise ImportError('{module} is not needed for this')\n")
+    command = checkout.command("--dry-run", "--quiet", "--config", f"scale={scale}")
+    before = children_cpu_seconds()
+    ran = subprocess.run(
+        command, cwd=checkout.root, env={**environment(), "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert children_cpu_seconds() - before < 10
+
+
+def test_only_what_fetches_is_online(checkout: Checkout) -> None:
+    shown = checkout.run("--dry-run", "--printshellcmds", "--config", "scale=paper").stdout
+    commands = [
+        line.strip() for line in shown.splitlines() if re.match(r"\s*(HF_HUB_OFFLINE=\S+ )?(python|accelerate) ", line)
+    ]
+    online = {match[1] for line in commands if (match := re.match(r"HF_HUB_OFFLINE=0 python -m (\S+)", line))}
+    offline = {match[1] for line in commands if (match := re.match(r"(?:python|accelerate launch .*) -m (\S+)", line))}
+    assert online == {"raml.questions.published", "raml.trajectories.fetch"}
+    assert {"raml.trajectories.sample", "raml.training.sft", "raml.training.grpo"} <= offline
+    assert not online & offline
+
+
+def test_any_scale_can_have_community_models(checkout: Checkout) -> None:
+    model = {"model": "/some/folder", "revision": "main", "training": "on_policy", "questions": 1}
+    planned = checkout.planned("--config", "scale=minimal", f"community={json.dumps({'a': model, 'b.1': model})}")
+    expected = {"fetch_community": 2, "sample_community": 2, "score_community": 1, "fig4": 1}
+    assert {rule: count for rule, count in planned.items() if "community" in rule or rule == "fig4"} == expected
+
+
+@pytest.fixture(scope="module")
+def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a small published scale: questions, writers, SFT and DPO on what they wrote, figure 4."""
+    checkout = new_checkout()
+    write_scale(checkout.root, tmp_path_factory.mktemp("published"))
+    results = f"results/{SCALE}"
+    wanted = [f"{results}/models/seed0/dpo/model.safetensors", f"{results}/figures/fig4.json"]
+    ran = subprocess.run(
+        [
+            *checkout.command("--config", f"scale={SCALE}"),
+            "--",
+            *wanted,
+            f"{results}/trajectories/held_out_long.parquet",
+        ],
+        cwd=checkout.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return checkout.root / results
+
+
+def test_published_questions_and_trajectories_reach_training(trained: Path) -> None:
+    train = read_table(trained / "questions" / "train.parquet", Question)
+    assert train.height == 8 and set(train["answer"]) == {"4"}
+    written = read_table(trained / "trajectories" / "written" / "long.parquet", Trajectory)
+    rewritten = read_table(trained / "trajectories" / "long.parquet", Trajectory)
+    judged = ["question_id", "sample", "correct", "text"]
+    assert rewritten.select(judged).equals(written.select(judged))
+    assert set(rewritten["correct"]) == {True, False}
+    assert rewritten["n_tokens"].sum() > written["n_tokens"].sum()  # the base model's vocabulary is the smaller one
+    held_out = read_table(trained / "trajectories" / "held_out_long.parquet", Trajectory)
+    assert {question.rsplit("-", 1)[0] for question in held_out["question_id"]} == {"plus", "again"}
+    for model in ("sft_long", "dpo"):
+        log = (trained / "models" / "seed0" / model / "training.jsonl").read_text().splitlines()
+        assert log and all(json.loads(line)["loss"] > 0 for line in log)
+
+
+def test_community_models_are_evaluated_and_drawn(trained: Path) -> None:
+    evaluations = read_table(trained / "evaluations" / "community.parquet", Evaluation)
+    assert set(evaluations["model"]) == {"Zero-1M", "Distil.1M"}
+    assert evaluations.filter(model="Distil.1M")["c"].sum() > 0
+    (table,) = read_exhibit(trained / "figures" / "fig4.json").tables
+    assert [row.heading for row in table.rows] == ["2  Zero-1M", "1  Distil.1M"]
