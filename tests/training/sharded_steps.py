@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from accelerate.state import DistributedType, PartialState
+from accelerate.state import AcceleratorState, DistributedType, PartialState
 
 STEPS = 3
 
@@ -54,6 +54,7 @@ def _interrupted(module: str, arguments: list[str]) -> None:
 
 
 def _run(module: str, arguments: list[str]) -> None:
+    AcceleratorState._reset_state()  # the next step may have another precision
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -160,6 +160,7 @@ def test_progress_and_records_can_be_watched(
         plain(self, *arguments, **options)
 
     monkeypatch.setattr(Watch, "on_step_end", peek)
+    capsys.readouterr()
     place.train([sft()])
     assert seen == [0, 1, 2, 3, 4, 5]
     shown = capsys.readouterr()
@@ -170,22 +171,40 @@ def test_progress_and_records_can_be_watched(
     assert "Writing model shards" not in shown.err
 
 
+def test_training_goes_on_where_the_last_checkpoint_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, steps = Place(tmp_path, "sft").prepare(), []
+    plain = Watch.on_step_end
+
+    def stop_once_at_5(self: Watch, args: Any, state: Any, control: Any, **options: Any) -> None:
+        steps.append(state.global_step)
+        if steps == [1, 2, 3, 4, 5]:
+            raise KeyboardInterrupt
+        plain(self, args, state, control, **options)
+
+    monkeypatch.setattr(Watch, "on_step_end", stop_once_at_5)
+    with pytest.raises(KeyboardInterrupt):
+        place.train([sft()])
+    (work,) = place.work.iterdir()
+    checkpoints = {path.name for path in work.glob("checkpoint-*")}
+    assert checkpoints == {"checkpoint-2", "checkpoint-4"}
+    assert len((work / "training.jsonl").read_text().splitlines()) == 4
+    capsys.readouterr()
+    place.train([sft()])
+    assert steps == [1, 2, 3, 4, 5, 5, 6]
+    assert "4/6" in capsys.readouterr().err
+    records = [json.loads(line) for line in (place.outs([0])[0] / "training.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (
-            torch.OutOfMemoryError("Tried to allocate 2 GiB.\nmore"),
-            r"memory is full \(Tried to allocate 2 GiB\.\); with",
-        ),
-        (
-            OSError(28, "No space left on device"),
-            r"cannot write into \S+ \(\[Errno 28\] No space left on device\); rerun",
-        ),
-        (SafetensorError("I/O error: No space left (os error 28)"), r"cannot write into \S+ \(I/O error: No space"),
-        (
-            RuntimeError("PytorchStreamWriter failed writing file data/1"),
-            r"cannot write into \S+ \(PytorchStreamWriter",
-        ),
+        (torch.OutOfMemoryError("Tried to allocate 2 GiB.\nmore"), r"memory is full \(Tried to allocate 2 GiB\.\);"),
+        (OSError(28, "No space left on device"), r"write into \S+ \(\[Errno 28\] No space left on device\); rerun"),
+        (SafetensorError("I/O error: No space left (os error 28)"), r"write into \S+ \(I/O error: No space"),
+        (RuntimeError("PytorchStreamWriter failed writing file data/1"), r"write into \S+ \(PytorchStreamWriter"),
     ],
 )
 def test_a_full_device_or_disk_is_named(error: Exception, message: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Two processes end with the model that one would have trained: DDP over gloo, and FSDP2 as GPU nodes run it."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 DDP, FSDP = (ROOT / "config" / "accelerate" / f"{name}.yaml" for name in ("ddp_cpu", "fsdp"))
 TWO = hardware(processes=2, launcher="ddp_cpu")
 SHARDED = hardware(processes=2, launcher="fsdp", sharded=True)
+LIKE_THE_PAPER = SHARDED.model_copy(update={"precision": "bf16", "gradient_checkpointing": True})
 SFT_RUN, DPO_RUN, LORA_RUN = sft(), dpo(batch_size=4), sft(lora={**LORA, "dropout": 0.0})
 # Of GRPO's update TRL logs means over tokens as means over the processes, however many tokens each has.
 UNWEIGHTED = {"entropy", "clip_fraction"}
@@ -128,6 +130,11 @@ def check_equal(folder: Path, expected: Path, *, models: Sequence[str] = ("run0"
     assert files_of(folder) == files_of(expected)
 
 
+def losses_of(folder: Path) -> list[float]:
+    """Of every step."""
+    return [json.loads(line)["loss"] for line in (folder / "models" / "run0" / "training.jsonl").open()]
+
+
 def files_of(folder: Path) -> set[Path]:
     """All files below a folder, by their paths in it."""
     return {path.relative_to(folder) for path in folder.rglob("*")}
@@ -149,14 +156,15 @@ def test_two_processes_train_as_one(alone: dict[str, Path], tmp_path: Path) -> N
 @pytest.mark.workflow
 def test_sharded_models_are_trained_resumed_and_saved_whole(alone: dict[str, Path], tmp_path: Path) -> None:
     runs: dict[str, Any] = {"sft": SFT_RUN, "dpo": DPO_RUN, "lora": LORA_RUN, "resumed": SFT_RUN}
-    places = {name: Place(tmp_path / name, "dpo" if name == "dpo" else "sft").prepare() for name in runs}
-    commands = {
-        name: [f"raml.training.{place.technique}", *off_policy_arguments(place, runs[name], SHARDED)]
-        for name, place in places.items()
-    }
+    runs |= {"sft_bf16": SFT_RUN, "dpo_bf16": DPO_RUN, "lora_bf16": LORA_RUN}
+    places = {name: Place(tmp_path / name, "dpo" if "dpo" in name else "sft").prepare() for name in runs}
+    commands = {}
+    for name, place in places.items():
+        device = LIKE_THE_PAPER if "bf16" in name else SHARDED
+        commands[name] = [f"raml.training.{place.technique}", *off_policy_arguments(place, runs[name], device)]
     folder = prepare_grpo(tmp_path / "grpo")
     script = [
-        *(commands[name] for name in ("sft", "dpo", "lora")),
+        *(command for name, command in commands.items() if name != "resumed"),
         ["raml.training.grpo", *grpo_arguments(folder, SHARDED)],
         ["interrupted", *commands["resumed"]],
         commands["resumed"],
@@ -166,5 +174,10 @@ def test_sharded_models_are_trained_resumed_and_saved_whole(alone: dict[str, Pat
     for name in ("sft", "dpo", "lora"):
         check_equal(places[name].folder, alone[name])
     check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])
+    for name in ("sft", "dpo", "lora"):
+        loss, expected = (losses_of(folder) for folder in (places[f"{name}_bf16"].folder, alone[name]))
+        assert loss[:3] == pytest.approx(expected[:3], rel=0.1)
+    # bf16 log-probabilities, or a reference with rounded rotary frequencies, would not give ln 2 here.
+    assert losses_of(places["dpo_bf16"].folder)[0] == pytest.approx(math.log(2), abs=1e-4)
     models = [places[name].outs([SFT_RUN])[0] / "model.safetensors" for name in ("sft", "resumed")]
     assert file_hash(models[0]) == file_hash(models[1])

@@ -13,9 +13,11 @@ from raml.schemas import (
     Evaluation,
     LandscapePoint,
     MetricTable,
+    OuterLoss,
     ProbeCurve,
     Question,
     TokenChange,
+    TrainingRecord,
     Trajectory,
     WeightUpdate,
 )
@@ -23,9 +25,19 @@ from raml.storage import read_provenance, read_table
 
 pytestmark = pytest.mark.workflow
 
-FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1}
-PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "decide": 1, "build_report": 1, **FIGURES}
-ANALYSED = {"score": 1, "summarise": 1, "decide": 1, "tab2": 1, "build_report": 1, **FIGURES}
+FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
+SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
+DECIDED = {"decide": 1, "build_report": 1}
+PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
+ANALYSED = {"score": 1, "summarise": 1, **DECIDED, **FIGURES, **SCORED}
+LOGGED = {"training_log": 1, "training_curves": 1}
+FROM_SFT_LONG = {
+    "train_sft_long": 1, "train_dpo": 1, "train_sft_grpo": 1, "train_regimes_sft": 1, "train_regimes_grpo": 1,
+}  # fmt: skip
+TRAINED = {
+    "pretrain": 1, "train_base": 1, "train_regimes_base": 1, "train_sft_short": 1, "train_trajectories_short": 1,
+    "train_trajectories_long": 1, "train_zero_grpo": 1, **FROM_SFT_LONG,
+}  # fmt: skip
 
 
 def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
@@ -47,6 +59,9 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
         "probes/seed0/landscape.parquet": LandscapePoint,
         "probes/seed0/updates.parquet": WeightUpdate,
         "probes/seed0/blocks.parquet": BlockResidual,
+        "probes/seed0/outer.parquet": OuterLoss,
+        "evaluations/sweeps/seed0/regimes.parquet": Trajectory,
+        "tables/training.parquet": TrainingRecord,
     }.items():
         read_table(results / path, schema)
         assert read_provenance(results / path).scale == "minimal"
@@ -83,15 +98,49 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
     [
         (
             'sft={"long": {"learning_rate": 0.002}}',
-            {**PROBED, **ANALYSED, "sft": 1, "sample": 1, "probe": 1, "draw_curves": 3},
+            {
+                **PROBED,
+                **ANALYSED,
+                **LOGGED,
+                **FROM_SFT_LONG,
+                "train_trajectories_long": 1,
+                "sample": 3,
+                "sample_sweep": 3,
+                "probe": 1,
+                "draw_curves": 3,
+            },
         ),
-        ('probing={"trajectories_per_question": 1}', PROBED),
+        ('probing={"trajectories_per_question": 1}', {**PROBED, "write_held_out": 1}),
+        (
+            'grpo={"learning_rate": 0.002}',
+            {
+                **ANALYSED,
+                **LOGGED,
+                "train_zero_grpo": 1,
+                "train_sft_grpo": 1,
+                "train_regimes_grpo": 1,
+                "sample": 2,
+                "sample_sweep": 2,
+                "outer_loss": 1,
+                "draw_curves": 0,
+            },
+        ),
+        ('sweeps={"update_trajectories": [4]}', {"train_zero_grpo": 1, "sample_sweep": 1, **SCORED}),
         ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, "decide": 1, "build_report": 1}),
         ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, "decide": 1, "build_report": 1}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
         (
             'oracle={"check_rate": 0.5}',
-            {"write_oracles": 1, "pretrain": 1, "sft": 2, "sample": 3, **PROBED, **ANALYSED},
+            {
+                "write_oracles": 1,
+                "write_held_out": 1,
+                **TRAINED,
+                "sample": 6,
+                "sample_sweep": 3,
+                **LOGGED,
+                **PROBED,
+                **ANALYSED,
+            },
         ),
     ],
     ids=lambda value: value.split("=")[0] if isinstance(value, str) else "",

@@ -1,6 +1,7 @@
 """Bad input ends with one line that names it; a fault never leaves something half-written that counts as done."""
 
 import fcntl
+import json
 import os
 import re
 import resource
@@ -16,6 +17,7 @@ from typing import TypeVar
 import polars as pl
 import pytest
 from checkout import ROOT, Built, Checkout, copy, environment
+from pydantic_core import to_jsonable_python
 
 from raml.config import canonical_json, load_scale
 from raml.errors import DataError, RamlError
@@ -40,6 +42,11 @@ def run_step(module: str, section: str, **files: Path) -> subprocess.CompletedPr
     return subprocess.run(
         command, env={**environment(), "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True
     )
+
+
+def as_json(sections: dict[str, object]) -> str:
+    """Sections of the configuration as a step receives them."""
+    return json.dumps(to_jsonable_python(sections))
 
 
 # Bad settings
@@ -119,13 +126,12 @@ def test_a_malformed_question_file_ends_with_one_line(
     questions = tmp_path / "train.parquet"
     shutil.copy(made / "train.parquet", questions)
     spoil(questions)
-    outputs = {style: tmp_path / "out" / f"{style}.parquet" for style in ("short", "long", "wrong")}
     ran = run_step(
         "raml.trajectories.oracle",
-        canonical_json(SCALE.oracle),
+        as_json({"oracle": SCALE.oracle, "styles": ["long"]}),
         questions=questions,
         tokenizer=made / "tokenizer",
-        **outputs,
+        outs=tmp_path / "out" / "long.parquet",
     )
     assert ran.returncode == 2
     assert ran.stderr.startswith(f"error: {questions} {message}")
@@ -150,10 +156,11 @@ def test_no_trajectories_to_train_on_is_named(built: Built, tmp_path: Path) -> N
     out = tmp_path / "model"
     ran = run_step(
         "raml.training.sft",
-        canonical_json(SCALE.sft["long"]),
-        base=results / "models" / "seed0" / "base",
+        as_json({"runs": [SCALE.sft["long"]], "hardware": SCALE.hardware}),
+        starts=results / "models" / "seed0" / "base",
         trajectories=empty,
-        out=out,
+        outs=out,
+        work=tmp_path / "work",
     )
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.splitlines()[-1].startswith("error: ")
@@ -250,18 +257,18 @@ def test_a_step_on_a_full_disk_ends_with_one_line(small_disk: Path) -> None:
 # A killed run
 
 
-BASE = "results/minimal/models/seed0/base/"
-LONGER = [f"{BASE}model.safetensors", "--config", "scale=minimal", 'pretraining={"steps": 150}']
+TRUNK = "results/minimal/models/seed0/trunk/"
+LONGER = [f"{TRUNK}model.safetensors", "--config", "scale=minimal", 'pretraining={"steps": 150}']
 
 
 @pytest.fixture(scope="module")
 def undisturbed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The base model of a training that takes some seconds, by file."""
+    """The trunk of a pretraining that takes some seconds, by file."""
     checkout = Checkout(tmp_path_factory.mktemp("undisturbed") / "copy")
     copy(built.checkout.root, checkout.root)
     ran = checkout.run(*LONGER)
     assert ran.returncode == 0, ran.stderr
-    return base_model(checkout)
+    return trunk(checkout)
 
 
 @pytest.mark.workflow
@@ -283,16 +290,16 @@ def test_after_kill_9_in_training_the_next_run_repairs_itself(
         wait_for(lambda: not Path(f"/proc/{job}").exists())
     finally:
         run.kill()
-    assert base_model(checkout) == {}
+    assert trunk(checkout) == {}
 
     again = checkout.run(*LONGER)
     assert again.returncode == 0, again.stderr
-    assert base_model(checkout) == undisturbed
+    assert trunk(checkout) == undisturbed
 
 
-def base_model(checkout: Checkout) -> dict[str, str]:
-    """The base model's files, by path."""
-    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(BASE)}
+def trunk(checkout: Checkout) -> dict[str, str]:
+    """The files of the model that all base models share, by path."""
+    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(TRUNK)}
 
 
 def test_a_second_run_waits_for_nothing_and_says_why(new_checkout: Callable[[], Checkout]) -> None:

@@ -76,11 +76,8 @@ def test_drawing_a_dag_takes_neither_torch_nor_the_network(checkout: Checkout, t
 
 def test_only_what_fetches_is_online(checkout: Checkout) -> None:
     shown = checkout.run("--dry-run", "--printshellcmds", "--config", "scale=paper").stdout
-    commands = [
-        line.strip() for line in shown.splitlines() if re.match(r"\s*(HF_HUB_OFFLINE=\S+ )?(python|accelerate) ", line)
-    ]
-    online = {match[1] for line in commands if (match := re.match(r"HF_HUB_OFFLINE=0 python -m (\S+)", line))}
-    offline = {match[1] for line in commands if (match := re.match(r"(?:python|accelerate launch .*) -m (\S+)", line))}
+    started = re.findall(r"^Shell command: (HF_HUB_OFFLINE=0 )?.*?-m (raml\.\S+)", shown, re.MULTILINE)
+    online, offline = ({module for flag, module in started if bool(flag) == is_online} for is_online in (True, False))
     assert online == {"raml.questions.published", "raml.trajectories.fetch"}
     assert {"raml.trajectories.sample", "raml.training.sft", "raml.training.grpo"} <= offline
     assert not online & offline
@@ -99,14 +96,9 @@ def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempP
     checkout = new_checkout()
     write_scale(checkout.root, tmp_path_factory.mktemp("published"))
     results = f"results/{SCALE}"
-    wanted = [f"{results}/models/seed0/dpo/model.safetensors", f"{results}/figures/fig4.json"]
+    wanted = ["models/seed0/dpo/model.safetensors", "trajectories/held_out_long.parquet", "figures/fig4.json"]
     ran = subprocess.run(
-        [
-            *checkout.command("--config", f"scale={SCALE}"),
-            "--",
-            *wanted,
-            f"{results}/trajectories/held_out_long.parquet",
-        ],
+        [*checkout.command("--config", f"scale={SCALE}"), "--", *(f"{results}/{file}" for file in wanted)],
         cwd=checkout.root,
         env=environment(),
         capture_output=True,

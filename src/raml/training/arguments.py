@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants
-from transformers import PreTrainedConfig
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from transformers import PreTrainedConfig, TrainingArguments
 
 from raml.config import Hardware, Training
 from raml.errors import ConfigError
@@ -64,6 +65,16 @@ def rows_at_once(
     if not torch.cuda.is_available():
         most = min(most, CPU_SEQUENCES // sequences)
     return max(size for size in range(1, most + 1) if rows % size == 0)
+
+
+def keep_sums_precise(arguments: TrainingArguments, hardware: Hardware) -> None:
+    """Let FSDP compute in bf16, but add gradients up in fp32 and leave what the model returns as it is.
+
+    Left to itself accelerate rounds both to bf16, among them the log-probabilities that DPO and GRPO compare.
+    """
+    if hardware.sharded and hardware.precision == "bf16":
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        arguments.fsdp_plugin_args = {"fsdp_version": 2, "mixed_precision_policy": policy}
 
 
 def common_arguments(

@@ -19,7 +19,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import Trajectory
 from raml.step import Step, run
 from raml.storage import read_table
-from raml.training.arguments import common_arguments, rows_at_once, rows_per_process
+from raml.training.arguments import common_arguments, keep_sums_precise, rows_at_once, rows_per_process
 from raml.training.examples import in_batches, usable
 from raml.training.loop import Assignment, Job, fit, train_all
 from raml.training.pairs import Pair, preference_pairs
@@ -109,6 +109,7 @@ def make_trainer(
         disable_dropout=settings.lora is None,
         precompute_ref_log_probs=False,  # one pass: each reference is needed once, and never again after a resume
     )
+    keep_sums_precise(arguments, hardware)
     return PairTrainer(
         model=model,
         ref_model=reference,

@@ -22,7 +22,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import Question
 from raml.step import Step, run
 from raml.storage import read_table
-from raml.training.arguments import common_arguments, rows_per_process
+from raml.training.arguments import common_arguments, keep_sums_precise, rows_per_process
 from raml.training.loop import Assignment, Job, fit, tidy, train_all
 from raml.training.memory import micro_batch
 from raml.training.policy import PolicyTrainer
@@ -162,7 +162,7 @@ def trainer_arguments(
         seed=seed % 2**32, folder=folder, micro_batch=rows // accumulation, accumulation=accumulation,
     )  # fmt: skip
     between = math.ceil(hardware.checkpoint_steps / settings.iterations) * settings.iterations
-    return GRPOConfig(
+    arguments = GRPOConfig(
         **{**common, "save_steps": between},
         max_steps=settings.steps,
         steps_per_generation=accumulation,
@@ -190,6 +190,8 @@ def trainer_arguments(
         vllm_max_model_length=settings.max_prompt_tokens + settings.max_tokens,
         vllm_importance_sampling_correction=True,
     )
+    keep_sums_precise(arguments, hardware)
+    return arguments
 
 
 def accumulation_steps(model: PreTrainedModel, settings: GRPO, hardware: Hardware) -> int:

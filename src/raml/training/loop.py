@@ -22,6 +22,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import release_memory
 from safetensors import SafetensorError
+from torch.serialization import register_package
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
@@ -40,6 +41,9 @@ MARKER = "complete.json"
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
 # Wall-clock values, and counts that TRL starts again at 0 when it resumes.
 UNLOGGED = {"epoch", "num_tokens", "step_time", "total_flos"}
+
+# accelerate calls the CPU of process i `cpu:i`, which torch.load knows no place for when a checkpoint is loaded.
+register_package(100, lambda _: None, lambda storage, place: storage if place.startswith("cpu:") else None)
 
 
 class Job(Section, Generic[S]):
@@ -235,7 +239,9 @@ class Watch(TrainerCallback):
         """Begin the progress line and `training.jsonl` at the step that training begins with."""
         if state.is_world_process_zero:
             self.line = progress(self.description, state.max_steps, "step")
-            self.line.initial = self.line.n = state.global_step  # steps of an earlier process took this one no time
+            if state.global_step:  # steps of an earlier process took this one no time
+                self.line.initial = self.line.n = self.line.last_print_n = state.global_step
+                self.line.refresh()
             (self.work.folder / "training.jsonl").write_text(lines(tidy(state.log_history)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

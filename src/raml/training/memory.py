@@ -81,7 +81,7 @@ def memory(
         gradients=FLOAT * trained // parts,
         optimiser=2 * FLOAT * trained // parts,
         frozen=(copies - 1) * number * every // parts,
-        working=_working(shape, hardware, trained, every),
+        working=_working(shape, hardware, trained, every, copies),
         activations=rows * _activations(shape, hardware, rows, tokens, lora),
         head=head_gradient + _head_tile(shape, hardware, rows * tokens),
     )
@@ -124,15 +124,17 @@ def micro_batch(
     return max(fitting)
 
 
-def _working(shape: Architecture, hardware: Hardware, trained: int, every: int) -> int:
+def _working(shape: Architecture, hardware: Hardware, trained: int, every: int, copies: int) -> int:
     """Weights at the computation's precision and gradients in exchange.
 
-    FSDP gathers a layer while the next one is on its way, keeps the head, and holds a layer's whole gradients until
-    they are shared out. Autocast casts every weight; DDP copies all gradients into buckets.
+    FSDP gathers a layer while the next one is on its way, keeps the head, and holds a layer's whole gradients in fp32
+    until they are shared out; TRL has it gather a reference model as a whole. Autocast casts every weight; DDP copies
+    all gradients into buckets.
     """
     number = _number_bytes(hardware)
     if hardware.sharded:
-        return number * (3 * layer_parameters(shape) + shape.vocabulary * shape.hidden_size)
+        gathered = 2 * layer_parameters(shape) + shape.vocabulary * shape.hidden_size
+        return number * (gathered + (every if copies > 1 else 0)) + FLOAT * layer_parameters(shape)
     buckets = FLOAT * trained if hardware.processes > 1 else 0
     return buckets + (number * every if hardware.precision == "bf16" else 0)
 

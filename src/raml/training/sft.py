@@ -20,7 +20,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import Trajectory
 from raml.step import Step, run
 from raml.storage import read_table
-from raml.training.arguments import common_arguments, rows_at_once, rows_per_process
+from raml.training.arguments import common_arguments, keep_sums_precise, rows_at_once, rows_per_process
 from raml.training.examples import in_batches, usable
 from raml.training.loop import Assignment, Job, fit, train_all
 from raml.training.pretrain import IGNORED
@@ -103,6 +103,7 @@ def make_trainer(
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    keep_sums_precise(arguments, hardware)
     return SFTTrainer(
         model=model,
         args=arguments,

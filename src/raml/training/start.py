@@ -30,7 +30,7 @@ def load_start(folder: Path, settings: Training, hardware: Hardware) -> tuple[Pr
     """
     model, tokenizer = load_pretrained(folder)
     half = hardware.precision == "bf16" and settings.lora is not None
-    return (model.bfloat16() if half else model.float()), tokenizer
+    return (in_bf16(model) if half else model.float()), tokenizer
 
 
 def load_reference(folder: Path, settings: Training, hardware: Hardware) -> PreTrainedModel | None:
@@ -42,7 +42,14 @@ def load_reference(folder: Path, settings: Training, hardware: Hardware) -> PreT
     if settings.lora is not None:
         return None
     model, _ = load_pretrained(folder)
-    return model.bfloat16() if hardware.precision == "bf16" else model.float()
+    return in_bf16(model) if hardware.precision == "bf16" else model.float()
+
+
+def in_bf16(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` with its weights rounded, but not its buffers: rotary frequencies in bf16 would misplace tokens."""
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16()
+    return model
 
 
 def adapter(settings: Training) -> LoraConfig | None:
