@@ -78,3 +78,9 @@ def test_regimes_are_ordered_by_the_share_and_include_the_main_base() -> None:
     assert [one.long_share for one in found] == [0.0, 0.005, 0.5, 0.9]
     assert [one.base for one in found] == ["base_p0", "base_p0_5", "base", "base_p90"]
     assert found[2].sft_grpo == "sft_grpo"
+
+
+def test_a_published_base_is_a_regime_of_unknown_share() -> None:
+    (only,) = regimes(load_scale("paper", folder=SCALES))
+    assert only.long_share is None
+    assert (only.base, only.zero_grpo, only.sft_grpo) == ("base", "zero_grpo", "sft_grpo")

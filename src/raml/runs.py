@@ -53,7 +53,7 @@ class Series(Section):
 class Regime(Section):
     """One base model and what was trained from it, with the share of long trajectories in its documents."""
 
-    long_share: float
+    long_share: float | None  # of a published base nobody knows it
     base: str
     sft: str
     zero_grpo: str
@@ -97,7 +97,7 @@ def series(scale: Scale) -> dict[str, Series]:
 
 
 def regimes(scale: Scale) -> list[Regime]:
-    """The base models of tab3 and what was trained from each, rarest long style first; [] without a sweep's base."""
+    """The base models of tab3 and what was trained from each, rarest long style first."""
     found = [
         Regime(
             long_share=share,
@@ -108,7 +108,7 @@ def regimes(scale: Scale) -> list[Regime]:
         )
         for share, ending in _shares(scale).items()
     ]
-    return sorted(found, key=lambda regime: regime.long_share)
+    return sorted(found, key=lambda regime: regime.long_share or 0.0)
 
 
 def snapshot(model: str, step: int) -> str:
@@ -116,13 +116,14 @@ def snapshot(model: str, step: int) -> str:
     return f"{model}_step{step}"
 
 
-def _shares(scale: Scale) -> dict[float, str]:
+def _shares(scale: Scale) -> dict[float | None, str]:
     """Long shares of the base models and the endings of their names; the main one has none."""
     if scale.pretraining is None:
-        return {}
+        return {None: ""}
     main = scale.pretraining.annealing.long_share
     further = [share for share in scale.sweeps.long_shares if share != main]
-    return {main: "", **{share: f"_p{100 * share:g}".replace(".", "_") for share in further}}
+    endings: dict[float | None, str] = {share: f"_p{100 * share:g}".replace(".", "_") for share in further}
+    return {main: "", **endings}
 
 
 def _main(scale: Scale) -> list[Batch]:
@@ -170,7 +171,7 @@ def _regime_sweep(scale: Scale) -> list[Batch]:
     if scale.pretraining is None:
         return []
     annealing = scale.pretraining.annealing
-    shares = {share: ending for share, ending in _shares(scale).items() if ending}
+    shares = {share: ending for share, ending in _shares(scale).items() if ending and share is not None}
     tuned = scale.sft[_style(scale.cold_start)]
     grpo = scale.grpo.model_copy(update={"evaluate_at": []})
 

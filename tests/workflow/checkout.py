@@ -29,7 +29,7 @@ class Checkout:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake to its end."""
         return subprocess.run(
-            self.command(*arguments), cwd=self.root, env=environment(), capture_output=True, text=True, timeout=280
+            self.command(*arguments), cwd=self.root, env=environment(), capture_output=True, text=True, timeout=800
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:

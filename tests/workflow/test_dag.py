@@ -23,13 +23,14 @@ from raml.schemas import (
 )
 from raml.storage import read_provenance, read_table
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
 FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
 SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
 DECIDED = {"decide": 1, "build_report": 1}
 PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
-ANALYSED = {"score": 1, "summarise": 1, **DECIDED, **FIGURES, **SCORED}
+ANALYSED = {"summarise": 1, **DECIDED, **FIGURES, **SCORED}
+SAMPLED = {"score": 1, "summarise": 1, "outer_loss": 1, "tab1": 1, **DECIDED, **SCORED}
 LOGGED = {"training_log": 1, "training_curves": 1}
 FROM_SFT_LONG = {
     "train_sft_long": 1, "train_dpo": 1, "train_sft_grpo": 1, "train_regimes_sft": 1, "train_regimes_grpo": 1,
@@ -72,8 +73,8 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
     assert not [path for path in results.rglob("*") if path.name.endswith(".tmp")]
 
 
-def test_the_whole_dag_takes_under_two_minutes_on_two_cores(built: Built) -> None:
-    assert built.cpu_seconds < 2 * 120, f"{built.cpu_seconds:.0f} CPU seconds, {built.seconds:.0f} s"
+def test_the_whole_dag_takes_under_four_minutes_on_two_cores(built: Built) -> None:
+    assert built.cpu_seconds < 2 * 240, f"{built.cpu_seconds:.0f} CPU seconds, {built.seconds:.0f} s"
 
 
 def test_a_second_run_has_nothing_to_do(built: Built) -> None:
@@ -101,6 +102,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
             {
                 **PROBED,
                 **ANALYSED,
+                **SAMPLED,
                 **LOGGED,
                 **FROM_SFT_LONG,
                 "train_trajectories_long": 1,
@@ -110,22 +112,23 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
                 "draw_curves": 3,
             },
         ),
-        ('probing={"trajectories_per_question": 1}', {**PROBED, "write_held_out": 1}),
         (
             'grpo={"learning_rate": 0.002}',
             {
-                **ANALYSED,
+                **SAMPLED,
                 **LOGGED,
                 "train_zero_grpo": 1,
                 "train_sft_grpo": 1,
                 "train_regimes_grpo": 1,
                 "sample": 2,
                 "sample_sweep": 2,
-                "outer_loss": 1,
-                "draw_curves": 0,
             },
         ),
-        ('sweeps={"update_trajectories": [4]}', {"train_zero_grpo": 1, "sample_sweep": 1, **SCORED}),
+        (
+            'sweeps={"update_trajectories": [4]}',
+            {**SAMPLED, **LOGGED, "train_zero_grpo": 1, "sample": 1, "sample_sweep": 1},
+        ),
+        ('probing={"trajectories_per_question": 1}', {**PROBED, "write_held_out": 1}),
         ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, "decide": 1, "build_report": 1}),
         ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, "decide": 1, "build_report": 1}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
@@ -140,6 +143,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
                 **LOGGED,
                 **PROBED,
                 **ANALYSED,
+                **SAMPLED,
             },
         ),
     ],

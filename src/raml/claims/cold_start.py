@@ -98,4 +98,5 @@ def _in_words(regime: Regime, verdict: Verdict, leads: Sequence[Lead], test: Col
         f"{one.metric} {judge(one.difference, 'above', test.minimal_effect, one.questions, test.min_questions)[1]}"
         for one in leads
     ]
-    return f"base with {100 * regime.long_share:g}% long documents: {verdict} ({', '.join(found)})"
+    documents = "" if regime.long_share is None else f" with {100 * regime.long_share:g}% long documents"
+    return f"base{documents}: {verdict} ({', '.join(found)})"

@@ -74,7 +74,7 @@ def main(step: Step[Job]) -> None:
     size = millions(parameter_count(files["model"]))
     upper = scores_by_benchmark(given)
     lower = scores_by_share(given) if given.regimes else []
-    against = Against([regime.long_share for regime in given.regimes], lower) if len(given.regimes) > 1 else None
+    against = Against([regime.long_share or 0.0 for regime in given.regimes], lower) if len(given.regimes) > 1 else None
     description = _describe(given, upper, lower)
     with drawing():
         figure = draw_cold_start(given.lines(), upper, against, evaluation.confidence)
@@ -112,7 +112,7 @@ def _read(step: Step[Job]) -> Inputs:
     measured = read_metrics(paths[0], evaluation, TRAINED_ON)
     evaluations = read_evaluations(paths[1], evaluation, TRAINED_ON)
     check_both(measured, evaluations, paths)
-    regimes = sorted(step.config.regimes, key=lambda regime: regime.long_share)
+    regimes = sorted(step.config.regimes, key=lambda regime: regime.long_share or 0.0)
     shown = {*MODEL_LABELS, *(name for regime in regimes for name in members(regime).values())}
     return Inputs(
         measured,

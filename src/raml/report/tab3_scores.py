@@ -138,9 +138,9 @@ def cold_lead(pool: pl.DataFrame, zero: str, cold: str, metric: str, bootstrap: 
     return lead(pool, cold, zero, metric, bootstrap, "cold_start", cold)
 
 
-def share_label(share: float) -> str:
-    """A long share in per cent: `3%`."""
-    return f"{100 * share:g}%"
+def share_label(share: float | None) -> str:
+    """A long share in per cent: `3%`; of a published base nobody knows it."""
+    return "unknown" if share is None else f"{100 * share:g}%"
 
 
 def _dots(role: str, intervals: Sequence[Interval | None]) -> Dots:
