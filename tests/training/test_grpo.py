@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from grpo_start import HARDWARE, PROVENANCE, TOKENIZER, grpo, questions, save_questions, save_start
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
@@ -74,6 +74,7 @@ def test_a_word_that_the_tokenizer_does_not_know_is_refused() -> None:
         prompts_of(rows, TOKENIZER, grpo(), "q")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 9))
 def test_no_batch_asks_a_question_twice_and_all_are_asked_about_equally_often(
     groups: int, batches: int, seed: int

@@ -40,7 +40,7 @@ def run_and_kill(folder: Path, name: str) -> None:
     """Start the job in a process of its own and kill it between its fifth checkpoint and its end."""
     command = [sys.executable, "-m", "raml.training.grpo", *arguments(folder, name)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not list((folder / name / "work").glob("*/checkpoint-10/complete.json")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.002)

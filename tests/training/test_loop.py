@@ -61,6 +61,14 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     assert moved.exists()
 
 
+def test_a_checkpoint_can_be_loaded_onto_the_cpu_of_a_process(tmp_path: Path) -> None:
+    state = {"moments": torch.arange(3.0)}
+    torch.save(state, tmp_path / "optimizer.pt")
+    for process in (0, 1):  # as transformers loads it where several processes train on CPUs
+        loaded = torch.load(tmp_path / "optimizer.pt", map_location=torch.device("cpu", process), weights_only=True)
+        assert torch.equal(loaded["moments"], state["moments"])
+
+
 def test_a_work_folder_is_gone_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work.open(tmp_path, {})
     work.model().mkdir()

@@ -11,6 +11,7 @@ from peft import PeftModel, get_peft_model
 from transformers import PreTrainedTokenizerFast
 
 from raml.errors import DataError
+from raml.storage import file_hash, model_hash
 from raml.training.pretrain import save_model
 from raml.training.start import (
     adapter,
@@ -49,6 +50,15 @@ def test_weights_that_are_trained_are_in_fp32(
     assert len(tokenizer) == len(TOKENIZER)
     other = load_reference(folder, settings, device)
     assert (None if other is None else other.dtype) == reference
+
+
+def test_a_start_of_several_files_has_a_hash_and_one_without_weights_has_none(folder: Path, tmp_path: Path) -> None:
+    whole = model_hash(folder)
+    (folder / "model-00002-of-00002.safetensors").write_bytes(b"more weights")
+    assert model_hash(folder) != whole == file_hash(folder / "model.safetensors")[:12]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty is no model folder"):
+        model_hash(tmp_path / "empty")
 
 
 def with_adapter() -> PeftModel:

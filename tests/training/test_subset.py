@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raml.training.subset import chosen_rows, moving_rows, parts, take_rows, trim
@@ -17,6 +17,7 @@ def groups(draw: Any) -> tuple[list[str], int, int]:
     return [name for name in names for _ in range(size)], size, draw(st.integers(1, size))
 
 
+@settings(deadline=None)
 @given(groups(), st.integers(0, 99), st.integers(0, 99))
 def test_every_group_gives_exactly_n_rows(drawn: tuple[list[str], int, int], seed: int, step: int) -> None:
     questions, size, n = drawn
@@ -26,6 +27,7 @@ def test_every_group_gives_exactly_n_rows(drawn: tuple[list[str], int, int], see
     assert rows == chosen_rows(questions, size, n, seed=seed, step=step)
 
 
+@settings(deadline=None)
 @given(groups(), st.integers(0, 99))
 def test_a_process_chooses_what_it_would_choose_of_the_whole_batch(
     drawn: tuple[list[str], int, int], step: int
@@ -37,6 +39,7 @@ def test_a_process_chooses_what_it_would_choose_of_the_whole_batch(
     assert [*first, *(middle + row for row in second)] == chosen_rows(questions, size, n, seed=3, step=step)
 
 
+@settings(deadline=None)
 @given(groups(), st.integers(0, 99))
 def test_more_rows_include_the_fewer(drawn: tuple[list[str], int, int], step: int) -> None:
     questions, size, n = drawn
@@ -69,6 +72,7 @@ def batch(prompts: list[int], completions: list[int]) -> dict[str, Any]:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9)), min_size=1, max_size=8), st.data())
 def test_taking_and_trimming_loses_padding_alone(lengths: list[tuple[int, int]], data: Any) -> None:
     whole = batch([prompt for prompt, _ in lengths], [completion for _, completion in lengths])
@@ -84,6 +88,7 @@ def test_taking_and_trimming_loses_padding_alone(lengths: list[tuple[int, int]],
     assert taken["num_items_in_batch"] == whole["num_items_in_batch"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 9))
 def test_parts_share_out_the_rows_by_length(lengths: list[int], size: int) -> None:
     whole = batch([1] * len(lengths), lengths)

@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from raml.step import Step
 from raml.storage import file_hash
 from raml.training import grpo as grpo_step
 from raml.training.loop import Job
+
+pytestmark = pytest.mark.timeout(900)
+LIMIT = 600  # seconds; a quarter of a minute of it is work, but nobody says what else the machine does
 
 ROOT = Path(__file__).parents[2]
 DDP, FSDP = (ROOT / "config" / "accelerate" / f"{name}.yaml" for name in ("ddp_cpu", "fsdp"))
@@ -54,9 +59,13 @@ def start_processes(config: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def ended(process: "subprocess.Popen[str]") -> None:
-    """Wait for success."""
-    printed, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, printed[-4000:]
+    """Wait for success; nothing runs on if it does not come."""
+    try:
+        printed, _ = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, printed[-4000:]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def off_policy_arguments(place: Place, run: Training, device: Hardware) -> list[str]:

@@ -172,26 +172,24 @@ def train_all(step: Step[Job[S]], tables: Sequence[Path], train: Callable[[Assig
     torch.set_num_threads(hardware.threads)
     disable_progress_bar()  # of files read and written; ours stays
     set_verbosity_error()  # resuming a model with tied embeddings makes transformers miss the head
-    hashes = [file_hash(table) for table in tables]
     works = []
     for settings, start, out in zip(runs, starts, outs, strict=True):
-        alone = type(step.config)(runs=[settings], hardware=hardware)
+        alone = type(step.config)(runs=[settings], hardware=hardware)  # what the other runs are makes no difference
         identity = {
             "step": step.module,
             "job": alone.model_dump(mode="json"),
             "seed": step.seed,
             "start": model_hash(start),
-            "tables": hashes,
+            "tables": [file_hash(table) for table in tables],
             "code": code_digest(step.module),
             "versions": {package: version(package) for package in PACKAGES},
         }
-        work = Work.open(step.files["work"], identity)
-        origin = provenance(step.scale, alone, step.module, seed=step.seed, model_hash=model_hash(start))
-        if not work.finished:
-            train(Assignment(out.name, settings, hardware, start, work, step.seed, origin))
+        works.append(Work.open(step.files["work"], identity))
+        if not works[-1].finished:
+            origin = provenance(step.scale, alone, step.module, seed=step.seed, model_hash=model_hash(start))
+            train(Assignment(out.name, settings, hardware, start, works[-1], step.seed, origin))
             if torch.cuda.is_available():
                 release_memory()  # a trainer refers to itself, and the next model needs its room
-        works.append(work)
     if processes().is_main_process:
         for work, out in zip(works, outs, strict=True):
             for ending, model in work.models().items():
