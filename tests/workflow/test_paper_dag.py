@@ -108,6 +108,8 @@ def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempP
     return checkout.root / results
 
 
+@pytest.mark.dag
+@pytest.mark.timeout(900)
 def test_published_questions_and_trajectories_reach_training(trained: Path) -> None:
     train = read_table(trained / "questions" / "train.parquet", Question)
     assert train.height == 8 and set(train["answer"]) == {"4"}
@@ -124,6 +126,8 @@ def test_published_questions_and_trajectories_reach_training(trained: Path) -> N
         assert log and all(json.loads(line)["loss"] > 0 for line in log)
 
 
+@pytest.mark.dag
+@pytest.mark.timeout(900)
 def test_community_models_are_evaluated_and_drawn(trained: Path) -> None:
     evaluations = read_table(trained / "evaluations" / "community.parquet", Evaluation)
     assert set(evaluations["model"]) == {"Zero-1M", "Distil.1M"}
