@@ -42,6 +42,32 @@ def test_verifier_accepts_the_generators_answer_only(family: str, level: int, se
         assert not verify(row, wrong)
 
 
+def reordered(family: str, prompt: str, rng: random.Random) -> str:
+    """The same question: its numbers, edges or the terms of its rows in another order."""
+    if family == "number_sorting":
+        direction, *numbers, mark = prompt.split()
+        return " ".join([direction, *rng.sample(numbers, len(numbers)), mark])
+    *cells, question = prompt.split(" ; ")
+    if family.startswith("path"):
+        tokens = cells[0].split()
+        edges = [f"{parent} {child}" for parent, child in zip(tokens[::2], tokens[1::2], strict=True)]
+        return f"{' '.join(rng.sample(edges, len(edges)))} ; {question}"
+    rows = [(label, *rng.sample(terms, len(terms))) for label, *terms in map(str.split, cells)]
+    return " ; ".join([*map(" ".join, rows), question])
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+def test_the_order_of_what_a_prompt_names_makes_no_other_question(family: str, level: int) -> None:
+    rng = random.Random(level)
+    asked: dict[str, str] = {}
+    for seed in range(200):
+        draft, row = draw(family, level, seed)
+        other = reordered(family, draft.prompt, rng)
+        assert FAMILIES[family].asked(other) == FAMILIES[family].asked(draft.prompt)
+        assert verify({**row, "prompt": other}, draft.answer)
+        assert asked.setdefault(FAMILIES[family].asked(draft.prompt), draft.answer) == draft.answer
+
+
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
 def test_the_same_seed_gives_the_same_question(family: str, level: int) -> None:
     assert draw(family, level, 5) == draw(family, level, 5)

@@ -8,6 +8,7 @@ import pytest
 from raml.config import Benchmark, Questions, QuestionSet
 from raml.errors import RamlError
 from raml.questions.build import check_disjoint, draw, main
+from raml.questions.rows import ROWS
 from raml.schemas import Question
 from raml.step import Step
 from raml.storage import file_hash, read_table
@@ -52,15 +53,19 @@ def test_a_further_benchmark_changes_no_question(tmp_path: Path) -> None:
 
 
 def test_a_leak_fails_the_build() -> None:
-    rows = [{"prompt": "A +1 ; rows ?", "split": "train"}, {"prompt": "A +1 ; rows ?", "split": "rows"}]
-    with pytest.raises(RamlError, match=r"1 prompts occur more than once.*'A \+1 ; rows \?' in train and rows"):
+    rows = [
+        {"prompt": "up 3 1 2 ?", "split": "train", "family": "number_sorting"},
+        {"prompt": "up 2 3 1 ?", "split": "sorting", "family": "number_sorting"},
+        {"prompt": "down 2 3 1 ?", "split": "sorting", "family": "number_sorting"},
+    ]
+    with pytest.raises(RamlError, match=r"1 questions occur more than once.*'up 1 2 3' in train and sorting"):
         check_disjoint(rows)
 
 
 def test_a_prompt_that_is_taken_is_drawn_again() -> None:
     wanted = QuestionSet(family="rows", levels=[1], n=5)
     first = draw(wanted, split="train", kind="train", seed=0, used=set())
-    again = draw(wanted, split="train", kind="train", seed=0, used={row["prompt"] for row in first})
+    again = draw(wanted, split="train", kind="train", seed=0, used={ROWS.asked(row["prompt"]) for row in first})
     assert not {row["prompt"] for row in first} & {row["prompt"] for row in again}
 
 

@@ -1,4 +1,6 @@
-"""Build the train and development splits and the benchmarks, and fail if any prompt stands in two of them.
+"""Build the train and development splits and the benchmarks, and fail if any question stands in two of them.
+
+Prompts that name the same things in another order are one question (`Family.asked`).
 
 Each question is drawn with a seed of its own (the step's seed, split, family, level, index), so adding a
 benchmark or enlarging one leaves all other questions as they were. All training seeds share the questions.
@@ -47,7 +49,7 @@ def main(step: Step[Questions]) -> None:
 
 
 def draw(wanted: QuestionSet, *, split: str, kind: str, seed: int, used: set[str]) -> list[Row]:
-    """`wanted.n` questions, spread evenly over its levels, whose prompts are not in `used` (which grows).
+    """`wanted.n` questions, spread evenly over its levels, none of which is `asked` in `used` (which grows).
 
     Raises:
         RamlError: the family has fewer different questions than wanted.
@@ -65,9 +67,9 @@ def _draw_one(family: Family, level: int, position: int, split: str, kind: str, 
         if attempt == 1000:
             raise RamlError(f"{family.name} level {level} has too few different questions for {split}; ask for fewer")
         draft = family.generate(level, random.Random(stable_seed(seed, split, family.name, level, position, attempt)))
-        if draft.prompt not in used:
+        if family.asked(draft.prompt) not in used:
             break
-    used.add(draft.prompt)
+    used.add(family.asked(draft.prompt))
     prefix = f"{split}-{family.name}" if split in {"train", "development"} else split
     row = {
         "id": f"{prefix}-{position:05d}",
@@ -90,18 +92,18 @@ def _draw_one(family: Family, level: int, position: int, split: str, kind: str, 
 
 
 def check_disjoint(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Check that each prompt stands in one split only.
+    """Check that each question stands in one split only.
 
     Raises:
-        RamlError: a prompt stands in two splits, or twice in one.
+        RamlError: a question stands in two splits, or twice in one.
     """
     splits: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        splits[row["prompt"]].append(row["split"])
-    leaks = {prompt: names for prompt, names in splits.items() if len(names) > 1}
+        splits[family_of(row["family"]).asked(row["prompt"])].append(row["split"])
+    leaks = {asked: names for asked, names in splits.items() if len(names) > 1}
     if leaks:
-        prompt, names = next(iter(leaks.items()))
-        raise RamlError(f"{len(leaks)} prompts occur more than once, for example {prompt!r} in {' and '.join(names)}")
+        asked, names = next(iter(leaks.items()))
+        raise RamlError(f"{len(leaks)} questions occur more than once, for example {asked!r} in {' and '.join(names)}")
 
 
 def table(rows: list[Row]) -> pl.DataFrame:

@@ -22,6 +22,7 @@ class Family:
 
     `levels` are difficulty levels from easy to hard; level 0 is for pretraining drills only.
     `verify(question, answer)` decides from the prompt alone, without the generator's answer.
+    `asked(prompt)` is the same for prompts that name the same things in another order: they are one question.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Family:
     levels: tuple[int, ...]
     generate: Callable[[int, random.Random], Draft]
     verify: Callable[[Mapping[str, Any], str], bool]
+    asked: Callable[[str], str]
 
 
 def stable_seed(*parts: object) -> int:

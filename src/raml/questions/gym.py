@@ -44,6 +44,12 @@ def verify(question: Mapping[str, Any], answer: str) -> bool:
     return float(_scorer().score_answer(json.dumps(answer.split()), entry)) == 1.0
 
 
+def asked(prompt: str) -> str:
+    """The prompt with its numbers sorted."""
+    direction, *numbers, _ = prompt.split()
+    return " ".join([direction, *sorted(numbers, key=int)])
+
+
 def _settings(count: int, seed: int) -> Any:
     from reasoning_gym.algorithmic.number_sorting import NumberSortingConfig
 
@@ -68,4 +74,5 @@ NUMBER_SORTING = Family(
     levels=tuple(COUNTS),
     generate=generate,
     verify=verify,
+    asked=asked,
 )

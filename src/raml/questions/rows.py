@@ -90,6 +90,13 @@ def verify_sort(question: Mapping[str, Any], answer: str) -> bool:
     return values == sorted(values)
 
 
+def asked(prompt: str) -> str:
+    """The prompt with the terms of each row sorted; the rows' own order is part of the question."""
+    *cells, question = prompt.split(";")
+    rows = [" ".join([label, *sorted(terms)]) for label, *terms in map(str.split, cells)]
+    return ";".join([*rows, question])
+
+
 def _integers(text: str) -> list[int] | None:
     return [int(part) for part in text.split()] if re.fullmatch(r"\s*\d{1,3}(\s+\d{1,3})*\s*", text) else None
 
@@ -103,6 +110,7 @@ def _family(name: str, task: str, answer_type: str, verify: Any) -> Family:
         levels=tuple(SHAPES),
         generate=lambda level, rng: generate(task, level, rng),
         verify=verify,
+        asked=asked,
     )
 
 

@@ -66,6 +66,13 @@ def verify_back(question: Mapping[str, Any], answer: str) -> bool:
     return _leads_to_goal(question["prompt"], answer.split()[::-1])
 
 
+def asked(prompt: str) -> str:
+    """The prompt with its edges sorted."""
+    edges, question = prompt.split(";")
+    tokens = edges.split()
+    return ";".join([" ".join(sorted(map("".join, zip(tokens[::2], tokens[1::2], strict=True)))), question])
+
+
 def _leads_to_goal(prompt: str, steps: list[str]) -> bool:
     tree, node, goal = parse(prompt)
     for step in steps:
@@ -84,6 +91,7 @@ def _family(name: str, task: str, verify: Any) -> Family:
         levels=tuple(SHAPES),
         generate=lambda level, rng: generate(task, level, rng),
         verify=verify,
+        asked=asked,
     )
 
 

@@ -31,7 +31,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Draws pretraining documents; never a question whose prompt is in `held_out`."""
+    """Draws pretraining documents; never a question that is `asked` in `held_out` (`Family.asked`)."""
 
     tokenizer: PreTrainedTokenizerBase
     pretraining: Pretraining
@@ -50,7 +50,7 @@ class Mixture:
         family = family_of(rng.choices(list(families), list(families.values()))[0])
         level = rng.choice(DRILL_LEVELS if drill else family.levels[1:])
         draft = family.generate(level, rng)
-        while draft.prompt in self.held_out:
+        while family.asked(draft.prompt) in self.held_out:
             draft = family.generate(level, rng)
         style = "long" if drill else self._style(rng)
         if style is None:

@@ -20,6 +20,7 @@ from raml.config import Architecture, Oracle, Pretraining, Section
 from raml.errors import ConfigError, RamlError
 from raml.progress import progress
 from raml.questions.family import stable_seed
+from raml.questions.verify import family_of
 from raml.schemas import Question
 from raml.step import Step, run
 from raml.storage import Provenance, atomic_folder, read_table
@@ -80,8 +81,9 @@ def main(step: Step[Job]) -> None:
 
 
 def held_out(benchmarks: Path) -> frozenset[str]:
-    """The prompts that no pretraining document may ask."""
-    return frozenset(read_table(benchmarks, Question)["prompt"])
+    """What no pretraining document may ask, in whatever order."""
+    questions = read_table(benchmarks, Question)
+    return frozenset(family_of(family).asked(prompt) for family, prompt in questions.select("family", "prompt").rows())
 
 
 def train(
