@@ -23,8 +23,8 @@ from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 TOKENIZER = build_tokenizer()
 PROVENANCE = Provenance(scale="test", config_hash="", code_version="", seed=0)
 HARDWARE = Hardware(
-    processes=1, launcher=None, sharded=False, device="CPU core", memory_gb=4, tflops=0.1, utilisation=0.5,
-    precision="fp32", gradient_checkpointing=False, rollouts="torch", threads=1, checkpoint_steps=2,
+    processes=1, launcher=None, sharded=False, memory_gb=4, precision="fp32", gradient_checkpointing=False,
+    rollouts="torch", threads=1, checkpoint_steps=2,
 )  # fmt: skip
 
 

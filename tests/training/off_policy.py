@@ -42,9 +42,8 @@ Technique = Literal["sft", "dpo"]
 def hardware(**changes: Any) -> Hardware:
     """One CPU process that saves every second step."""
     values = {
-        "processes": 1, "launcher": None, "sharded": False, "device": "CPU core", "memory_gb": 4.0, "tflops": 0.1,
-        "utilisation": 0.5, "precision": "fp32", "gradient_checkpointing": False, "rollouts": "torch", "threads": 1,
-        "checkpoint_steps": 2, **changes,
+        "processes": 1, "launcher": None, "sharded": False, "memory_gb": 4.0, "precision": "fp32",
+        "gradient_checkpointing": False, "rollouts": "torch", "threads": 1, "checkpoint_steps": 2, **changes,
     }  # fmt: skip
     return Hardware.model_validate(values)
 

@@ -13,15 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-import raml.training.grpo
 import raml.training.rewards
 from raml.answers import Judgement
 from raml.config import GRPO
-from raml.errors import ConfigError, DataError
+from raml.errors import DataError
 from raml.schemas import Question
 from raml.step import run
 from raml.storage import file_hash, write_table
-from raml.training.grpo import accumulation_steps, main, make_trainer, prompts_of, question_order, trainer_arguments
+from raml.training.grpo import main, make_trainer, prompts_of, question_order, trainer_arguments
 from raml.training.loop import Job
 from raml.training.rollouts import Prompt
 from raml.trajectories.tokenizer import prompt_ids
@@ -200,30 +199,6 @@ def test_an_empty_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     write_table(pl.DataFrame(questions()).clear(), Question, tmp_path / "questions.parquet", PROVENANCE)
     code, message = exit_of(capsys, tmp_path, grpo())
     assert code == 2 and "of 0 questions 0" in message
-
-
-def test_a_process_takes_whole_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
-    monkeypatch.setattr(raml.training.grpo, "rows_per_process", lambda size, _: size // 4)
-    with pytest.raises(ConfigError, match="gives each of 1 processes 8 completions; they must be whole groups"):
-        accumulation_steps(model, grpo(), HARDWARE)
-
-
-@pytest.mark.parametrize(("n", "fitting", "parts"), [(16, 8, 4), (4, 2, 4), (1, 1, 2), (3, 3, 2), (12, 6, 4)])
-def test_rows_written_and_kept_split_evenly(
-    n: int, fitting: int, parts: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
-    monkeypatch.setattr(raml.training.grpo, "micro_batch", lambda *_, rows, **__: fitting)
-    assert accumulation_steps(model, grpo(update_trajectories=n), HARDWARE) == parts
-    assert 32 % parts == 0 and (2 * n) % parts == 0
-
-
-def test_parts_that_cannot_be_small_enough_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
-    monkeypatch.setattr(raml.training.grpo, "micro_batch", lambda *_, rows, **__: 1)
-    with pytest.raises(ConfigError, match="let update_trajectories divide group_size"):
-        accumulation_steps(model, grpo(update_trajectories=3), HARDWARE)
 
 
 def test_what_trl_would_decide_is_set(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from raml.schemas import Question, column_types
 from raml.storage import write_table
 from raml.training import memory as formulas
 from raml.training.costs import Load, forward_flops, training_flops
-from raml.training.grpo import accumulation_steps
-from raml.training.memory import memory, micro_batch
-from raml.training.plan import parts_of
+from raml.training.grpo import trainer_arguments
+from raml.training.memory import memory
 from raml.training.plan_check import FlopCounter, count_flops, peak_bytes, plan_benchmark
 from raml.training.sft import make_trainer, training_examples
+from raml.training.split import split_batch
 from raml.training.start import shape_of
 from raml.trajectories.engine import Request
 from raml.trajectories.sampler import TorchSampler
@@ -179,12 +179,12 @@ def test_steps_sequences_and_tokens_of_sft(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [1, 2, 4, 6, 16])
 @pytest.mark.parametrize("gigabytes", [0.65, 0.8, 4.0])
-def test_grpo_splits_its_batch_as_planned(kept: int, gigabytes: float) -> None:
+def test_grpo_splits_its_batch_as_planned(kept: int, gigabytes: float, tmp_path: Path) -> None:
     model, device = start_model(), hardware(memory_gb=gigabytes)
     settings = grpo(batch_size=64, update_trajectories=kept, max_tokens=128)
-    shape = shape_of(model.config)
-    fitting = micro_batch(shape, device, rows=4 * kept, tokens=64 + 128, lora=None)
-    assert accumulation_steps(model, settings, device) == parts_of(64, 4 * kept, fitting)
+    arguments = trainer_arguments(model, settings, device, 0, tmp_path)
+    assert arguments.gradient_accumulation_steps == split_batch(shape_of(model.config), settings, device).passes
+    assert arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps == 64
 
 
 def test_adapters_with_dropout_keep_more() -> None:

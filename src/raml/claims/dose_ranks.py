@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import comb
 
-from raml.evaluation.intervals import CELL
+from raml.evaluation.intervals import CELL, Cells, cells
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -42,7 +42,8 @@ class Blocks:
 class Ranks:
     """Expectations over equal numbers of samples.
 
-    rho: Spearman's correlation of score and place in the series, 0 where all scores are equal, [B].
+    rho: Spearman's correlation of score and place in the series, 0 where all scores are equal, [B]: the mean over
+        draws that are not constant, times `1 - constant`.
     ranks: 1 for the lowest score, ties by their mean, [B, J].
     constant: the probability that all scores are equal, [B].
     """
@@ -88,6 +89,38 @@ def rank(n: Integers, c: Integers, score: Score) -> Ranks:
         rows = np.flatnonzero(of_block.reshape(-1) == number)
         _rank_alike(pattern, c[rows], rows, score, found)
     return found
+
+
+def informative_cells(table: pl.DataFrame) -> Cells:
+    """Cells whose mean is that of rho over blocks that are not constant, sum of `rho` over sum of `1 - constant`.
+
+    The mean is a ratio, linearised here about its value (each cell's deviation is that of `rho - mean x weight`), so
+    that intervals of a mean over questions serve it.
+
+    Args:
+        table: columns `seed`, `question_id`, `rho` and `constant` as in `Ranks`, a row a block.
+
+    Returns:
+        Shape [seeds, questions that are not constant in every seed], NaN as in `cells`.
+    """
+    rho, weights = (cells(table.with_columns(weight=1 - pl.col("constant")), value) for value in ("rho", "weight"))
+    informative = np.nansum(weights, axis=0) > 0
+    rho, weights = rho[:, informative], weights[:, informative]
+    if not informative.any():
+        return rho
+    weight = np.nanmean(weights, axis=0).mean()
+    mean = np.nanmean(rho, axis=0).mean() / weight
+    return np.asarray(mean + (rho - mean * weights) / weight, dtype=np.float64)
+
+
+def informative_questions(table: pl.DataFrame) -> int:
+    """Questions with a block that is not constant: of those drawn, as many as there are at the mean, rounded down.
+
+    Args:
+        table: as in `informative_cells`.
+    """
+    always = table.group_by("question_id").agg(pl.col("constant").product())["constant"].to_numpy()
+    return int(np.floor(always.size - always.sum() + 1e-9))
 
 
 def _rank_alike(n: Integers, c: Integers, rows: Integers, score: Score, found: Ranks) -> None:

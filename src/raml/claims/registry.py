@@ -162,16 +162,25 @@ class ColdStart(Section):
 class Trend(Section):
     """Whether Pass@k and mG-Pass@k rise with a dose, in every series of models that differ in it alone.
 
-    By Spearman's rho between dose and score within each block (a seed's question), averaged: without ties Page's
-    statistic, rescaled to [-1, 1].
+    By Spearman's rho between dose and score within each block (a seed's question), averaged over the blocks whose
+    models do not all score alike: without ties Page's statistic, rescaled to [-1, 1].
     """
 
     name: Literal["trend"]
     series: list[str] = Field(min_length=1, description="names from raml.runs.series")
     kinds: list[BenchmarkKind] = Field(min_length=1, description="benchmarks whose questions count")
+    left_out: dict[str, list[str]] = Field(
+        default={}, description="by series, benchmarks on which it cannot rise by construction; shown, not deciding"
+    )
     minimal_effect: float = Field(ge=0, lt=1, description="smallest rise that matters, in rho")
-    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
-    why: str = Field(min_length=1, description="why these numbers")
+    min_questions: int = Field(ge=2, description="fewer questions that are not constant leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers and what is left out")
+
+    @model_validator(mode="after")
+    def _leaves_out_of_its_own_series(self) -> Self:
+        if unknown := [name for name in self.left_out if name not in self.series]:
+            raise ValueError(f"left_out names {unknown[0]!r}, which is none of the series {', '.join(self.series)}")
+        return self
 
 
 class TechniqueRun(Section):

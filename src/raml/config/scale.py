@@ -17,7 +17,7 @@ from raml.config.data import (
 )
 from raml.config.measuring import Evaluation, Landscape, Probing, Updates
 from raml.config.section import Section
-from raml.config.training import DPO, GRPO, SFT, Architecture, Hardware, Pretraining, Sweeps
+from raml.config.training import DPO, GRPO, SFT, Architecture, Device, Hardware, Pretraining, Sweeps
 
 
 class Scale(Section):
@@ -37,6 +37,7 @@ class Scale(Section):
     pretraining: Pretraining | None = None
     base: HubModel | None = None
     hardware: Hardware
+    device: Device
     sft: dict[Style, SFT] = Field(min_length=1)
     dpo: DPO
     grpo: GRPO = Field(description="from the base model; the same with a cold start begins at `cold_start`")

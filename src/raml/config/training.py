@@ -72,10 +72,7 @@ class Hardware(Section):
         pattern=r"^[a-z0-9_]+$", description="config/accelerate/<launcher>.yaml, or null for one plain process"
     )
     sharded: bool = Field(description="weights, gradients and optimiser state are split over the processes (FSDP)")
-    device: str = Field(min_length=1, description="its name, for the plan")
-    memory_gb: float = Field(gt=0, description="of one device")
-    tflops: float = Field(gt=0, description="of one device at the precision below, as its maker states or as measured")
-    utilisation: float = Field(gt=0, le=1, description="share of it that training reaches")
+    memory_gb: float = Field(gt=0, description="of one device; decides how many sequences it works on at once")
     precision: Literal["fp32", "bf16"]
     gradient_checkpointing: bool
     rollouts: Literal["torch", "vllm"] = Field(description="engine that writes the completions of GRPO")
@@ -89,6 +86,15 @@ class Hardware(Section):
         if self.sharded and self.launcher is None:
             raise ValueError("sharded needs a launcher, a file in config/accelerate/")
         return self
+
+
+class Device(Section):
+    """What a process has to itself, for prices and scheduling: no training is given it, so no model depends on it."""
+
+    name: str = Field(min_length=1)
+    kind: Literal["cpu", "gpu"]
+    tflops: float = Field(gt=0, description="at `hardware.precision`, as its maker states or as measured")
+    utilisation: float = Field(gt=0, le=1, description="share of it that training reaches")
 
 
 class Training(Section):

@@ -10,9 +10,10 @@ from transformers import PreTrainedConfig, TrainingArguments
 
 from raml.config import Hardware, Training
 from raml.errors import ConfigError
-from raml.training.loop import processes
 from raml.training.memory import micro_batch
 from raml.training.start import shape_of
+from raml.training.watch import CLIP
+from raml.training.work import processes
 
 # Sorted by length, 16 sequences at a time take 20% less CPU time than one padded batch of 64; fewer gain nothing more.
 CPU_SEQUENCES = 16
@@ -99,7 +100,7 @@ def common_arguments(
         "lr_scheduler_type": "linear",
         "warmup_steps": settings.warmup_ratio,  # below 1: a share of the steps
         "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
+        "max_grad_norm": CLIP,
         "optim": "adamw_torch_fused",
         "bf16": hardware.precision == "bf16",
         "gradient_checkpointing": hardware.gradient_checkpointing,

@@ -23,12 +23,13 @@ from raml.schemas import Question
 from raml.step import Step, run
 from raml.storage import read_table
 from raml.training.arguments import common_arguments, keep_sums_precise, rows_per_process
-from raml.training.loop import Assignment, Job, fit, tidy, train_all
-from raml.training.memory import micro_batch
+from raml.training.loop import Assignment, Job, fit, train_all
 from raml.training.policy import PolicyTrainer
 from raml.training.rewards import Reward
 from raml.training.rollouts import Prompt, Rollouts
+from raml.training.split import split_batch
 from raml.training.start import adapter, load_start, save_trained, shape_of
+from raml.training.watch import tidy
 from raml.trajectories.chat import question_ids
 
 VLLM_MEMORY = 0.5  # of a device, while it writes completions; asleep it holds none
@@ -155,8 +156,8 @@ def trainer_arguments(
     batch begins. With the vLLM engine TRL corrects for the difference between its arithmetic and the trainer's; that
     engine needs a GPU and has not been run here.
     """
-    accumulation = accumulation_steps(model, settings, hardware)
     rows = rows_per_process(settings.batch_size, hardware)
+    accumulation = split_batch(shape_of(model.config), settings, hardware).passes
     common = common_arguments(
         settings, hardware,
         seed=seed % 2**32, folder=folder, micro_batch=rows // accumulation, accumulation=accumulation,
@@ -192,40 +193,6 @@ def trainer_arguments(
     )
     keep_sums_precise(arguments, hardware)
     return arguments
-
-
-def accumulation_steps(model: PreTrainedModel, settings: GRPO, hardware: Hardware) -> int:
-    """Parts that a process takes its share of a batch in, so that the rows kept for the gradient fit its device.
-
-    Both the rows written and those kept split into as many equal parts.
-
-    Raises:
-        ConfigError: a process would not get whole groups, or no such number makes the parts small enough.
-    """
-    rows = rows_per_process(settings.batch_size, hardware)
-    if rows % settings.group_size:
-        raise ConfigError(
-            f"grpo.batch_size = {settings.batch_size} gives each of {hardware.processes} processes {rows} completions; "
-            f"they must be whole groups of grpo.group_size = {settings.group_size}"
-        )
-    kept = rows // settings.group_size * settings.update_trajectories
-    fitting = micro_batch(
-        shape_of(model.config),
-        hardware,
-        rows=kept,
-        tokens=settings.max_prompt_tokens + settings.max_tokens,
-        lora=settings.lora,
-        copies=2 if settings.kl > 0 and settings.lora is None else 1,
-    )
-    common = math.gcd(rows, kept)
-    for number in range(kept // fitting, common + 1):
-        if common % number == 0:
-            return number
-    raise ConfigError(
-        f"{fitting} completions fit a device, but {rows} written and {kept} kept ones (grpo.update_trajectories = "
-        f"{settings.update_trajectories} of grpo.group_size = {settings.group_size}) only split evenly into parts of "
-        f"{kept // common} kept ones; let update_trajectories divide group_size"
-    )
 
 
 class Snapshots(TrainerCallback):

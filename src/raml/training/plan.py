@@ -5,15 +5,15 @@ completions of `max_tokens`, or means that the caller expects. Hours are operati
 share of it that training reaches; writing completions reaches less (`WRITING`).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raml.config import DPO, GRPO, SFT, Annealing, BenchmarkKind, Hardware, Scale, Section
+from raml.config import DPO, GRPO, SFT, Annealing, BenchmarkKind, Device, Hardware, Scale, Section
 from raml.errors import ConfigError
 from raml.runs import TRUNK, Run, Technique, batches, sampled_together
 from raml.training.costs import Load, forward_flops, training_flops
-from raml.training.memory import memory, micro_batch, parameters
+from raml.training.memory import parameters
+from raml.training.split import split_batch
 
 # Share of training's speed that writing reaches. vLLM: reading the weights and 8,000 tokens of keys and values of 64
 # sequences takes an A100 some 23 ms a token, 14% of its peak for a 7B model, where training reaches 40%. The torch
@@ -58,6 +58,7 @@ class Plan(Section):
     seeds: int
     parameters: int
     hardware: Hardware
+    device: Device
     prompt_tokens: int | None  # expected on average; null: as many as are allowed
     completion_tokens: int | None
     runs: list[Planned]
@@ -89,12 +90,9 @@ class _Work:
 
     steps: int
     batch_size: int
-    kept: int  # rows an optimiser step that the gradient comes from
     trained: Load
     read: Load = NOTHING
     written: Load = NOTHING
-    copies: int = 1  # models held
-    sequences: int = 1  # in a row
 
 
 def plan(scale: Scale, lengths: Lengths = LONGEST) -> Plan:
@@ -115,6 +113,7 @@ def plan(scale: Scale, lengths: Lengths = LONGEST) -> Plan:
         seeds=len(scale.seeds),
         parameters=parameters(scale.architecture),
         hardware=scale.hardware,
+        device=scale.device,
         prompt_tokens=lengths.prompt,
         completion_tokens=lengths.completion,
         runs=runs,
@@ -126,37 +125,16 @@ def plan(scale: Scale, lengths: Lengths = LONGEST) -> Plan:
     )
 
 
-def parts_of(rows: int, kept: int, fitting: int) -> int:
-    """Passes in which a process takes its share of a batch: both its `rows` and the rows `kept` split evenly.
-
-    Raises:
-        ConfigError: no even split makes the parts small enough.
-    """
-    common = math.gcd(rows, kept)
-    for number in range(1, common + 1):
-        if common % number == 0 and kept // number <= fitting:
-            return number
-    raise ConfigError(
-        f"{fitting} sequences fit a device, but {rows} and {kept} of them only split evenly into {kept // common}"
-    )
-
-
 def _planned(run: Run, technique: Technique, scale: Scale, lengths: Lengths) -> Planned:
     settings = run.settings
     if isinstance(settings, Annealing):
         return _pretrained(run.model, settings.steps, scale)
     shape, hardware = scale.architecture, scale.hardware
     work = _work(run.model, settings, scale, lengths)
-    if work.batch_size % hardware.processes:
-        raise ConfigError(
-            f"{run.model}: batch_size = {work.batch_size} must be a multiple of hardware.processes = "
-            f"{hardware.processes}"
-        )
-    rows, kept = work.batch_size // hardware.processes, work.kept // hardware.processes
-    tokens = work.sequences * (settings.max_prompt_tokens + settings.max_tokens)
-    fitting = micro_batch(shape, hardware, rows=kept, tokens=tokens, lora=settings.lora, copies=work.copies)
-    passes = parts_of(rows, kept, fitting)
-    peak = memory(shape, hardware, rows=kept // passes, tokens=tokens, lora=settings.lora, copies=work.copies)
+    try:
+        split = split_batch(shape, settings, hardware)
+    except ConfigError as error:
+        raise ConfigError(f"{run.model}: {error}") from None
     training = training_flops(
         shape, work.trained, lora=settings.lora, checkpointing=hardware.gradient_checkpointing
     ) + forward_flops(shape, work.read)
@@ -166,15 +144,15 @@ def _planned(run: Run, technique: Technique, scale: Scale, lengths: Lengths) -> 
         technique=technique,
         steps=work.steps,
         batch_size=work.batch_size,
-        rows_at_once=kept // passes,
-        accumulation=passes,
+        rows_at_once=split.at_once,
+        accumulation=split.passes,
         sequences=work.trained.rows,
         trained_tokens=work.trained.tokens,
         written_tokens=work.written.scored,
         training_flops=training,
         writing_flops=writing,
-        memory_gb=peak.total / 1e9,
-        device_hours=_device_hours(hardware, training, writing),
+        memory_gb=split.peak.total / 1e9,
+        device_hours=_device_hours(scale, training, writing),
     )
 
 
@@ -188,7 +166,7 @@ def _pretrained(model: str, steps: int, scale: Scale) -> Planned:
         model=model, technique="anneal", steps=steps, batch_size=None, rows_at_once=None, accumulation=None,
         sequences=None, trained_tokens=steps * scale.pretraining.batch_tokens, written_tokens=0,
         training_flops=flops, writing_flops=0.0, memory_gb=None,
-        device_hours=_device_hours(scale.hardware, flops, 0.0),
+        device_hours=_device_hours(scale, flops, 0.0),
     )  # fmt: skip
 
 
@@ -198,28 +176,22 @@ def _work(model: str, settings: SFT | DPO | GRPO, scale: Scale, lengths: Lengths
     if isinstance(settings, SFT):
         exposures = settings.exposures_per_question
         steps = questions * (exposures or _written_for_a_question(scale, model)) // size
-        return _Work(steps, size, size, trained=row * (steps * size))
+        return _Work(steps, size, trained=row * (steps * size))
     if isinstance(settings, DPO):
         steps = questions * settings.pairs_per_question // size
         trained = row * (2 * steps * size)
-        return _Work(steps, size, size, trained, read=trained, copies=_with_reference(settings), sequences=2)
+        return _Work(steps, size, trained, read=trained)
     kept = size // settings.group_size * settings.update_trajectories
     written = row * (size * (settings.steps // settings.iterations))
     # Log-probabilities of what was written: by the policy before its update where that is not the one that is
     # updated, or where vLLM's arithmetic has to be corrected for; and by the reference.
     readings = int(settings.iterations > 1 or scale.hardware.rollouts == "vllm") + int(settings.kl > 0)
     return _Work(
-        settings.steps, size, kept,
+        settings.steps, size,
         trained=row * (kept * settings.steps),
         read=written * readings,
         written=written,
-        copies=_with_reference(settings) if settings.kl > 0 else 1,
     )  # fmt: skip
-
-
-def _with_reference(settings: DPO | GRPO) -> int:
-    """Models held beside a reference; under LoRA that is the model without its adapter."""
-    return 2 if settings.lora is None else 1
 
 
 def _training_questions(scale: Scale) -> int:
@@ -266,10 +238,10 @@ def _evaluated(
         completions=written.rows,
         written_tokens=written.scored,
         writing_flops=flops,
-        device_hours=_device_hours(scale.hardware, 0.0, flops),
+        device_hours=_device_hours(scale, 0.0, flops),
     )
 
 
-def _device_hours(hardware: Hardware, training: float, writing: float) -> float:
-    speed = hardware.tflops * 1e12 * hardware.utilisation
-    return (training + writing / WRITING[hardware.rollouts]) / speed / 3600
+def _device_hours(scale: Scale, training: float, writing: float) -> float:
+    speed = scale.device.tflops * 1e12 * scale.device.utilisation
+    return (training + writing / WRITING[scale.hardware.rollouts]) / speed / 3600

@@ -112,7 +112,7 @@ def peak_bytes(step: Callable[[], object], model: torch.nn.Module, optimiser: to
 def plan_benchmark(start: Path, trajectories: Path, questions: Path, scale: Scale) -> dict[str, Any]:
     """Some steps of SFT and some completions of the model in `start`: what they took and what the formulas say.
 
-    Seconds are CPU seconds of this process. Utilisations are shares of `hardware.tflops`, to be put into the
+    Seconds are CPU seconds of this process. Utilisations are shares of `device.tflops`, to be put into the
     configuration.
     """
     torch.set_num_threads(scale.hardware.threads)
@@ -147,8 +147,8 @@ def _sft(start: Path, trajectories: Path, scale: Scale) -> dict[str, Any]:
             "measured": peak,
         },
         "seconds": seconds,
-        "seconds_by_formula": predicted / (hardware.tflops * 1e12 * hardware.utilisation),
-        "utilisation": predicted / seconds / (hardware.tflops * 1e12),
+        "seconds_by_formula": predicted / (scale.device.tflops * 1e12 * scale.device.utilisation),
+        "utilisation": predicted / seconds / (scale.device.tflops * 1e12),
     }
 
 
@@ -181,7 +181,7 @@ def _writing(start: Path, questions: Path, scale: Scale) -> dict[str, Any]:
         (len(request.prompt_ids), len(completion.token_ids))
         for request, completion in zip(requests, completions, strict=True)
     )
-    share = forward_flops(shape_of(model.config), load) / seconds / (scale.hardware.tflops * 1e12)
+    share = forward_flops(shape_of(model.config), load) / seconds / (scale.device.tflops * 1e12)
     return {"completions": load.rows, "tokens": load.scored, "seconds": seconds, "utilisation": share}
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from raml.config import Architecture, Hardware, Training
 from raml.errors import DataError
 from raml.storage import Provenance, atomic_folder
-from raml.training.loop import Record, lines
+from raml.training.watch import Record, lines
 from raml.trajectories.pretrained import load_pretrained
 
 CHECKED_TRAJECTORIES = 100
