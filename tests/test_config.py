@@ -1,4 +1,5 @@
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
             r"cold_start = 'base' is no model to start from; allowed: \['sft_short', 'sft_long'\]",
         ),
         ({"hardware": {"processes": 2}}, r"hardware: processes = 2 needs a launcher"),
+        (
+            {"hardware": {"launcher": "slurm"}},
+            r"hardware\.launcher = 'slurm' is no file of .*accelerate; allowed: ddp_cpu, fsdp, null",
+        ),
+        (
+            {"hardware": {"launcher": "fsdp"}},
+            r"hardware\.sharded = false contradicts hardware\.launcher = 'fsdp', whose distributed_type is FSDP",
+        ),
+        (
+            {"hardware": {"launcher": "ddp_cpu", "sharded": True}},
+            r"hardware\.sharded = true contradicts hardware\.launcher = 'ddp_cpu', whose distributed_type is MULTI_GPU",
+        ),
+        (
+            {"sweeps": {"long_shares": [0.1, 0.8]}},
+            r"long_shares = \[0\.8\] and .*short_share = 0\.3 must add up",
+        ),
+        (
+            {"pretraining": {"annealing": {"long_share": 0.8}}},
+            r"annealing\.long_share \+ short_share must be at",
+        ),
+        (
+            {"sft": {"short": {"max_tokens": 130}}},
+            r"sft\.short\.max_prompt_tokens \+ max_tokens = 127 \+ 130 must be at most architecture\.context = 256",
+        ),
+        ({"dpo": {"max_prompt_tokens": 200}}, r"dpo\.max_prompt_tokens \+ max_tokens = 200 \+ 128 must be at most"),
+        ({"grpo": {"max_tokens": 200}}, r"grpo\.max_prompt_tokens \+ max_tokens = 127 \+ 200 must be at most"),
+        ({"sampling": {"max_tokens": 256}}, r"sampling\.max_tokens = 256 leaves no room for a prompt"),
+        ({"device": {"kind": "tpu"}}, r"device\.kind = 'tpu': input should be 'cpu' or 'gpu'"),
         ({"pretraining": None}, r"either `pretraining` or `base`"),
         ({"base": {"model": "Qwen/Qwen2.5-7B", "revision": "main"}}, r"either `pretraining` or `base`, and not both"),
         ({"oracle": None, "writers": {}}, r"`oracle` programs solve generated `questions`"),
@@ -110,6 +139,14 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "minimal.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError, match=r"missing key sampling\.top_p"):
         load_scale("minimal", folder=tmp_path)
+
+
+def test_a_launcher_that_accelerate_cannot_read_is_named(tmp_path: Path) -> None:
+    for folder in ("scales", "accelerate"):
+        shutil.copytree(ROOT / "config" / folder, tmp_path / folder)
+    (tmp_path / "accelerate" / "ddp_cpu.yaml").write_text("use_cpu: true\n")
+    with pytest.raises(ConfigError, match=r"ddp_cpu\.yaml is no configuration of accelerate: .*distributed_type"):
+        load_scale("minimal", {"hardware": {"launcher": "ddp_cpu"}}, tmp_path / "scales")
 
 
 @pytest.mark.parametrize(

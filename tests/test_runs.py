@@ -74,9 +74,9 @@ def test_every_model_is_sampled_exactly_once() -> None:
 
 
 def test_regimes_are_ordered_by_the_share_and_include_the_main_base() -> None:
-    found = regimes(scale(sweeps={"long_shares": [0.0, 0.005, 0.9]}))
-    assert [one.long_share for one in found] == [0.0, 0.005, 0.5, 0.9]
-    assert [one.base for one in found] == ["base_p0", "base_p0_5", "base", "base_p90"]
+    found = regimes(scale(sweeps={"long_shares": [0.0, 0.005, 0.7]}))
+    assert [one.long_share for one in found] == [0.0, 0.005, 0.5, 0.7]
+    assert [one.base for one in found] == ["base_p0", "base_p0_5", "base", "base_p70"]
     assert found[2].sft_grpo == "sft_grpo"
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from raml.config import Section
-from raml.errors import DataError, RamlError
-from raml.step import WORKFLOW_PID, Step, run
+from raml.errors import ConfigError, DataError, RamlError
+from raml.step import WORKFLOW_PID, Step, check_lengths, run
 
 
 class Settings(Section):
@@ -75,6 +75,12 @@ def test_bad_settings_end_with_one_line_and_exit_code_2(
     assert ended.value.code == 2
     assert error.startswith(message)
     assert error.count("\n") == 1
+
+
+def test_lists_that_go_together_are_equally_long() -> None:
+    check_lengths({"--models": ["a", "b"], "--outs": ["c", "d"]})
+    with pytest.raises(ConfigError, match=r"^2 --models, 1 --outs: give as many of each"):
+        check_lengths({"--models": ["a", "b"], "--outs": ["c"]})
 
 
 def test_a_missing_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,9 @@ on the micro architecture and, where prompts are as long as in life, on SmolLM2-
 the wall clock, the best of three; the run itself from Snakemake's benchmark files.
 """
 
-import csv
 import importlib.metadata
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from typing import Any
 
 from raml.config import load_scale
 from raml.errors import RamlError
+from raml.report.timings import measure, processor
 from raml.storage import write_json
 
 RESULTS = Path("results/micro")
@@ -51,7 +50,7 @@ def main() -> None:
                 [str(bin_folder / "snakemake"), "--cores", "2"], expected="Nothing to be done"
             ),
         },
-        "run": job_seconds(BENCHMARKS),
+        "run": measure("micro", BENCHMARKS).model_dump(mode="json"),
         "sampler": sampler_benchmark(MODEL, QUESTIONS, sampling=load_scale("micro").sampling),
         "probing": probing_benchmark(),
         "probing_smollm2": pretrained_benchmark(SMOLLM2),
@@ -65,9 +64,8 @@ def main() -> None:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, system and the versions that timings depend on."""
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return {
-        "cpu": cpu[1] if cpu else platform.processor(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.machine()}",
@@ -90,35 +88,6 @@ def best_seconds(command: Sequence[str], expected: str = "") -> float:
         if ran.returncode or expected not in ran.stdout + ran.stderr:
             raise RamlError(f"`{' '.join(command)}` did not end as it should; `make reproduce` first")
     return min(seconds)
-
-
-def job_seconds(folder: Path) -> dict[str, Any]:
-    """Seconds of the last run: wall time of each rule's jobs, their sum, CPU time, and first start to last end.
-
-    The last of these, `run_seconds`, is None if the jobs are from several runs (the times between count).
-
-    Raises:
-        RamlError: there are no benchmark files.
-    """
-    wall: dict[str, float] = {}
-    cpu, starts, ends = 0.0, [], []
-    for path in sorted(folder.rglob("*.tsv")):
-        with path.open(newline="") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        wall[rule] = wall.get(rule, 0.0) + float(row["s"])
-        cpu += float(row["cpu_time"])
-        ends.append(path.stat().st_mtime)  # written when the job ends
-        starts.append(ends[-1] - float(row["s"]))
-    if not wall:
-        raise RamlError(f"{folder} holds no timings; `make reproduce` first")
-    span, total = max(ends) - min(starts), sum(wall.values())
-    return {
-        "run_seconds": span if span <= 1.2 * total else None,
-        "job_seconds": total,
-        "job_seconds_by_rule": wall,
-        "cpu_seconds": cpu,
-    }
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -30,6 +30,7 @@ from raml.storage import Provenance
 C = TypeVar("C", bound=Section)
 
 WORKFLOW_PID = "RAML_WORKFLOW_PID"
+PATIENCE = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,36 @@ def run(
                 raise ConfigError(f"--{option} = {path} does not exist")
         main(step)
     except RamlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _report(f"error: {error}")
         sys.exit(error.exit_code)
+
+
+def check_lengths(lists: Mapping[str, Sequence[object]]) -> None:
+    """Make sure that lists of which the first items belong together, and the second, are equally long.
+
+    Args:
+        lists: by what the command line or the configuration calls them.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if len({len(values) for values in lists.values()}) > 1:
+        found = ", ".join(f"{len(values)} {name}" for name, values in lists.items())
+        raise ConfigError(f"{found}: give as many of each, they go together one by one")
+
+
+def _report(line: str) -> None:
+    """Print `line` once, even if it is met by every process of `accelerate launch`.
+
+    The launcher ends all processes when one has ended, so the others let the first one speak. It then prints a
+    traceback of its own; in that it repeats what it finds in the file that it gave each process for its error.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        time.sleep(PATIENCE)  # longer than that: the error is not the first process's
+    print(line, file=sys.stderr, flush=True)
+    if told := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        about = {"py_callstack": line, "timestamp": str(int(time.time()))}
+        Path(told).write_text(json.dumps({"message": {"message": line, "extraInfo": about}}))
 
 
 def end_with(pid: int, *, interval: float = 0.5) -> None:

@@ -20,7 +20,8 @@ TAB2 = BestOrLevel(
         (0.2, 0.6, "holds", True),
         (0.6, 0.2, "contradicted", False),
         (0.3, 0.3, "inconclusive", False),
-        (0.0, 0.0, "holds", False),  # level, and known to be
+        (0.0, 0.0, "inconclusive", False),  # level at the floor
+        (1.0, 1.0, "inconclusive", False),  # level at the ceiling
     ],
 )
 def test_verdicts_follow_the_data(short: float, long: float, verdict: str, better: bool) -> None:
@@ -42,6 +43,21 @@ def test_one_contradicted_metric_contradicts_the_claim_and_is_shown() -> None:
     assert decision.verdict == "contradicted"
     assert decision.unit == "difference in Pass@8"
     assert decision.estimate and decision.estimate.upper < -TAB2.margin
+
+
+@pytest.mark.parametrize(
+    ("skill", "where"), [(0.0, "at the floor (0.0% and 0.0%)"), (1.0, "saturated (100.0% and 100.0%)")]
+)
+def test_level_for_lack_of_information_is_said(skill: float, where: str) -> None:
+    decision = decide(TAB2, evaluations({"sft_short": skill, "sft_long": skill}), 8, BOOTSTRAP)
+    assert f"but both models are {where}, where level shows nothing" in decision.reason
+
+
+def test_level_and_known_to_be_holds() -> None:
+    table = evaluations({"sft_short": 0.5})
+    table = table.with_columns(c=pl.when(pl.col("question_id").str.ends_with("1")).then(0).otherwise(16).cast(pl.Int32))
+    both = pl.concat([table, table.with_columns(model=pl.lit("sft_long"))])
+    assert decide(TAB2, both, 8, BOOTSTRAP).verdict == "holds"
 
 
 def test_few_questions_are_inconclusive() -> None:

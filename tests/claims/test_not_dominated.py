@@ -24,7 +24,8 @@ TAB2 = NotDominated(
         (0.6, 0.2, "holds"),  # the rival trails
         (0.2, 0.6, "contradicted"),  # it leads in both
         (0.3, 0.32, "inconclusive"),  # neither a lead nor its absence is certain
-        (0.0, 0.0, "holds"),  # level, and known to be
+        (0.0, 0.0, "inconclusive"),  # level at the floor
+        (1.0, 1.0, "inconclusive"),  # level at the ceiling
     ],
 )
 def test_verdicts_follow_the_data(model: float, rival: float, verdict: str) -> None:
@@ -56,6 +57,18 @@ def test_a_lead_in_one_metric_with_the_other_open_is_inconclusive(monkeypatch: p
     decision = decide(TAB2, evaluations({"sft_long": 0.3, "zero_grpo": 0.3}), 8, BOOTSTRAP)
     assert decision.verdict == "inconclusive"
     assert decision.estimate == leads["mG-Pass@8"] and decision.unit.endswith("mG-Pass@8")
+
+
+def test_a_metric_in_which_both_are_at_the_floor_excludes_no_lead() -> None:
+    """One right in 16: the rival leads in Pass@8, and mG-Pass@8, where neither has anything, does not excuse it."""
+    table = evaluations({"sft_long": 0.0, "zero_grpo": 0.0})
+    number = pl.col("question_id").str.extract(r"-(\d+)$").cast(pl.Int32)
+    few = pl.when((pl.col("model") == "zero_grpo") & (number % 4 == 0)).then(1).otherwise("c").cast(pl.Int32)
+    decision = decide(TAB2, table.with_columns(c=few), 8, BOOTSTRAP)
+    leads = {metric: decision.details[metric]["lead_is"] for metric in ("Pass@8", "mG-Pass@8")}  # type: ignore[index]
+    assert leads == {"Pass@8": "there", "mG-Pass@8": "open"}
+    assert decision.verdict == "inconclusive"
+    assert "in mG-Pass@8 +0.000 [+0.000, +0.000] lies below +0.02, but both models are at the floor" in decision.reason
 
 
 def test_a_model_that_is_not_evaluated_is_named() -> None:

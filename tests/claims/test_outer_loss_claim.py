@@ -9,7 +9,7 @@ from raml.claims.decision import ONE_SEED, Decision
 from raml.claims.outer_loss import decide
 from raml.claims.registry import OuterLossFalls, TechniqueRun
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import OuterLoss
+from raml.schemas import Evaluation, OuterLoss
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)
 SFT = TechniqueRun(technique="SFT", model="sft_long", start="base", source="oracle")
@@ -20,6 +20,23 @@ TAB1 = OuterLossFalls(
 )  # fmt: skip
 KINDS = {"rows": "in_domain", "rows_hard": "in_domain_hard", "path_back": "within_domain"}
 FALLING = {"base": (2.0, 6.0), "sft_long": (1.0, 3.0), "zero_grpo": (1.8, 4.0)}
+
+
+def samples(finished: dict[str, int]) -> pl.DataFrame:
+    """Evaluations of models of whose 16 samples on each question so many ended; on another benchmark none did."""
+    rows = [
+        {
+            "model": model, "seed": 0, "benchmark": benchmark, "kind": kind, "question_id": f"{benchmark}-{question}",
+            "n": 16, "c": 0, "formatted": 0, "finished": ended if kind != "within_domain" else 0, "tokens": 0,
+        }
+        for model, ended in finished.items()
+        for benchmark, kind in KINDS.items()
+        for question in range(3)
+    ]  # fmt: skip
+    return Evaluation.cast(pl.DataFrame(rows))
+
+
+SAMPLES = samples(dict.fromkeys(FALLING, 16))
 
 
 def techniques(decision: Decision) -> list[dict[str, Any]]:
@@ -64,7 +81,7 @@ def losses(
 
 @pytest.mark.parametrize(("grpo", "verdict"), [(4.0, "holds"), (5.95, "inconclusive"), (7.0, "contradicted")])
 def test_the_worst_technique_decides_and_is_shown(grpo: float, verdict: str) -> None:
-    decision = decide(TAB1, losses(FALLING | {"zero_grpo": (1.8, grpo)}), BOOTSTRAP)
+    decision = decide(TAB1, losses(FALLING | {"zero_grpo": (1.8, grpo)}), SAMPLES, BOOTSTRAP)
     assert decision.verdict == verdict
     sft, rl = techniques(decision)
     assert (sft["verdict"], rl["verdict"]) == ("holds", verdict)
@@ -79,7 +96,7 @@ def test_the_worst_technique_decides_and_is_shown(grpo: float, verdict: str) -> 
 
 def test_each_technique_is_judged_after_trajectories_of_its_own_source() -> None:
     table = losses(FALLING, noise=0.0)
-    sft, rl = techniques(decide(TAB1, table, BOOTSTRAP))
+    sft, rl = techniques(decide(TAB1, table, SAMPLES, BOOTSTRAP))
     assert sft["fall"]["estimate"] == pytest.approx(1.0, abs=0.02)
     assert rl["fall"]["estimate"] == pytest.approx(2.0, abs=0.02)
     assert rl["fall_by_source"]["own"] == rl["fall"]
@@ -94,7 +111,7 @@ def test_writing_more_right_trajectories_counts_as_a_fall() -> None:
     table = losses({"base": (2.0, 6.0), "zero_grpo": (2.0, 6.0)}, noise=0.0)
     improved = (pl.col("model") != "zero_grpo") | pl.col("correct")
     only_rl = TAB1.model_copy(update={"techniques": [RL]})
-    decision = decide(only_rl, table.filter(improved), BOOTSTRAP)
+    decision = decide(only_rl, table.filter(improved), SAMPLES, BOOTSTRAP)
     assert decision.verdict == "holds"
     [rl] = techniques(decision)
     assert rl["fall_after_own_trajectories_that_are"]["correct"]["estimate"] == 0
@@ -105,7 +122,7 @@ def test_writing_more_right_trajectories_counts_as_a_fall() -> None:
 def test_questions_that_only_one_model_has_a_trajectory_of_do_not_count() -> None:
     table = losses(FALLING)
     lost = (pl.col("model") == "zero_grpo") & (pl.col("source") == "own") & pl.col("question_id").str.contains("-1")
-    decision = decide(TAB1, table.filter(~lost), BOOTSTRAP)
+    decision = decide(TAB1, table.filter(~lost), SAMPLES, BOOTSTRAP)
     sft, rl = techniques(decision)
     assert (sft["questions"], rl["questions"], decision.n["questions"]) == (60, 38, 38)
 
@@ -113,14 +130,14 @@ def test_questions_that_only_one_model_has_a_trajectory_of_do_not_count() -> Non
 @pytest.mark.parametrize("absent", ["base", "zero_grpo"])
 def test_what_is_not_measured_is_named_with_its_source(absent: str) -> None:
     table = losses(FALLING).filter((pl.col("model") != absent) | (pl.col("source") != "own"))
-    decision = decide(TAB1, table, BOOTSTRAP)
+    decision = decide(TAB1, table, SAMPLES, BOOTSTRAP)
     assert decision.verdict == "not_run"
     assert f"no outer loss of {absent} (own) on benchmarks of kind" in decision.reason
-    assert decide(TAB1, OuterLoss.create_empty(), BOOTSTRAP).verdict == "not_run"
+    assert decide(TAB1, OuterLoss.create_empty(), SAMPLES, BOOTSTRAP).verdict == "not_run"
 
 
 def test_few_questions_are_inconclusive() -> None:
-    decision = decide(TAB1, losses(FALLING, questions=9), BOOTSTRAP)
+    decision = decide(TAB1, losses(FALLING, questions=9), SAMPLES, BOOTSTRAP)
     assert decision.verdict == "inconclusive"
     assert "18 questions; the test asks for at least 20" in decision.reason
 
@@ -130,7 +147,7 @@ def test_benchmarks_of_other_kinds_do_not_count_and_hidden_ones_are_named() -> N
     worse = pl.col("nll") + pl.when((pl.col("model") == "sft_long") & (pl.col("benchmark") != "rows")).then(
         1.5
     ).otherwise(0)
-    decision = decide(TAB1, table.with_columns(nll=worse), BOOTSTRAP)
+    decision = decide(TAB1, table.with_columns(nll=worse), SAMPLES, BOOTSTRAP)
     [sft, _] = techniques(decision)
     assert set(sft["benchmarks"]) == {"rows", "rows_hard"} and sft["questions"] == 60
     assert sft["benchmarks"]["rows_hard"]["verdict"] == "contradicted"
@@ -143,6 +160,15 @@ def test_seeds_that_disagree_leave_the_claim_open() -> None:
     swapped = pl.col("model").replace({"base": "zero_grpo", "zero_grpo": "base"})
     disagree = agree.with_columns(model=pl.when(pl.col("seed") == 2).then(swapped).otherwise("model"))
     only_rl = TAB1.model_copy(update={"techniques": [RL]})
-    assert decide(only_rl, agree, BOOTSTRAP).verdict == "holds"
-    assert not decide(only_rl, agree, BOOTSTRAP).full_reason().endswith(ONE_SEED)
-    assert decide(only_rl, disagree, BOOTSTRAP).verdict == "inconclusive"
+    assert decide(only_rl, agree, SAMPLES, BOOTSTRAP).verdict == "holds"
+    assert not decide(only_rl, agree, SAMPLES, BOOTSTRAP).full_reason().endswith(ONE_SEED)
+    assert decide(only_rl, disagree, SAMPLES, BOOTSTRAP).verdict == "inconclusive"
+
+
+def test_the_share_of_samples_that_the_limit_cut_off_is_said() -> None:
+    decision = decide(TAB1, losses(FALLING), samples({"base": 12, "zero_grpo": 16}), BOOTSTRAP)
+    sft, rl = techniques(decision)
+    assert rl["share_of_samples_cut_off"] == {"start": 0.25, "model": 0.0}
+    assert sft["share_of_samples_cut_off"] == {"start": 0.25, "model": None}
+    assert "of the samples of base and zero_grpo 25.0% and 0.0% are cut off and left out" in decision.reason
+    assert "base and sft_long" not in decision.reason  # nothing is sampled for its source

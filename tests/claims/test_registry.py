@@ -151,3 +151,12 @@ def test_malformed_files_are_refused(tmp_path: Path, text: str) -> None:
         load_registry(path, REPORTED)
     with pytest.raises(ConfigError, match=r"cannot read .*none\.yaml"):
         load_registry(tmp_path / "none.yaml", REPORTED)
+
+
+def test_a_trend_leaves_out_benchmarks_of_its_own_series_alone(
+    broken: Callable[[Callable[[Claims], Any]], str],
+) -> None:
+    def edit(claims: Claims) -> None:
+        by_id(claims, "fig9")["test"]["left_out"] = {"fig8_short": ["path"]}
+
+    assert "left_out names 'fig8_short', which is none of the series fig9_last" in broken(edit)

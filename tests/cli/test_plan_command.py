@@ -12,9 +12,10 @@ from raml.cli import main
 ROOT = Path(__file__).parents[2]
 
 
-def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: str = "130") -> int:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("COLUMNS", "130")
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("rich._console", None)  # rich looks at the width once
     monkeypatch.setattr(sys, "argv", ["raml", "plan", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -24,9 +25,32 @@ def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_the_plan_of_a_scale_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert raml_plan(monkeypatch, "--scale", "paper") == 0
     shown = capsys.readouterr().out
-    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "GB a device", "8 devices"):
+    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "8 devices"):
         assert text in shown
     assert "prompts and completions as long as allowed" in shown
+
+
+@pytest.mark.parametrize("scale", ["micro", "minimal", "paper"])
+def test_eighty_columns_are_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scale: str
+) -> None:
+    shown = []
+    for columns in ("80", "200"):
+        assert raml_plan(monkeypatch, "--scale", scale, columns=columns) == 0
+        shown.append(capsys.readouterr().out)
+    narrow, wide = shown
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.split() == wide.split()  # nothing is cut, and no cell is broken over two lines
+
+
+def test_what_this_version_cannot_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caveat = "This version samples with plain torch"
+    for scale, expected in (("paper", True), ("micro", False)):
+        assert raml_plan(monkeypatch, "--scale", scale) == 0
+        assert (caveat in " ".join(capsys.readouterr().out.split())) == expected
 
 
 def test_expected_lengths_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +88,10 @@ def test_a_changed_value_changes_the_plan(monkeypatch: pytest.MonkeyPatch, capsy
         (["--config", "colour=1"], "unknown key colour"),
         (["--scale", "paper", "--config", "hardware.memory_gb=16"], "memory_gb = 16 leaves 14.4 GB"),
         (["--scale", "paper", "--config", "hardware.processes=7"], "batch_size = 256 must be a multiple of"),
+        (
+            ["--scale", "paper", "--config", "hardware.processes=128"],
+            "each of 128 processes 8 completions; they must",
+        ),
     ],
 )
 def test_bad_input_ends_with_one_line_and_exit_code_2(
@@ -90,9 +118,11 @@ def test_the_guide_shows_what_the_command_prints(
     guide = (ROOT / "docs" / "training.md").read_text()
     assert raml_plan(monkeypatch, "--scale", "paper", "--prompt-tokens", "200", "--completion-tokens", "4000") == 0
     shown = capsys.readouterr().out
-    rows = [line.strip() for line in guide.splitlines() if line.startswith(("    \N{BOX DRAWINGS LIGHT VERTICAL}",))]
-    assert len(rows) > 3
-    assert all(row in shown for row in rows)
+    [table] = re.findall(r"    Training, one seed\n(.*?)    \.\.\.", guide, re.DOTALL)
+    rows = [line[4:] for line in table.splitlines()]
+    assert len(rows) > 5
+    printed_rows = [line.rstrip() for line in shown.splitlines()]
+    assert all(row in printed_rows for row in rows)
     printed = " ".join(shown.split())
     [summary] = re.findall(r"    (Device time: .*?at\s+work\.)", guide, re.DOTALL)
     assert " ".join(summary.split()) in printed

@@ -198,7 +198,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
         "Invalid value for '--stride'",
     ),
     "unknown option": ({"guess": 1}, "No such option: --guess"),
-    "no model": ({"model": "./missing"}, "--model ./missing: there is no such folder"),
+    "no model": ({"model": "./missing"}, "model ./missing: there is no such folder"),
 }
 
 

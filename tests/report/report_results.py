@@ -307,7 +307,8 @@ class Results:
             "exhibit": self.exhibit("tab2"),
             "markdown": self.root / "tables/tab2.md",
         }
-        step(tab2, EVALUATION, Evaluation, tab2.FILES, **(given | paths))
+        job = tab2.Job(evaluation=EVALUATION, base=None, writers=None)
+        step(tab2, job, tab2.Job, tab2.FILES, **(given | paths))
 
     def build(self, **paths: Path) -> Path:
         exhibits = ("fig3", "fig16", "tab2")

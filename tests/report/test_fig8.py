@@ -21,7 +21,7 @@ from sweep_tables import (
 )
 
 from raml.claims import trend
-from raml.claims.registry import Trend
+from raml.claims.registry import Trend, load_registry
 from raml.config import canonical_json
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.evaluation.summarise import summarise
@@ -39,6 +39,7 @@ from raml.storage import read_table, write_table
 SHORT, LONG = series("sft_short_m", last="sft_short"), series("sft_long_m", last="sft_long")
 SERIES = {"fig8_short": SHORT, "fig8_long": LONG, "fig9_last": series("grpo_n")}
 SETTINGS = scale().sft["short"]
+CLAIMS, REPORTED = Path("config/claims.yaml"), Path("config/reported.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             write_questions(root / "train.parquet", {"train-rows": "rows", "train-path": "path"}, 4),
             write_questions(root / "benchmarks.parquet", {name: name.split("_")[0] for name in KINDS}, 6, "rows"),
         ],
+        "claims": CLAIMS,
+        "reported": REPORTED,
         "styles": ["short", "long"],
         "trajectories": [
             write_trajectories(root / "short.parquet", dict.fromkeys(rows, 8) | dict.fromkeys(path, 1), "oracle_short"),
@@ -94,9 +97,9 @@ def test_scores_are_those_of_the_metric_table(inputs: dict[str, Any], drawn: tup
 
 
 def test_the_pooled_slope_is_the_claims(inputs: dict[str, Any], drawn: tuple[Path, Exhibit]) -> None:
-    test = Trend(
-        name="trend", series=["fig8_short", "fig8_long"], kinds=TRAINED_ON, minimal_effect=0, min_questions=2, why="-"
-    )
+    [claim] = [one for one in load_registry(CLAIMS, REPORTED).claims if one.id == "fig8"]
+    test = claim.test
+    assert isinstance(test, Trend) and test.left_out == {"fig8_short": ["path"]}
     evaluations = read_table(inputs["evaluations"], Evaluation)
     bootstrap = Bootstrap(0, EVALUATION.bootstrap_resamples, EVALUATION.confidence)
     details: Any = trend.decide(test, evaluations, SERIES, EVALUATION.k, bootstrap).details["series"]
@@ -104,6 +107,14 @@ def test_the_pooled_slope_is_the_claims(inputs: dict[str, Any], drawn: tuple[Pat
         for metric in ("Pass@2", "mG-Pass@2"):
             claimed = details[name][metric]["slope_per_doubling"]
             assert cells(table)["pooled", metric][-1] == lead_cell(Interval(**claimed))
+
+
+def test_what_the_claim_leaves_out_is_shown_and_marked(drawn: tuple[Path, Exhibit]) -> None:
+    short, long = (list(cells(table)) for table in drawn[1].tables[:2])
+    assert ("path (not deciding)", "Pass@2") in short and ("path", "Pass@2") in long
+    assert {"short: path (not deciding)", "long: path", "short: pooled"} <= set(parse(drawn[0])[1])
+    assert "Pooled is without path." in drawn[1].tables[0].note and "without path" not in drawn[1].tables[1].note
+    assert any("SFT on short trajectories path decides nothing" in text for text in drawn[1].deviations)
 
 
 def test_a_rise_has_a_positive_slope(drawn: tuple[Path, Exhibit]) -> None:
@@ -125,8 +136,24 @@ def test_hollow_marks_follow_the_families_of_the_benchmark(inputs: dict[str, Any
     solutions = different_solutions(read_table(inputs["trajectories"][0], Trajectory), questions, SETTINGS)
     asked = pl.DataFrame({"question_id": ["path-000"]})
     assert fig8._enough(solutions, asked, questions, SHORT) == [True, False, False, False]
-    unknown = pl.DataFrame({"question_id": ["elsewhere"]})
-    assert fig8._enough(solutions, unknown, questions, SHORT) == [True, False, False, False]
+
+
+def test_questions_of_families_without_training_are_marked_by_all_training_questions(inputs: dict[str, Any]) -> None:
+    questions = pl.concat(read_table(path, Question) for path in inputs["questions"])
+    trained = questions.filter(pl.col("split") == "train")
+    solutions = different_solutions(read_table(inputs["trajectories"][0], Trajectory), trained, SETTINGS)
+    asked = pl.DataFrame({"question_id": ["sort-000"]})
+    assert fig8._enough(solutions, asked, questions, SHORT) == [True, False, False, False]
+
+
+def test_questions_of_unknown_families_are_refused(
+    inputs: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training questions alone say nothing of the benchmarks, whose ids are never among theirs."""
+    with pytest.raises(SystemExit, match="2"):
+        draw(inputs, tmp_path, questions=inputs["questions"][:1])
+    error = capsys.readouterr().err
+    assert "--questions lack 'path-000', which was evaluated" in error and error.count("\n") == 1
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.integers(1, 16))

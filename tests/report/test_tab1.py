@@ -9,10 +9,12 @@ from outer_results import (
     SETTINGS,
     STARTS,
     TRAINED,
+    evaluation_rows,
     ids,
     outer_rows,
     outputs,
     texts,
+    write_evaluations,
     write_outer,
 )
 from report_results import step
@@ -22,16 +24,23 @@ from raml.evaluation.intervals import Bootstrap
 from raml.report import tab1
 from raml.report.exhibit import Exhibit, interval_cell, read_exhibit
 from raml.report.tab1_losses import falls, readings
-from raml.schemas import OuterLoss
+from raml.schemas import Evaluation, OuterLoss
 from raml.storage import read_table
 
 CLAIMS = Path("config/claims.yaml")
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)
 
 
+SAMPLES = [
+    row | {"finished": row["n"] * 3 // 4 if row["model"] == "base" else row["n"]}
+    for row in evaluation_rows(tuple(LOSSES))
+]
+
+
 def draw(root: Path, outer: list[Path], starts: dict[str, str] = STARTS) -> Exhibit:
     job = tab1.Job(evaluation=SETTINGS, starts=starts)
-    inputs = {"claims": CLAIMS, "reported": REPORTED}
+    evaluations = write_evaluations(root / "evaluations.parquet", SAMPLES)
+    inputs = {"evaluations": evaluations, "claims": CLAIMS, "reported": REPORTED}
     step(tab1, job, tab1.Job, tab1.FILES, outer=outer, **inputs, **outputs(root, "tab1"))
     return read_exhibit(root / "tab1.json")
 
@@ -66,7 +75,8 @@ def test_the_fall_is_that_of_the_claim(exhibit: Exhibit, folder: Path) -> None:
     test = tab1.deciding_test(CLAIMS, REPORTED)
     assert test is not None
     losses = pl.concat(read_table(folder / f"outer{seed}.parquet", OuterLoss) for seed in SEEDS)
-    decision = outer_loss.decide(test, losses, BOOTSTRAP)
+    evaluations = read_table(folder / "evaluations.parquet", Evaluation)
+    decision = outer_loss.decide(test, losses, evaluations, BOOTSTRAP)
     expected = interval_cell(decision.estimate)
     assert decision.unit == "nats per answer token"
     assert expected.text in [row.cells[3].text for row in exhibit.tables[0].rows]
@@ -94,11 +104,22 @@ def test_levels_and_falls_are_of_the_questions_that_both_models_have(folder: Pat
 
 def test_reading_lowers_the_loss_and_own_trajectories_are_half_right(folder: Path) -> None:
     losses = read_table(folder / "outer0.parquet", OuterLoss)
-    found = readings(losses, ["base", "absent"], BOOTSTRAP)
+    evaluations = read_table(folder / "evaluations.parquet", Evaluation)
+    found = readings(losses, evaluations, ["base", "absent"], BOOTSTRAP)
     assert set(found) == {("base", "oracle"), ("base", "own")}
     oracle, own = found["base", "oracle"], found["base", "own"]
     assert (oracle.right, own.right) == (1.0, 0.5)
     assert oracle.fall and oracle.fall.lower > 0
+    assert own.cut_off == 0.25
+
+
+def test_how_many_samples_the_limit_cut_off_is_shown(exhibit: Exhibit) -> None:
+    table = exhibit.tables[2]
+    assert (table.columns[-1].group, table.columns[-1].heading) == ("own trajectories", "cut off, %")
+    assert {row.heading: row.cells[-1].text for row in table.rows} == {
+        "Base": "25.0", "SFT short": "0.0", "SFT long": "0.0", "Zero-GRPO": "0.0", "DPO": "0.0", "SFT+GRPO": "0.0",
+    }  # fmt: skip
+    assert "Models differ in how many the limit cut off" in " ".join(exhibit.done)
 
 
 def test_right_trajectories_alone_are_compared_with_right_ones(exhibit: Exhibit, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from outer_results import CHANCES, REPORTED, SETTINGS, TRAINED, ids, outputs, provenance, tables, texts
 from report_results import metric_rows, step
 
-from raml.config import Evaluation
+from raml.config import Evaluation, HubModel
 from raml.errors import DataError
 from raml.report import tab2
 from raml.report.exhibit import Exhibit, read_exhibit
@@ -15,10 +15,17 @@ from raml.report.tab2 import comparison, what_was_done
 from raml.schemas import MetricTable, column_types
 from raml.storage import read_table, write_table
 
+JOB = tab2.Job(evaluation=SETTINGS, base=None, writers=None)
+PUBLISHED = tab2.Job(
+    evaluation=SETTINGS,
+    base=HubModel(model="some/base-7B", revision="main"),
+    writers={style: HubModel(model=f"some/{style}-writer", revision="main") for style in ("short", "long")},
+)
 
-def draw(root: Path, given: dict[str, Path]) -> Exhibit:
+
+def draw(root: Path, given: dict[str, Path], job: tab2.Job = JOB) -> Exhibit:
     inputs = {name: given[name] for name in tab2.FILES["inputs"]}
-    step(tab2, SETTINGS, Evaluation, tab2.FILES, **inputs, **outputs(root, "tab2"))
+    step(tab2, job, tab2.Job, tab2.FILES, **inputs, **outputs(root, "tab2"))
     return read_exhibit(root / "tab2.json")
 
 
@@ -108,7 +115,23 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
 def test_the_text_says_what_the_intervals_cover(tmp_path: Path, seeds: tuple[int, ...], says: str) -> None:
     measured = read_metrics(tables(tmp_path, seeds=seeds)["metrics"], SETTINGS, TRAINED_ON)
     assert measured.seeds == len(seeds)
-    assert says in " ".join(what_was_done(measured, SETTINGS))
+    assert says in " ".join(what_was_done(measured, JOB))
+
+
+def test_what_is_said_of_models_and_questions_is_the_scales(exhibit: Exhibit, folder: Path, tmp_path: Path) -> None:
+    own = " ".join([*exhibit.done, *exhibit.deviations, exhibit.tables[0].note])
+    published = draw(tmp_path, tables(folder), PUBLISHED)
+    there = " ".join([*published.done, *published.deviations, published.tables[0].note])
+    for said in (
+        "pretrained for each training seed",
+        "trained from scratch",
+        "programs write them",
+        "generated questions",
+    ):
+        assert said in own and said not in there
+    for said in ("some/base-7B was fine-tuned", "here it is some/base-7B.", "some/long-writer writes the long ones"):
+        assert said in there and said not in own
+    assert "here they are path, rows, rows_hard." in there
 
 
 def test_the_same_metrics_give_the_same_bytes(exhibit: Exhibit, folder: Path, tmp_path: Path) -> None:
@@ -141,7 +164,7 @@ def test_one_benchmark_is_enough(tmp_path: Path) -> None:
     settings = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
     rows = [row for row in metric_rows() if row["benchmark"] == "rows" and row["model"] == "base"]
     measured = read_metrics(write(tmp_path / "metrics.parquet", rows), settings, TRAINED_ON)
-    table = comparison(measured, read_reported(REPORTED, "table2"), settings, "1 million")
+    table = comparison(measured, read_reported(REPORTED, "table2"), JOB, "1 million")
     assert [cell.text for cell in table.rows[1].cells[:2]] == ["not run yet", "not run yet"]
 
 

@@ -39,16 +39,25 @@ def test_jobs_are_summed_by_rule_and_seed(tmp_path: Path) -> None:
     assert [rule.rule for rule in found.rules] == ["train_dpo", "sample", "decide"]
     dpo, _, decide = found.rules
     assert (dpo.jobs, dpo.seconds, dpo.longest_seconds, dpo.cpu_seconds) == (2, 80.0, 50.0, 32.0)
-    assert dpo.peak_memory_mb == 800 and dpo.share == round(80 / 90.1234, 4)
+    assert dpo.peak_memory_mb == 800 and dpo.share == round(80 / 95.1234, 4)
     assert (decide.seconds, decide.cpu_seconds, decide.peak_memory_mb) == (0.1, None, None)
     assert [(part.seed, part.jobs, part.seconds) for part in found.seeds] == [
         (None, 1, 0.1),
         (0, 2, 40.0),
-        (1, 1, 50.0),
+        (1, 2, 55.0),
     ]
-    # The first two overlap by 20 of 60 s; then come two runs of their own.
-    assert (found.seconds, found.elapsed_seconds) == (90.1, 70.1)
+    # The first two overlap by 20 of 60 s; then come three jobs by themselves.
+    assert (found.seconds, found.elapsed_seconds) == (95.1, 75.1)
     assert found.cores >= 1 and found.processor
+
+
+def test_jobs_of_runs_with_other_seeds_are_not_mixed(tmp_path: Path) -> None:
+    """Files of a rule that is gone, or of a run with fewer seeds, stay behind."""
+    folder = write_benchmarks(tmp_path)
+    (folder / "sft").mkdir()
+    (folder / "sft/seed0.tsv").write_text((folder / "train_dpo/seed0.tsv").read_text())
+    with pytest.raises(DataError, match=r"mixes runs: jobs of sft are of seeds 0, those of sample of 0 and 1; delete"):
+        measure("minimal", folder)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=8))
@@ -86,13 +95,15 @@ def test_the_exhibit_has_a_bar_and_a_row_for_each_rule(saved: Path, tmp_path: Pa
     exhibit = draw(saved, tmp_path)
     ids, texts = parse(tmp_path / "times.svg")
     assert {"times-bar-0", "times-bar-2"} <= set(ids) and "times-bar-3" not in ids
-    assert {"train_dpo", "80 s, 88.8%, 2 jobs", "0 s, 0.1%, 1 job"} <= set(texts)
+    assert {"train_dpo", "80 s, 84.1%, 2 jobs", "0 s, 0.1%, 1 job"} <= set(texts)
     rules, seeds = exhibit.tables
-    assert [cell.text for cell in rules.rows[0].cells] == ["2", "80.0", "50.0", "88.8", "32.0", "800"]
+    assert [cell.text for cell in rules.rows[0].cells] == ["2", "80.0", "50.0", "84.1", "32.0", "800"]
     assert [cell.text for cell in rules.rows[2].cells][-2:] == ["\N{EN DASH}"] * 2
     assert [row.heading for row in seeds.rows] == ["shared by all", "0", "1"]
-    assert ("seconds as they ran", 70) in exhibit.n
+    assert ("seconds as they ran", 75) in exhibit.n
     assert "Wall-clock seconds decide" in exhibit.done[1]
+    assert exhibit.done[0].startswith("Measured on ") and " core" in exhibit.done[0]
+    assert "the last run" not in " ".join(exhibit.done)
 
 
 def test_many_rules_share_the_last_bar(saved: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,21 @@ def test_the_error_says_how_many_were_left_out_and_why() -> None:
         usable(table, sft(max_tokens=3), correct=True, where="t")
     with pytest.raises(DataError, match=rf"{len(table)} have a prompt of more than max_prompt_tokens = 2 and 0 more"):
         usable(table, sft(max_prompt_tokens=2), correct=True, where="t")
+
+
+def test_only_finished_right_ones_and_none_twice() -> None:
+    table = trajectories()
+    cut = table.with_columns(finished=pl.lit(False))
+    with pytest.raises(
+        DataError, match=rf"of {len(table)} trajectories 0 are wrong, {len(table)} right but cut off, 0 "
+    ):
+        usable(cut, sft(), correct=True, where="t")
+    wrong = trajectories("wrong").with_columns(finished=pl.lit(False))
+    assert usable(wrong, sft(), correct=False, where="t").height == len(wrong)
+    for rows, correct in ((table, True), (wrong, False)):
+        again = rows.with_columns(sample=pl.col("sample") + 100)
+        kept = usable(pl.concat([again, rows]), sft(), correct=correct, where="t")
+        assert kept.equals(usable(rows, sft(), correct=correct, where="t"))
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 8))

@@ -1,6 +1,7 @@
 """The GRPO step: prompts, their order, what is recorded, snapshots, and everything that cannot be trained on."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from grpo_start import HARDWARE, PROVENANCE, TOKENIZER, grpo, questions, save_questions, save_start
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import raml.training.rewards
@@ -23,6 +25,7 @@ from raml.storage import file_hash, write_table
 from raml.training.grpo import main, make_trainer, prompts_of, question_order, trainer_arguments
 from raml.training.loop import Job
 from raml.training.rollouts import Prompt
+from raml.training.watch import Watch
 from raml.trajectories.tokenizer import prompt_ids
 
 ROWS = questions().rows(named=True)
@@ -184,10 +187,60 @@ def test_a_failing_reward_ends_the_job_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_divergence_ends_the_job_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_overflow_end_the_job_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, message = exit_of(capsys, tmp_path, grpo(steps=20, learning_rate=1e25))
     assert code == 1
-    assert "lower grpo.learning_rate" in message or "diverged" in message
+    assert re.fullmatch(
+        r"error: GRPO out diverged at step 1: \S+ predicts NaN; its training diverged; lower grpo\.learning_rate; "
+        r"there is no checkpoint before it",
+        message,
+    )
+
+
+def test_weights_that_are_not_finite_when_completions_are_written_are_named_with_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = Watch.on_step_end
+
+    def spoil(self: Watch, args: Any, state: Any, control: Any, **options: Any) -> None:
+        plain(self, args, state, control, **options)
+        if state.global_step == 3:
+            with torch.no_grad():
+                next(self.trainer.model.parameters()).fill_(torch.nan)  # type: ignore[union-attr]
+
+    monkeypatch.setattr(Watch, "on_step_end", spoil)
+    code, message = exit_of(capsys, tmp_path, grpo(steps=6))
+    assert code == 1
+    assert message.startswith("error: GRPO out diverged at step 3: ") and "lower grpo.learning_rate; " in message
+    assert message.endswith("/checkpoint-2") and Path(message.split("last good checkpoint: ")[1]).is_dir()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_start_that_predicts_nan_is_not_blamed_on_this_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save_start(tmp_path / "start") / "model.safetensors"
+    save_file({name: value * torch.nan for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    code, message = exit_of(capsys, tmp_path, grpo())
+    assert code == 1 and re.fullmatch(r"error: \S+ predicts NaN; its training diverged", message)
+
+
+def test_a_policy_that_only_gets_the_lowest_reward_ends_the_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, message = exit_of(capsys, tmp_path, grpo(steps=20, learning_rate=3.0))
+    assert code == 1
+    assert re.fullmatch(
+        r"error: GRPO out diverged at step \d+: the lowest reward for every completion of the last 5 steps; lower "
+        r"grpo\.learning_rate; (there is no checkpoint before it|last good checkpoint: \S+)",
+        message,
+    )
+
+
+def test_without_vllm_its_rollouts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = exit_of(capsys, tmp_path, grpo(), rollouts="vllm")
+    assert code == 2
+    assert "hardware.rollouts = vllm, but vLLM is not installed; `pip install -r requirements/gpu.lock`" in message
 
 
 def test_a_completion_must_fit_the_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,6 +260,7 @@ def test_what_trl_would_decide_is_set(tmp_path: Path) -> None:
     assert arguments.loss_type == "grpo" and arguments.scale_rewards == "group" and not arguments.bf16
     assert (arguments.epsilon, arguments.epsilon_high, arguments.beta) == (0.2, 0.3, 0.1)
     assert not arguments.shuffle_dataset and not arguments.use_bias_correction_kl
+    assert not arguments.vllm_importance_sampling_correction
     many = trainer_arguments(
         model, grpo(iterations=2), HARDWARE.model_copy(update={"checkpoint_steps": 3}), 0, tmp_path
     )

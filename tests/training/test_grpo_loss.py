@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 import raml.training.grpo
 import raml.training.policy
+import raml.training.split
 from raml.config import GRPO
 from raml.training.grpo import make_trainer, prompts_of
-from raml.training.loop import tidy
 from raml.training.policy import PolicyTrainer
+from raml.training.rollouts import Rollouts
 from raml.training.subset import chosen_rows
+from raml.training.watch import tidy
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.rows import trajectory_row
 
@@ -148,6 +151,50 @@ def test_loss_and_gradient_are_the_formulas(
     assert (settings.kl > 0) == ("kl" in records[0])
 
 
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_what_the_engine_thinks_of_its_tokens_changes_nothing(
+    iterations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = grpo(steps=2, iterations=iterations, learning_rate=0.01)
+    plain = watched_run(tmp_path, settings, monkeypatch)
+    write = Rollouts.__call__
+
+    def with_other_probabilities(self: Any, messages: Any, trainer: Any) -> dict[str, Any]:
+        output = write(self, messages, trainer)
+        trainer.use_vllm = True  # from here on, as far as TRL knows
+        trainer.vllm_generation, trainer._last_loaded_step = SimpleNamespace(sync_weights=lambda: None), -1
+        return {**output, "logprobs": [[[-5.0]] * len(ids) for ids in output["completion_ids"]]}
+
+    monkeypatch.setattr(Rollouts, "__call__", with_other_probabilities)
+    other = watched_run(tmp_path, settings, monkeypatch)
+    assert other.trainer.use_vllm
+    assert other.losses == plain.losses
+    for step, gradient in enumerate(plain.gradients):
+        assert all(value.equal(other.gradients[step][name]) for name, value in gradient.items())
+
+
+@pytest.mark.parametrize("n", [16, 4])
+def test_passes_before_the_update_are_no_larger_than_those_of_the_update(
+    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = grpo(update_trajectories=n, iterations=2, steps=2, kl=0.1, learning_rate=0.01)
+    real, sizes = GRPOTrainer._get_per_token_logps_and_entropies, []
+
+    def watched(self: Any, model: Any, ids: Tensor, *rest: Any, batch_size: int | None = None, **more: Any) -> Any:
+        if batch_size is not None:
+            sizes.append((len(ids), batch_size))
+        return real(self, model, ids, *rest, batch_size=batch_size, **more)
+
+    whole = watched_run(tmp_path, settings, monkeypatch)
+    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", watched)
+    monkeypatch.setattr(raml.training.split, "micro_batch", lambda *_, rows, **__: rows // 2)
+    parted = watched_run(tmp_path, settings, monkeypatch)
+    assert set(sizes) == {(32, n)} and len(sizes) == 2  # the old policy's and the reference's, n of 2 n rows at once
+    for step in range(2):
+        both = parted.losses[2 * step : 2 * step + 2]
+        assert sum(both) == pytest.approx(whole.losses[step], abs=1e-5)
+
+
 @pytest.mark.parametrize("n", [16, 4])
 def test_neither_parts_nor_accumulation_nor_rows_left_out_change_loss_and_gradient(
     n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +204,7 @@ def test_neither_parts_nor_accumulation_nor_rows_left_out_change_loss_and_gradie
     monkeypatch.setattr(raml.training.policy, "moving_rows", lambda batch, _: list(range(len(batch["advantages"]))))
     plain = watched_run(tmp_path, settings, monkeypatch)  # which undoes the patches
     parted = watched_run(tmp_path, settings, monkeypatch)
-    monkeypatch.setattr(raml.training.grpo, "micro_batch", lambda *_, rows, **__: rows // 4)
+    monkeypatch.setattr(raml.training.split, "micro_batch", lambda *_, rows, **__: rows // 4)
     accumulated = watched_run(tmp_path, settings, monkeypatch)
     assert len(accumulated.losses) == 4
     for other in (parted, accumulated):

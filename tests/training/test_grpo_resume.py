@@ -16,7 +16,7 @@ from raml.storage import file_hash
 from raml.training.grpo import main
 from raml.training.loop import Job
 
-SETTINGS = grpo(steps=40, evaluate_at=[2, 30], iterations=2, update_trajectories=8, learning_rate=3e-3)
+SETTINGS = grpo(steps=40, evaluate_at=[2, 30], iterations=2, update_trajectories=8)
 OUTPUTS = ["out", "out_step2", "out_step30"]
 
 

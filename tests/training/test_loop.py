@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from off_policy import Place, sft
+from off_policy import Place, hardware, sft
 from safetensors import SafetensorError
 
+import raml.step
 from raml.errors import ConfigError, DataError, RamlError
 from raml.step import run
-from raml.training import loop
+from raml.training import loop, work
 from raml.training import sft as module
-from raml.training.loop import Watch, Work, fit, lines, tidy, train_all
+from raml.training.loop import fit, launcher_hash, train_all
+from raml.training.watch import Watch, divergence, lines, tidy
+from raml.training.work import Work
 
 
 def checkpoint(work: Work, step: int, *, marked: bool = True) -> Path:
@@ -70,14 +73,14 @@ def test_a_checkpoint_can_be_loaded_onto_the_cpu_of_a_process(tmp_path: Path) ->
 
 
 def test_a_work_folder_is_gone_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = Work.open(tmp_path, {})
-    work.model().mkdir()
-    monkeypatch.setattr(loop.shutil, "rmtree", lambda *_, **__: None)  # killed before anything was deleted
-    work.close()
-    assert not work.folder.exists()
+    place = Work.open(tmp_path, {})
+    place.model().mkdir()
+    monkeypatch.setattr(work.shutil, "rmtree", lambda *_, **__: None)  # killed before anything was deleted
+    place.close()
+    assert not place.folder.exists()
     monkeypatch.undo()
     assert not Work.open(tmp_path, {}).finished
-    assert [path.name for path in tmp_path.iterdir()] == [work.key]
+    assert [path.name for path in tmp_path.iterdir()] == [place.key]
 
 
 def test_the_command_line_ends_with_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +102,32 @@ def test_the_command_line_ends_with_2_and_one_line(tmp_path: Path, capsys: pytes
     assert not step.lists["outs"][0].exists()
 
 
+@pytest.mark.parametrize(("process", "waits"), [("0", []), ("1", [raml.step.PATIENCE])])
+def test_an_error_of_one_process_alone_is_told_by_it_and_to_the_launcher(
+    process: str,
+    waits: list[float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: Any) -> None:
+        raise RamlError("the reward failed")
+
+    waited: list[float] = []
+    monkeypatch.setattr(
+        raml.step.time, "sleep", waited.append
+    )  # in which the launcher ends it, if the first fails as well
+    monkeypatch.setenv("LOCAL_RANK", process)
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    fail.__module__ = module.__name__
+    with pytest.raises(SystemExit) as ended:
+        run(fail, module.SFT, arguments=["--scale", "test", "--config", sft().model_dump_json()])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: the reward failed\n"
+    assert waited == waits
+    assert json.loads((tmp_path / "error.json").read_text())["message"]["message"] == "error: the reward failed"
+
+
 def _leave_foreign_checkpoint(work: Work) -> None:
     checkpoint(work, 2)
     marker = work.folder / "checkpoint-2" / "complete.json"
@@ -109,8 +138,126 @@ def _leave_foreign_checkpoint(work: Work) -> None:
 def test_a_job_has_a_start_and_an_output_for_each_run(tmp_path: Path) -> None:
     step = Place(tmp_path, "sft").prepare().step([sft(), sft()])
     step.lists["outs"].pop()
-    with pytest.raises(ConfigError, match=r"^2 runs, 2 --starts and 1 --outs: give one of each a run$"):
+    with pytest.raises(ConfigError, match=r"^2 runs, 2 --starts, 1 --outs: give as many of each"):
         train_all(step, [], lambda assignment: None)
+
+
+def keys(folder: Path, **changes: Any) -> list[str]:
+    """The work folders of a job on this hardware."""
+    place = Place(folder, "sft").prepare()
+    caught: list[str] = []
+    train_all(
+        place.step([sft()], hardware(**changes)),
+        [],
+        lambda assignment: (caught.append(assignment.work.key), assignment.work.model().mkdir()),  # type: ignore[arg-type,func-returns-value]
+    )
+    return caught
+
+
+def test_how_often_checkpoints_are_written_makes_no_other_model(tmp_path: Path) -> None:
+    assert keys(tmp_path) == keys(tmp_path, checkpoint_steps=3)
+    assert keys(tmp_path) != keys(tmp_path, precision="bf16")
+
+
+def test_what_the_launcher_sets_makes_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LAUNCHERS", tmp_path)
+    file = tmp_path / "two.yaml"
+    file.write_text("num_processes: 2  # two\nuse_cpu: true\n")
+    with_launcher = keys(tmp_path, launcher="two")
+    assert with_launcher != keys(tmp_path)
+    file.write_text("# the same in other words\nuse_cpu: true\nnum_processes: 2\n")
+    assert keys(tmp_path, launcher="two") == with_launcher
+    file.write_text("num_processes: 2\nuse_cpu: false\n")
+    assert keys(tmp_path, launcher="two") != with_launcher
+    with pytest.raises(ConfigError, match=r"^hardware\.launcher = three: \S+/three\.yaml cannot be read \(.*No such"):
+        launcher_hash(hardware(launcher="three"))
+
+
+def test_a_run_goes_on_with_checkpoints_at_other_steps_and_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, place = (Place(tmp_path / name, "sft").prepare() for name in ("whole", "killed"))
+    whole.train([sft()])
+    plain = Watch.on_step_end
+
+    def stop_at_5(self: Watch, args: Any, state: Any, *rest: Any, **options: Any) -> None:
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+        plain(self, args, state, *rest, **options)
+
+    monkeypatch.setattr(Watch, "on_step_end", stop_at_5)
+    with pytest.raises(KeyboardInterrupt):
+        place.train([sft()])
+    monkeypatch.undo()
+    resumed: list[int] = []
+
+    def begin(self: Watch, args: Any, state: Any, *rest: Any, **options: Any) -> None:
+        resumed.append(state.global_step)
+
+    monkeypatch.setattr(Watch, "on_train_begin", begin)
+    place.train([sft()], hardware(checkpoint_steps=5))
+    assert resumed == [4]
+    for name in ("model.safetensors", "training.jsonl"):
+        killed, other = (folder.outs([0])[0] / name for folder in (place, whole))
+        assert killed.read_bytes() == other.read_bytes()
+
+
+def history(losses: list[float], norms: list[float]) -> list[dict[str, float]]:
+    return [
+        {"step": index + 1, "loss": loss, "grad_norm": norm}
+        for index, (loss, norm) in enumerate(zip(losses, norms, strict=True))
+    ]
+
+
+def first_stop(losses: list[float], norms: list[float], *, loss_falls: bool = True) -> int | None:
+    """The step at which a run with this history is stopped."""
+    records = history(losses, norms)
+    steps = range(1, len(records) + 1)
+    return next((step for step in steps if divergence(records[:step], loss_falls=loss_falls)), None)
+
+
+def test_a_loss_far_above_its_beginning_is_a_divergence() -> None:
+    flat = [1.0] * 40
+    assert first_stop([2.0] * 10 + [7.2] * 10, flat[:20]) == 15  # 3 x 2 + 1, mean over 5 steps
+    assert first_stop([2.0] * 10 + [6.9] * 10, flat[:20]) is None
+    assert first_stop([2.0] * 10 + [36.0], flat[:11]) is not None  # one step that outweighs the other four
+    assert first_stop([2.0] + [9.0] * 30, flat[:31]) == 6  # from the first update on
+    assert first_stop([3.0] + [9.0] * 30, flat[:31]) is None  # it began a third as high
+    assert first_stop([2.0] + [9.0] * 4, flat[:5]) is None  # five steps are not over yet
+    assert first_stop([0.01] * 10 + [0.9] * 30, flat) is None  # nearly 0 before, and not even a nat after
+    assert first_stop([2.0] * 10 + [50.0] * 10, flat[:20], loss_falls=False) is None
+    assert divergence(history([2.0] * 10 + [9.0] * 5, flat[:15]), loss_falls=True) == (
+        "a mean loss of 9 in the last 5 steps after 2 in the first"
+    )
+
+
+def test_rewards_that_fall_to_the_lowest_are_a_divergence() -> None:
+    def stop(rewards: list[float]) -> int | None:
+        records = [{"loss": 0.0, "grad_norm": 0.0, "reward": reward} for reward in rewards]
+        steps = range(1, len(records) + 1)
+        return next((step for step in steps if divergence(records[:step], loss_falls=False)), None)
+
+    assert stop([-0.9] + [-1.0] * 5) == 6
+    assert stop([0.5] * 20 + [-1.0] * 5) == 25
+    assert stop([0.5] + [-1.0] * 4 + [-0.99] + [-1.0] * 4) is None
+    assert stop([-1.0] * 30) is None  # it has not learned to answer yet
+    assert stop([0.5] * 3 + [1.0] * 30) is None  # nothing is left to learn
+
+
+def test_gradients_that_stay_a_hundredfold_are_a_divergence() -> None:
+    def stop(norms: list[float]) -> int | None:
+        return first_stop([1.0] * len(norms), norms, loss_falls=False)
+
+    assert stop([0.5] * 10 + [51.0] * 5) == 15
+    assert stop([0.5] * 10 + [49.0] * 20) is None
+    assert stop([0.5] * 10 + [*[51.0] * 4, 0.5] * 5) is None  # four in a row at most
+    assert stop([0.5] * 9 + [51.0] * 5) is None  # too few before
+    assert stop([1e-4] * 10 + [0.9] * 20) is None  # under the norm that is clipped
+    assert stop([0.0, 0.5] * 10 + [51.0] * 5) == 25  # groups with equal rewards have none
+    assert stop([0.0] * 30 + [51.0] * 5) is None
+    assert divergence(history([1.0] * 15, [0.5] * 10 + [51.0] * 5), loss_falls=True) == (
+        "gradient norms of 51 and more in the last 5 steps after a median of 0.5"
+    )
 
 
 def test_outputs_wait_for_the_whole_job_and_snapshots_come_along(tmp_path: Path) -> None:

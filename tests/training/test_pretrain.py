@@ -105,6 +105,15 @@ def test_base_models_of_one_trunk_differ_by_their_share_alone(tmp_path: Path) ->
     assert len(set(hashes)) == 3
 
 
+def test_unequal_numbers_of_base_models_are_refused_before_any_work(tmp_path: Path) -> None:
+    job = anneal.Job(
+        runs=[Annealing(long_share=0.5, steps=1)] * 2, pretraining=mixture().pretraining, oracle=mixture().oracle
+    )
+    lists = {"starts": [tmp_path / "trunk"] * 2, "outs": [tmp_path / "one"]}
+    with pytest.raises(ConfigError, match=r"^2 runs, 2 --starts, 1 --outs: give as many of each"):
+        anneal.main(Step("raml.training.anneal", "test", job, 0, {"benchmarks": tmp_path / "none"}, {}, lists))
+
+
 def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path) -> None:
     drawn = mixture()
     shape = ARCHITECTURE.model_copy(update={"vocabulary": 90})

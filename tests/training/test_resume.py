@@ -13,20 +13,20 @@ KILLED = -signal.SIGKILL
 
 # In the order in which one job meets them.
 DEATHS: list[Death] = [
-    ("raml.training.loop.Watch.on_step_end", 1, "before"),  # before there is any checkpoint
+    ("raml.training.watch.Watch.on_step_end", 1, "before"),  # before there is any checkpoint
     ("transformers.Trainer._save_optimizer_and_scheduler", 1, "before"),  # a checkpoint of weights alone
     ("transformers.Trainer._save_rng_state", 1, "before"),
-    ("raml.training.loop.Work.mark", 1, "before"),  # a whole checkpoint that nobody has checked
-    ("raml.training.loop.Watch.on_step_end", 4, "before"),  # resumes at 0 and dies between two checkpoints
-    ("raml.training.loop.Work.mark", 1, "after"),  # at 4
+    ("raml.training.work.Work.mark", 1, "before"),  # a whole checkpoint that nobody has checked
+    ("raml.training.watch.Watch.on_step_end", 4, "before"),  # resumes at 0 and dies between two checkpoints
+    ("raml.training.work.Work.mark", 1, "after"),  # at 4
     ("transformers.trainer.rotate_checkpoints", 1, "before"),  # three checkpoints lie there
     ("raml.training.sft.save_trained", 1, "before"),  # trained, not saved
 ]
 BETWEEN: list[Death] = [
-    ("raml.training.loop.Work.open", 2, "before"),  # the first model is done
-    ("raml.training.loop.Watch.on_step_end", 3, "before"),  # in the second
-    ("raml.training.loop._publish", 2, "before"),  # one output is there, one is not
-    ("raml.training.loop.Work.close", 2, "before"),  # one work folder is gone, one is not
+    ("raml.training.work.Work.open", 2, "before"),  # the first model is done
+    ("raml.training.watch.Watch.on_step_end", 3, "before"),  # in the second
+    ("raml.training.loop.publish", 2, "before"),  # one output is there, one is not
+    ("raml.training.work.Work.close", 2, "before"),  # one work folder is gone, one is not
 ]
 RUNS: dict[str, list[Any]] = {
     "sft": [sft(), sft(trajectories_per_question=1)],
@@ -54,7 +54,7 @@ def test_killed_from_outside_under_lora_with_dropout(tmp_path: Path) -> None:
     undisturbed = Place(tmp_path / "undisturbed", "sft").prepare()
     assert ended(start_process(undisturbed, runs)) == 0
     place = Place(tmp_path / "killed", "sft").prepare()
-    process = start_process(place, runs, ("raml.training.loop.Watch.on_save", 2, "before"))
+    process = start_process(place, runs, ("raml.training.watch.Watch.on_save", 2, "before"))
     deadline = time.monotonic() + 60
     while not any(place.work.glob("*/checkpoint-2/complete.json")) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,7 +1,9 @@
 """SFT: what is trained on how often, masks, micro-batches, learning, and input that cannot be used."""
 
 import random
+import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ import torch
 from off_policy import LORA, TOKENIZER, Place, hardware, sft, start_model, trajectories
 from transformers import AutoModelForCausalLM
 
-from raml.errors import DataError, RamlError
+from raml.errors import ConfigError, DataError, RamlError
 from raml.training import sft as module
-from raml.training.loop import Work, fit
+from raml.training.loop import fit
 from raml.training.pretrain import IGNORED, masked_loss
 from raml.training.sft import make_trainer, repeated, training_examples
+from raml.training.work import Work
 
 
 def kinds(examples: list[dict[str, Any]]) -> Counter[tuple[int, ...]]:
@@ -146,13 +149,40 @@ def test_an_adapter_is_merged_into_a_plain_model(tmp_path: Path) -> None:
 
 def test_steps_that_overflow_stop_the_job_and_leave_a_finite_checkpoint(tmp_path: Path) -> None:
     examples = training_examples(trajectories(), sft(), random.Random(0))
-    settings = sft(learning_rate=1e30, warmup_ratio=0.0)
-    with pytest.raises(RamlError, match=r"^SFT test diverged at step 2: loss (nan|inf); lower sft\.learning_rate; last "
-                                        r"good checkpoint: \S+/checkpoint-1$") as stopped:  # fmt: skip
+    settings = sft(learning_rate=10.0, warmup_ratio=0.0)
+    with pytest.raises(RamlError) as stopped:
         trained(tmp_path, settings, examples, checkpoint_steps=1)
+    found = re.fullmatch(
+        r"SFT test diverged at step (\d): (?:loss|grad_norm) (?:nan|inf); lower sft\.learning_rate; last good "
+        r"checkpoint: \S+/checkpoint-(\d)",
+        str(stopped.value),
+    )
+    assert found and int(found[2]) == int(found[1]) - 2  # the next one held the weights that the step began with
     checkpoint = Path(str(stopped.value).rsplit(" ", 1)[1])
     weights = AutoModelForCausalLM.from_pretrained(checkpoint).state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize("start", [0, 4])
+def test_a_run_that_gets_worse_stops_and_does_so_too_after_a_resume(
+    start: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = sft(learning_rate=3.0, warmup_ratio=0.5, exposures_per_question=40)
+    examples = training_examples(trajectories(), settings, random.Random(0))
+    monkeypatch.setattr("transformers.trainer.rotate_checkpoints", lambda *_, **__: None)  # two would be kept
+    if start:
+        with monkeypatch.context() as patch:
+            patch.setattr("raml.training.watch.divergence", _interrupting(start + 1))
+            with pytest.raises(KeyboardInterrupt):
+                trained(tmp_path, settings, examples, checkpoint_steps=1)
+    with pytest.raises(RamlError) as stopped:
+        trained(tmp_path, settings, examples, checkpoint_steps=1)
+    found = re.fullmatch(
+        r"SFT test diverged at step (\d+): a mean loss of \d\S+ in the last 5 steps after 4\.78 in the first; lower "
+        r"sft\.learning_rate; last good checkpoint: \S+/checkpoint-(\d+)",
+        str(stopped.value),
+    )
+    assert found and int(found[1]) == 8 and int(found[2]) == 8 - 6, str(stopped.value)
 
 
 def test_weights_that_are_not_finite_are_no_good_checkpoint(tmp_path: Path) -> None:
@@ -171,6 +201,41 @@ def test_trajectories_of_another_tokenizer_are_refused(tmp_path: Path) -> None:
         module.train(_assignment(place), other, "long.parquet")
     with pytest.raises(DataError, match=r"^long\.parquet holds token id 9999, but the model has \d+ tokens; start"):
         module.train(_assignment(place), _with_id(9999), "long.parquet")
+
+
+def test_trajectories_that_do_not_fit_the_context_are_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, "sft").prepare()
+    assignment = _assignment(place)
+    config = assignment.start / "config.json"
+    longest = int((trajectories()["n_tokens"] + trajectories()["prompt_ids"].list.len()).max())  # type: ignore[arg-type]
+    text = config.read_text()
+    config.write_text(text.replace('"max_position_embeddings": 256', f'"max_position_embeddings": {longest - 1}'))
+    assert config.read_text() != text
+    with pytest.raises(ConfigError, match=rf"trajectory of {longest} tokens together exceeds the model's context of "
+                                          rf"{longest - 1}; lower sft\.max_tokens or sft\.max_pro"):  # fmt: skip
+        module.train(assignment, trajectories(), "long.parquet")
+
+
+def test_trajectories_are_different_finished_and_right() -> None:
+    table = trajectories()
+    twice = pl.concat([table, table.with_columns(writer=pl.lit("again"))])
+    settings = sft(trajectories_per_question=16, exposures_per_question=None, batch_size=1)
+    examples = training_examples(twice, settings, random.Random(0))
+    assert len(examples) == len(kinds(examples)) == len(table.unique("token_ids"))
+    cut = table.with_columns(finished=pl.col("sample") != 0)
+    examples = training_examples(cut, settings, random.Random(0))
+    ids = {(*p, *t) for p, t in table.filter(sample=0).select("prompt_ids", "token_ids").iter_rows()}
+    assert examples and not ids & set(kinds(examples))
+
+
+def _interrupting(step: int) -> Callable[..., None]:
+    """Stands for the rule of divergence, and ends the process at this step."""
+
+    def interrupt(records: list[Any], **_: Any) -> None:
+        if len(records) == step:
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 def _assignment(place: Place) -> Any:

@@ -1,5 +1,6 @@
 """The start and the end of training: precision, adapters, tokenizers, saved folders."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,66 @@ def test_the_writers_tokenizer_is_accepted_and_others_are_not() -> None:
     table = trajectories()
     check_tokenizer(TOKENIZER, table, "t")
     backend = TOKENIZER.backend_tokenizer.to_str().replace('"Wait"', '"Halt"')
-    other = PreTrainedTokenizerFast(tokenizer_object=type(TOKENIZER.backend_tokenizer).from_str(backend))
+    other = PreTrainedTokenizerFast(
+        tokenizer_object=type(TOKENIZER.backend_tokenizer).from_str(backend),
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        chat_template=TOKENIZER.chat_template,
+    )
     with pytest.raises(DataError, match=r"^t: the token ids of \S+ read '.*' with the model's tokenizer, but their"):
         check_tokenizer(other, table, "t")
+    with pytest.raises(DataError, match=r"^t: questions cannot be put to the model: .* has no chat template"):
+        check_tokenizer(PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer), table, "t")
     waits = table.filter(pl.col("text").str.contains("Wait"))
     assert not waits.is_empty()
     check_tokenizer(TOKENIZER, table.clear(), "t")
+
+
+def with_other_ids(*swapped: str) -> PreTrainedTokenizerFast:
+    """The tokenizer, but that these two special tokens have changed places."""
+    described = json.loads(TOKENIZER.backend_tokenizer.to_str())
+    one, other = swapped
+    vocabulary = described["model"]["vocab"]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    for token in described["added_tokens"]:
+        token["id"] = vocabulary[token["content"]]
+    described["added_tokens"].sort(key=lambda token: token["id"])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=type(TOKENIZER.backend_tokenizer).from_str(json.dumps(described)),
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        chat_template=TOKENIZER.chat_template,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("swapped", "message"),
+    [
+        (
+            ("<eos>", "<pad>"),
+            r"^t: \S+ is finished, but ends with token 2, and the model's end of text is 0; start from",
+        ),
+        (
+            ("<bos>", "<pad>"),
+            r"^t: the prompt of \S+ has the special tokens \[1\], but .* puts \[0\] around a question",
+        ),
+    ],
+)
+def test_other_special_tokens_are_refused_though_they_show_in_no_text(swapped: tuple[str, str], message: str) -> None:
+    table, other = trajectories(), with_other_ids(*swapped)
+    row = table.row(0, named=True)
+    assert other.decode(row["token_ids"], skip_special_tokens=True) == row["text"]
+    with pytest.raises(DataError, match=message):
+        check_tokenizer(other, table, "t")
+
+
+def test_what_is_cut_off_need_not_end_with_the_end_of_text() -> None:
+    table = trajectories().with_columns(
+        finished=False, token_ids=pl.col("token_ids").list.head(pl.col("n_tokens") - 1), n_tokens=pl.col("n_tokens") - 1
+    )
+    check_tokenizer(TOKENIZER, table, "t")
+    with pytest.raises(DataError, match="is finished, but ends with token"):
+        check_tokenizer(TOKENIZER, table.with_columns(finished=True), "t")

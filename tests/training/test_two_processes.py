@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import torch
 from grpo_start import grpo, save_questions, save_start
-from off_policy import LORA, Place, dpo, hardware, sft
+from off_policy import LORA, PROVENANCE, Place, dpo, hardware, sft, trajectories
 from safetensors.torch import load_file
 
-from raml.config import Hardware, Training, canonical_json
+from raml.config import Hardware, Training, canonical_json, load_scale
+from raml.schemas import Trajectory
 from raml.step import Step
-from raml.storage import file_hash
+from raml.storage import file_hash, write_table
 from raml.training import grpo as grpo_step
 from raml.training.loop import Job
 
@@ -58,11 +59,12 @@ def start_processes(config: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def ended(process: "subprocess.Popen[str]") -> None:
-    """Wait for success; nothing runs on if it does not come."""
+def output_of(process: "subprocess.Popen[str]", *, code: int = 0) -> str:
+    """What a process printed that ends with `code`; nothing runs on if it does not."""
     try:
         printed, _ = process.communicate(timeout=LIMIT)
-        assert process.returncode == 0, printed[-4000:]
+        assert process.returncode == code, printed[-4000:]
+        return printed
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -157,9 +159,50 @@ def test_two_processes_train_as_one(alone: dict[str, Path], tmp_path: Path) -> N
         start_processes(DDP, "-m", "raml.training.grpo", *grpo_arguments(folder, TWO)),
     ]
     for process in processes:
-        ended(process)
+        output_of(process)
     check_equal(place.folder, alone["sft"])
     check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])
+
+
+def launcher_of_the_workflow(device: Hardware) -> list[str]:
+    """How `workflow/rules/batches.smk` starts a training step on this hardware; on a port that is free."""
+    scale = load_scale("micro", {"hardware": {"processes": device.processes, "launcher": device.launcher}})
+    rules: dict[str, Any] = {"SCALE": scale}
+    exec((ROOT / "workflow" / "rules" / "batches.smk").read_text(), rules)
+    words = rules["launcher"](next(batch for batch in rules["BATCHES"] if batch.technique == "sft")).split()
+    assert words[:4] == ["accelerate", "launch", "--config_file", "config/accelerate/ddp_cpu.yaml"]
+    return [*words[:-1], *([] if "--main_process_port" in words else ["--main_process_port", "0"]), "-m"]
+
+
+def test_what_all_processes_refuse_is_said_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, "sft").prepare()
+    table = place.folder / "trajectories.parquet"
+    write_table(trajectories().clear(), Trajectory, table, PROVENANCE)
+    process = subprocess.Popen(
+        [*launcher_of_the_workflow(TWO), "raml.training.sft", *off_policy_arguments(place, SFT_RUN, TWO)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT / 'src'}",
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    printed = output_of(process, code=1)  # the launcher's own, whatever the processes end with
+    error = f"error: {table}: nothing to train on; of 0 trajectories 0 are wrong, "
+    assert [line for line in printed.splitlines() if line.startswith("error")] == [
+        line for line in printed.splitlines() if line.startswith(error)
+    ]
+    assert len([line for line in printed.splitlines() if line.startswith(error)]) == 1
+    assert printed.count("Traceback") == 1  # the launcher's
+    *_, last, rule = printed.splitlines()
+    assert last.startswith(f"  traceback : {error}") and set(rule) == {"="}  # where `tail` shows it
+    assert "exitcode  : 2" in printed
 
 
 @pytest.mark.workflow
@@ -179,7 +222,7 @@ def test_sharded_models_are_trained_resumed_and_saved_whole(alone: dict[str, Pat
         commands["resumed"],
     ]
     steps = Path(__file__).with_name("sharded_steps.py")
-    ended(start_processes(FSDP, "--mixed_precision", "no", str(steps), json.dumps(script)))
+    output_of(start_processes(FSDP, "--mixed_precision", "no", str(steps), json.dumps(script)))
     for name in ("sft", "dpo", "lora"):
         check_equal(places[name].folder, alone[name])
     check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])

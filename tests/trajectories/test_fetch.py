@@ -107,7 +107,24 @@ def test_what_is_neither_folder_nor_on_the_hub_is_refused(tmp_path: Path, capsys
     with pytest.raises(SystemExit) as left:
         fetch(tmp_path / "missing", tmp_path / "out")
     assert left.value.code == 2
-    assert "there is no such folder" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "there is no such folder" in error
+    assert "--model" not in error
+
+
+def test_a_model_that_the_memory_does_not_hold_is_no_matter_of_options_that_fetching_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    source = save(tmp_path / "source")
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(SystemExit) as left:
+        fetch(source, tmp_path / "out")
+    assert left.value.code == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error == f"error: {source} does not fit into the memory of cpu"
 
 
 def test_the_hub_is_asked_for_a_revision_and_the_commit_recorded(tmp_path: Path) -> None:

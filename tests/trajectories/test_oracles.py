@@ -1,13 +1,17 @@
 """Oracles: right ones are right, wrong ones wrong, variants are different solutions, slips are masked."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raml.config import Oracle
+from raml.errors import ConfigError
 from raml.questions.verify import FAMILIES
+from raml.step import Step
+from raml.trajectories.oracle import Job, main
 from raml.trajectories.oracles.write import WRITERS, completion, distinct_solutions, write_solution
 from raml.trajectories.tokenizer import build_tokenizer
 
@@ -21,6 +25,13 @@ def question(family: str, level: int, seed: int) -> dict[str, str]:
 
     draft = FAMILIES[family].generate(level, random.Random(seed))
     return {"prompt": draft.prompt, "answer": draft.answer, "metadata": json.dumps(draft.metadata)}
+
+
+def test_unequal_numbers_of_styles_and_files_are_refused_before_any_work(tmp_path: Path) -> None:
+    job = Job(oracle=SETTINGS, styles=["short", "long"])
+    files = {"questions": tmp_path / "none", "tokenizer": tmp_path / "none"}
+    with pytest.raises(ConfigError, match=r"^2 styles, 1 --outs: give as many of each"):
+        main(Step("raml.trajectories.oracle", "test", job, 0, files, {}, {"outs": [tmp_path / "short.parquet"]}))
 
 
 def test_every_family_has_an_oracle() -> None:

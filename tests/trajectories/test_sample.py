@@ -6,11 +6,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from raml.config import Sampling, validate
 from raml.questions.verify import family_of
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.trajectories.engine import Request
 from raml.trajectories.sample import Job, main
+from raml.trajectories.sampler import TorchSampler
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 
 CONFIG = {
@@ -71,13 +74,14 @@ def questions():
     return pl.DataFrame(rows, schema=column_types(Question))
 
 
-def sample(folder, out="samples.parquet", seed=0, config=CONFIG, models=("base",)):
-    """`models` are the names of the one model in `folder`."""
+def sample(folder, out="samples.parquet", seed=0, config=CONFIG, models=("base",), outs=None):
+    """`models` are the names of the one model in `folder`; their table is `out`, unless each has its own in `outs`."""
     arguments = {"scale": "tiny", "config": json.dumps(config), "seed": str(seed)}
-    files = {"questions": folder / "questions.parquet", "out": folder / out}
+    files = {"questions": folder / "questions.parquet"}
     line = [word for name, value in {**arguments, **files}.items() for word in (f"--{name}", str(value))]
     line += ["--models", *[str(folder / "model")] * len(models), "--writers", *models]
-    run(main, Job, inputs=["questions"], many=["models"], outputs=["out"], many_names=["writers"], arguments=line)
+    line += ["--outs", *(str(folder / name) for name in outs or [out] * len(models))]
+    run(main, Job, inputs=["questions"], many=["models"], many_outputs=["outs"], many_names=["writers"], arguments=line)
     return folder / out
 
 
@@ -113,6 +117,41 @@ def test_a_model_writes_the_same_alone_and_in_company(folder):
     assert both["writer"].unique().sort().to_list() == ["base", "other"]
     assert both.filter(pl.col("writer") == "other").equals(alone)
     assert read_provenance(folder / "both.parquet").model_hash.count(",") == 1
+
+
+def test_each_model_can_have_a_table_of_its_own_with_the_bytes_that_it_has_alone(folder):
+    sample(folder, models=("base", "other", "third"), outs=["a.parquet", "b.parquet", "a.parquet"])
+    alone = sample(folder, "alone.parquet", models=("other",))
+    assert (folder / "b.parquet").read_bytes() == alone.read_bytes()
+    shared = sample(folder, "shared.parquet", models=("base", "third"))
+    assert (folder / "a.parquet").read_bytes() == shared.read_bytes()
+
+
+def test_unequal_lists_are_refused_before_any_work(folder, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        sample(folder, models=("base", "other"), outs=["a.parquet"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: 2 --models, 2 --writers, 1 --outs: give as many of each, they go together one by one\n"
+    )
+    assert not (folder / "a.parquet").exists()
+
+
+def test_a_model_goes_to_the_gpu_if_there_is_one(folder, monkeypatch):
+    moved = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(LlamaForCausalLM, "to", lambda _, device: moved.append(device))
+    sample(folder)
+    assert moved == ["cuda"]
+
+
+def test_what_the_sampler_makes_follows_the_model(folder):
+    """The device `meta` stands in for a GPU: it refuses to work with what lies on the CPU."""
+    model = LlamaForCausalLM.from_pretrained(folder / "model").to("meta")
+    settings = validate(Sampling, CONFIG["sampling"], "here")
+    engine = TorchSampler(model, settings, [2], pad_id=0)
+    with pytest.raises(RuntimeError, match="meta"):  # a value is asked for, only after tensors have met
+        engine.sample([Request("q", (1, 5), 0)], 0)
 
 
 def test_only_questions_of_the_wanted_kinds_are_asked(folder, capsys):

@@ -31,7 +31,7 @@ MICRO_ONLY = {
 OUTER_LOOP = {
     **{"train_sft_short": 1, "train_sft_long": 1, "train_dpo": 1, "train_zero_grpo": 1, "train_sft_grpo": 1},
     **{"train_trajectories_short": 1, "train_trajectories_long": 1},
-    **{"sample": 6, "sample_sweep": 2, "score": 1, "summarise": 1},
+    **{"sample_base": 1, "sample_sft": 1, "sample_policies": 1, "sample_sweep": 2, "score": 1, "summarise": 1},
     **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "draw_curves": 7},
 }
 UNNEEDED = ("torch", "transformers", "datasets", "huggingface_hub", "polars", "httpx", "requests")

@@ -34,6 +34,18 @@ def data(batch):
     return {"trajectories": training_trajectories(style)}
 
 
+def launcher_file(batch):
+    """How accelerate starts the processes of a batch; none for a plain process."""
+    if batch.technique == "anneal" or SCALE.hardware.launcher is None:
+        return []
+    return [f"config/accelerate/{SCALE.hardware.launcher}.yaml"]
+
+
+def processes(batch):
+    """Of a batch."""
+    return 1 if batch.technique == "anneal" else SCALE.hardware.processes
+
+
 def sections(batch):
     """The configuration of a batch: its runs and what they share."""
     runs = {"runs": [run.settings for run in batch.runs]}
@@ -44,9 +56,9 @@ def sections(batch):
 
 def launcher(batch):
     """How the process of a batch is started, or its processes."""
-    if batch.technique == "anneal" or SCALE.hardware.launcher is None:
+    if not launcher_file(batch):
         return "python -m"
     return (
-        f"accelerate launch --config_file config/accelerate/{SCALE.hardware.launcher}.yaml"
-        f" --num_processes {SCALE.hardware.processes} -m"
+        f"accelerate launch --config_file {launcher_file(batch)[0]} --num_processes {processes(batch)}"
+        " --main_process_port 0 -m"  # any free one: two jobs may run side by side
     )

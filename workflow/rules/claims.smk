@@ -38,7 +38,7 @@ rule draw_curves:
         questions="<results>/questions/benchmarks.parquet",
         tokenizer=f"{TOKENIZER}/tokenizer.json",
         curves=lambda wildcards: expand(rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
-        samples=lambda wildcards: expand(rules.sample.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
+        samples=lambda wildcards: expand(SAMPLES, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
     output:
         figure="<results>/figures/{exhibit}.svg",
         exhibit="<results>/figures/{exhibit}.json",

@@ -117,12 +117,19 @@ def take_lock():
 SCALE = load_scale_or_exit(config)
 
 # A new version of one of these may change results, so it reruns everything.
-RESULT_PACKAGES = {"numpy", "polars", "reasoning-gym", "scipy", "tokenizers", "torch", "transformers", "trl"}
+RESULT_PACKAGES = {
+    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "scipy", "tokenizers"),
+    *("torch", "transformers", "trl"),
+}
 LOCK = Path(workflow.basedir, "requirements", "core.lock")
 PACKAGES = sorted(line for line in LOCK.read_text().splitlines() if line.split("==")[0] in RESULT_PACKAGES)
 
 # Relative, as all inputs are, so that a moved checkout has nothing to redo.
 TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob("raml/report/templates/*.j2"))
+
+# A job on GPUs takes as many as training has processes, one that runs a single process too: on its own it would choose
+# the first GPU, whoever is there. profiles/default has how many a node has.
+GPUS = SCALE.hardware.processes if SCALE.device.kind == "gpu" else 0
 
 MAIN_MODEL = SCALE.probing.models[0]
 
@@ -131,6 +138,9 @@ TOKENIZER = "<results>/trajectories/tokenizer" if SCALE.pretraining else f"<resu
 
 # Right answers to benchmark questions, which no training has seen: what the outer loop's loss is taken on.
 HELD_OUT = "<results>/trajectories/held_out_long.parquet"
+
+# What a main model writes on the benchmarks.
+SAMPLES = "<results>/evaluations/samples/seed{seed}/{model}.parquet"
 
 # Exhibits of answer-NLL curves, each with the probed model whose curves it shows.
 CURVE_EXHIBITS = {exhibit: probed_model(exhibit, SCALE.probing.models) for exhibit in figures_of(SCALE.probing.models)}

@@ -36,6 +36,8 @@ rule sample_community:
     benchmark:
         "<benchmarks>/sample_community/{community}.tsv"
     threads: SCALE.sampling.threads
+    resources:
+        gpu=GPUS,
     params:
         **step(
             "raml.trajectories.sample",
@@ -46,7 +48,7 @@ rule sample_community:
         "Sample {wildcards.community} on the benchmarks"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
-        " --models {params.model} --writers {wildcards.community} --questions {input.questions} --out {output}"
+        " --models {params.model} --writers {wildcards.community} --questions {input.questions} --outs {output}"
         " > {log} 2>&1"
 
 

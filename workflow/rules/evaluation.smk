@@ -3,30 +3,47 @@
 SWEEPS = sampled_together(SCALE)
 
 
-rule sample:
-    input:
-        **model_files("<results>/models/seed{seed}/{model}"),
-        questions="<results>/questions/benchmarks.parquet",
-    output:
-        "<results>/evaluations/samples/seed{seed}/{model}.parquet",
-    log:
-        "<logs>/sample/seed{seed}/{model}.log",
-    benchmark:
-        "<benchmarks>/sample/seed{seed}/{model}.tsv"
-    priority: 1  # the probes wait for it
-    threads: SCALE.sampling.threads
-    params:
-        **step(
-            "raml.trajectories.sample",
-            {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
-        ),
-        model=subpath(input.weights, parent=True),
-    message:
-        "Sample {wildcards.model}, seed {wildcards.seed}, on the benchmarks"
-    shell:
-        "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --models {params.model} --writers {wildcards.model} --questions {input.questions} --out {output}"
-        " > {log} 2>&1"
+# Main models that are ready at about the same time share a process.
+TOGETHER = {
+    "base": ["base"],
+    "sft": [f"sft_{style}" for style in SCALE.sft],
+    "policies": ["dpo", "zero_grpo", "sft_grpo"],
+}
+
+
+for group, models in TOGETHER.items():
+
+    rule:
+        name:
+            f"sample_{group}"
+        input:
+            weights=weights(models),
+            others=files(models),
+            questions="<results>/questions/benchmarks.parquet",
+        output:
+            expand(SAMPLES, model=models, allow_missing=True),
+        log:
+            f"<logs>/sample_{group}/seed{{seed}}.log",
+        benchmark:
+            f"<benchmarks>/sample_{group}/seed{{seed}}.tsv"
+        priority: 1  # the probes wait for it
+        threads: SCALE.sampling.threads
+        resources:
+            gpu=GPUS,
+        params:
+            **step(
+                "raml.trajectories.sample",
+                {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
+            ),
+            models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
+            writers=models,
+        message:
+            f"Sample {', '.join(models)}, seed {{wildcards.seed}}, on the benchmarks"
+        shell:
+            "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
+            " --seed {wildcards.seed} --models {params.models} --writers {params.writers}"
+            " --questions {input.questions} --outs {output}"
+            " > {log} 2>&1"
 
 
 rule sample_sweep:
@@ -41,6 +58,8 @@ rule sample_sweep:
     benchmark:
         "<benchmarks>/sample_sweep/seed{seed}/{sweep}.tsv"
     threads: SCALE.sampling.threads
+    resources:
+        gpu=GPUS,
     params:
         **step(
             "raml.trajectories.sample",
@@ -48,17 +67,18 @@ rule sample_sweep:
         ),
         models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
         writers=lambda wildcards: SWEEPS[wildcards.sweep],
+        table=lambda wildcards, output: [output[0]] * len(SWEEPS[wildcards.sweep]),
     message:
         "Sample the sweep {wildcards.sweep}, seed {wildcards.seed}"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --models {params.models} --writers {params.writers} --questions {input.questions} --out {output}"
+        " --models {params.models} --writers {params.writers} --questions {input.questions} --outs {params.table}"
         " > {log} 2>&1"
 
 
 rule score:
     input:
-        samples=expand(rules.sample.output, seed=SCALE.seeds, model=SCALE.models),
+        samples=expand(SAMPLES, seed=SCALE.seeds, model=SCALE.models),
         sweeps=expand(rules.sample_sweep.output, seed=SCALE.seeds, sweep=SWEEPS),
         benchmarks="<results>/questions/benchmarks.parquet",
     output:
@@ -113,6 +133,8 @@ rule sample_development:
     wildcard_constraints:
         thinking="thinking|empty",
     threads: SCALE.sampling.threads
+    resources:
+        gpu=GPUS,
     params:
         **step(
             "raml.trajectories.sample",
@@ -129,7 +151,7 @@ rule sample_development:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the development questions"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --models {params.model} --writers {params.writer} --questions {input.questions} --out {output}"
+        " --models {params.model} --writers {params.writer} --questions {input.questions} --outs {output}"
         " > {log} 2>&1"
 
 

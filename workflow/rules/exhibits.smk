@@ -6,17 +6,23 @@ STARTS = {run.model: run.start for batch in BATCHES for run in batch.runs if run
 
 # The exhibits that come from evaluations: what of the configuration each step receives, and its further inputs.
 SCORED = {
-    "tab2": (SCALE.evaluation, ["metrics", "model"]),
+    "tab2": (
+        {
+            "evaluation": SCALE.evaluation,
+            "base": SCALE.base and address(SCALE.base),
+            "writers": SCALE.writers and {style: address(writer) for style, writer in SCALE.writers.items()},
+        },
+        ["metrics", "model"],
+    ),
     "tab3": ({"evaluation": SCALE.evaluation, "regimes": regimes(SCALE)}, ["metrics", "evaluations", "model"]),
     "fig7": (SCALE.evaluation, ["metrics", "evaluations"]),
 }
+SCORES = {"metrics": rules.summarise.output.metrics, "evaluations": rules.score.output, "model": MAIN_BASE}
 
 
 rule draw_scores:
     input:
-        metrics=rules.summarise.output.metrics,
-        evaluations=rules.score.output,
-        model=MAIN_BASE,
+        unpack(lambda wildcards: {name: SCORES[name] for name in SCORED[wildcards.scored][1]}),
         reported="config/reported.yaml",
     output:
         figure="<results>/figures/{scored}.svg",
@@ -46,6 +52,7 @@ rule draw_scores:
 rule tab1:
     input:
         outer=PROBES["outer"],
+        evaluations=rules.score.output,
         claims="config/claims.yaml",
         reported="config/reported.yaml",
     output:
@@ -62,7 +69,7 @@ rule tab1:
         "Draw tab1"
     shell:
         "python -m raml.report.tab1 --scale {params.scale} --config {params.config:q} --outer {input.outer}"
-        " --claims {input.claims} --reported {input.reported}"
+        " --evaluations {input.evaluations} --claims {input.claims} --reported {input.reported}"
         " --figure {output.figure} --exhibit {output.exhibit} --markdown {output.markdown}"
         " > {log} 2>&1"
 
@@ -70,8 +77,10 @@ rule tab1:
 rule fig8:
     input:
         evaluations=rules.score.output,
-        questions=["<results>/questions/train.parquet"],
+        questions=["<results>/questions/train.parquet", "<results>/questions/benchmarks.parquet"],
         trajectories=[training_trajectories(style) for style in SCALE.sft],
+        claims="config/claims.yaml",
+        reported="config/reported.yaml",
     output:
         figure="<results>/figures/fig8.svg",
         exhibit="<results>/figures/fig8.json",
@@ -95,7 +104,8 @@ rule fig8:
     shell:
         "python -m raml.report.fig8 --scale {params.scale} --config {params.config:q}"
         " --evaluations {input.evaluations} --questions {input.questions} --trajectories {input.trajectories}"
-        " --styles {params.styles} --figure {output.figure} --exhibit {output.exhibit}"
+        " --styles {params.styles} --claims {input.claims} --reported {input.reported}"
+        " --figure {output.figure} --exhibit {output.exhibit}"
         " > {log} 2>&1"
 
 

@@ -4,7 +4,7 @@
 rule probe:
     input:
         **model_files("<results>/models/seed{seed}/{model}"),
-        samples="<results>/evaluations/samples/seed{seed}/{model}.parquet",
+        samples=SAMPLES,
         questions="<results>/questions/benchmarks.parquet",
     output:
         "<results>/probes/seed{seed}/{model}/curves.parquet",
@@ -13,6 +13,8 @@ rule probe:
     benchmark:
         "<benchmarks>/probe/seed{seed}/{model}.tsv"
     threads: SCALE.probing.threads
+    resources:
+        gpu=GPUS,
     params:
         **step("raml.probing.probe", {"probing": SCALE.probing}),
         model=subpath(input.weights, parent=True),
@@ -57,6 +59,8 @@ rule landscape:
     benchmark:
         "<benchmarks>/landscape/seed{seed}.tsv"
     threads: SCALE.landscape.threads
+    resources:
+        gpu=GPUS,
     params:
         **step("raml.probing.landscapes", {"probing": SCALE.probing, "landscape": SCALE.landscape}),
         model=subpath(input.weights, parent=True),
@@ -71,7 +75,7 @@ rule landscape:
 rule weight_updates:
     input:
         **model_files(f"<results>/models/seed{{seed}}/{MAIN_MODEL}"),
-        samples=f"<results>/evaluations/samples/seed{{seed}}/{MAIN_MODEL}.parquet",
+        samples=expand(SAMPLES, model=MAIN_MODEL, allow_missing=True),
         questions="<results>/questions/benchmarks.parquet",
     output:
         "<results>/probes/seed{seed}/{kind}.parquet",
@@ -82,6 +86,8 @@ rule weight_updates:
     wildcard_constraints:
         kind="updates|blocks",
     threads: SCALE.updates.threads
+    resources:
+        gpu=GPUS,
     params:
         **step("raml.probing.{kind}", {"probing": SCALE.probing, "updates": SCALE.updates}),
         model=subpath(input.weights, parent=True),
@@ -98,9 +104,7 @@ rule outer_loss:
     input:
         weights=weights(SCALE.models),
         others=files(SCALE.models),
-        samples=expand(
-            "<results>/evaluations/samples/seed{seed}/{model}.parquet", model=SCALE.models, allow_missing=True
-        ),
+        samples=expand(SAMPLES, model=SCALE.models, allow_missing=True),
         oracles=HELD_OUT,
         questions="<results>/questions/benchmarks.parquet",
     output:
@@ -110,6 +114,8 @@ rule outer_loss:
     benchmark:
         "<benchmarks>/outer_loss/seed{seed}.tsv"
     threads: SCALE.probing.threads
+    resources:
+        gpu=GPUS,
     params:
         **step("raml.probing.outer", {"probing": SCALE.probing}),
         models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],

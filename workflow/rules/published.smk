@@ -82,6 +82,8 @@ for table, (style, split, n) in WRITTEN.items():
         benchmark:
             f"<benchmarks>/write_{table}.tsv"
         threads: SCALE.writers[style].sampling.threads
+        resources:
+            gpu=GPUS,
         params:
             **step(
                 "raml.trajectories.sample",
@@ -93,7 +95,7 @@ for table, (style, split, n) in WRITTEN.items():
             f"Write {style} trajectories of the {split} questions"
         shell:
             "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
-            " --models {params.model} --writers {params.writer} --questions {input.questions} --out {output}"
+            " --models {params.model} --writers {params.writer} --questions {input.questions} --outs {output}"
             " > {log} 2>&1"
 
     # SFT and DPO learn from tokens of the model that they train.

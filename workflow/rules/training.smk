@@ -12,6 +12,7 @@ for batch in BATCHES:
             **data(batch),
             starts=weights(run.start for run in batch.runs),
             start_files=files({run.start: None for run in batch.runs}),
+            launcher=launcher_file(batch),
         output:
             **made(batch),
         log:
@@ -19,7 +20,9 @@ for batch in BATCHES:
         benchmark:
             f"<benchmarks>/train_{batch.name}/seed{{seed}}.tsv"
         priority: 2 if batch.name in SCALE.models else 1  # what is probed and evaluated longest comes first
-        threads: SCALE.pretraining.threads if batch.technique == "anneal" else SCALE.hardware.threads
+        threads: SCALE.pretraining.threads if batch.technique == "anneal" else SCALE.hardware.threads * processes(batch)
+        resources:
+            gpu=0 if batch.technique == "anneal" else GPUS,
         params:
             **step(f"raml.training.{batch.technique}", sections(batch)),
             launcher=launcher(batch),

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
-from raml.claims.leads import Lead, at_the_floor, counts, lead, metric_names, not_evaluated, with_metrics
+from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none
+from raml.claims.leads import Lead, at_the_floor, counts, judge_level, lead, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import BestOrLevel
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import Verdict
@@ -14,8 +14,9 @@ def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Boot
 
     Benchmarks are pooled, so a deficit on one can hide behind a lead on another: the details judge each by the
     same margin, and the reason names those whose own interval does not clear it and those on which the baseline
-    is at the floor. Both metrics must hold, and one that is contradicted contradicts the claim. The estimate
-    shown is that of the metric with the worse verdict; at equal verdicts, that of the smaller difference.
+    is at the floor. Both metrics must hold, and one that is contradicted contradicts the claim; one in which both
+    models are at the floor, or both saturated, is inconclusive. The estimate shown is that of the metric with the
+    worse verdict; at equal verdicts, that of the smaller difference.
 
     Args:
         test: the models, the kinds of benchmarks and the margin.
@@ -34,7 +35,7 @@ def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Boot
     details: dict[str, object] = {"margin": test.margin}
     reasons: list[str] = []
     for one in leads:
-        verdict, reason = judge(one.difference, "above", -test.margin, one.questions, test.min_questions)
+        verdict, reason = judge_level(one, "above", -test.margin, test.min_questions)
         better = one.difference is not None and one.difference.lower > 0
         reasons.append(f"{one.metric} {reason}" + (" and above 0: strictly better" if better else ""))
         reasons.extend(_not_clear(one, -test.margin))

@@ -164,7 +164,8 @@ def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]
         case Downhill():
             return downhill.decide(test, tables["updates"], bootstrap), ["updates"]
         case OuterLossFalls():
-            return outer_loss.decide(test, tables["outer"], bootstrap), ["outer"]
+            decision = outer_loss.decide(test, tables["outer"], tables["evaluations"], bootstrap)
+            return decision, ["outer", "evaluations"]
     evaluations, k = tables["evaluations"], measurements.k
     match test:
         case BestOrLevel():

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, difference_or_none, in_words, interval_or_none, judge
+from raml.claims.decision import Decision, Side, as_json, difference_or_none, in_words, interval_or_none, judge
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
+from raml.schemas import Verdict
 
 FLOOR = 0.02  # Pass@k of a baseline below which beating it shows little
 CEILING = 1 - FLOOR  # above which nothing can beat it by much
@@ -36,7 +37,7 @@ class BenchmarkLead:
 
 @dataclass(frozen=True)
 class Lead:
-    """`model` less `baseline` in one metric over `questions` that both have, in `seeds` seeds."""
+    """`model` less `baseline` in one metric over `questions` that both have, in `seeds` seeds; `scores` are means."""
 
     model: str
     baseline: str
@@ -44,14 +45,22 @@ class Lead:
     difference: Interval | None
     questions: int
     seeds: int
+    scores: tuple[float, float]
     benchmarks: dict[str, BenchmarkLead]
 
     def benchmark_details(self, line: float, min_questions: int) -> dict[str, object]:
-        """Each benchmark with the verdict on "the difference lies above `line`" of that benchmark alone."""
-        return {
-            name: row.as_details() | {"verdict": judge(row.difference, "above", line, row.questions, min_questions)[0]}
-            for name, row in self.benchmarks.items()
-        }
+        """Each benchmark with the verdict on "the difference lies above `line`" of that benchmark alone.
+
+        If a lead of 0 passes (`line` < 0), two models at the floor, or saturated, are inconclusive as in `judge_level`.
+        """
+        details: dict[str, object] = {}
+        for name, row in self.benchmarks.items():
+            verdict, _ = judge(row.difference, "above", line, row.questions, min_questions)
+            known = [score.estimate for score in row.scores.values() if score]
+            if line < 0 and known and _end(known):
+                verdict = "inconclusive"
+            details[name] = row.as_details() | {"verdict": verdict}
+        return details
 
 
 def metric_names(k: int) -> tuple[str, str]:
@@ -119,8 +128,29 @@ def lead(
         difference=between(paired_cells(own, other, metric), bootstrap, *labels, metric),
         questions=both["question_id"].n_unique(),
         seeds=both["seed"].n_unique(),
+        scores=(_mean(both, metric), _mean(other.join(own, on=["seed", "question_id"], how="semi"), metric)),
         benchmarks=benchmarks,
     )
+
+
+def judge_level(one: Lead, claimed: Side, line: float, min_questions: int) -> tuple[Verdict, str]:
+    """As `decision.judge`, for tests that a lead of 0 passes: inconclusive with both models at the floor or saturated.
+
+    There they are level for lack of information, whatever they are worth.
+    """
+    verdict, reason = judge(one.difference, claimed, line, one.questions, min_questions)
+    if one.difference is not None and (end := _end(one.scores)):
+        scores = " and ".join(f"{score:.1%}" for score in one.scores)
+        return "inconclusive", f"{reason}, but both models are {end} ({scores}), where level shows nothing"
+    return verdict, reason
+
+
+def _end(scores: Iterable[float]) -> str:
+    """Where all of `scores` lie, if that is an end of the scale."""
+    scores = list(scores)
+    if max(scores) < FLOOR:
+        return "at the floor"
+    return "saturated" if min(scores) > CEILING else ""
 
 
 def pooled_scores(
@@ -174,6 +204,12 @@ def limits(leads: Iterable[Lead], metric: str) -> list[str]:
     """The clauses of `at_the_floor` and `at_the_ceiling` of the leads in `metric`, each once."""
     clauses = [clause for one in leads if one.metric == metric for clause in (*at_the_floor(one), *at_the_ceiling(one))]
     return list(dict.fromkeys(clauses))
+
+
+def _mean(rows: pl.DataFrame, metric: str) -> float:
+    """Over questions of the mean over seeds; 0 without rows."""
+    means = rows.group_by("question_id").agg(pl.col(metric).mean()).sort("question_id")[metric].to_numpy()
+    return float(means.mean()) if means.size else 0.0
 
 
 def _named(one: Lead, is_meant: Callable[[float], bool]) -> str:

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, judge
-from raml.claims.leads import counts, lead, limits, metric_names, not_evaluated, with_metrics
+from raml.claims.decision import Decision, as_json
+from raml.claims.leads import counts, judge_level, lead, limits, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import NotDominated
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import Verdict
@@ -15,8 +15,8 @@ def decide(test: NotDominated, evaluations: pl.DataFrame, k: int, bootstrap: Boo
     The rival dominates if it leads by more than the margin in both. So the claim holds if the whole interval of one
     metric's lead lies below the margin, is contradicted if both lie above it, and is inconclusive otherwise. One
     metric suffices to hold, so where the rival leads by just the margin in both, two intervals have the chance to
-    miss: at 95% the claim then holds wrongly in up to 5% of cases. The estimate shown is that of the smaller lead
-    among the metrics with the verdict.
+    miss: at 95% the claim then holds wrongly in up to 5% of cases. A metric in which both models are at the floor, or
+    both saturated, excludes nothing. The estimate shown is that of the smaller lead among the metrics with the verdict.
 
     Args:
         test: the models, the kinds of benchmarks and the margin.
@@ -29,9 +29,7 @@ def decide(test: NotDominated, evaluations: pl.DataFrame, k: int, bootstrap: Boo
         return absent
     labels = ("not_dominated", test.rival, test.model)
     leads = [lead(table, test.rival, test.model, metric, bootstrap, *labels) for metric in metric_names(k)]
-    judged = {
-        one.metric: judge(one.difference, "below", test.margin, one.questions, test.min_questions) for one in leads
-    }
+    judged = {one.metric: judge_level(one, "below", test.margin, test.min_questions) for one in leads}
     verdict = _overall([of_metric for of_metric, _ in judged.values()])
     shown = min(
         (one for one in leads if judged[one.metric][0] == verdict),

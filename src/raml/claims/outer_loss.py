@@ -29,6 +29,7 @@ class _Technique:
 
     run: TechniqueRun
     table: pl.DataFrame
+    evaluations: pl.DataFrame
     bootstrap: Bootstrap
 
     def rows(self, model: str, source: str) -> pl.DataFrame:
@@ -54,19 +55,22 @@ class _Technique:
         }
 
 
-def decide(test: OuterLossFalls, losses: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
+def decide(test: OuterLossFalls, losses: pl.DataFrame, evaluations: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
     """Decide by how far the NLL after trajectories falls from the model that each technique starts from to its own.
 
     Means over a question's trajectories are paired by seed and question. Written trajectories are the same for both
     models; own ones are each model's, right or wrong, so that writing better trajectories counts as much as making
-    more of them. Every technique has to lower the loss; one that is contradicted contradicts the claim, and shown is
-    the one with the worst verdict, at equal verdicts the smallest fall. The reason says what the same training does
-    to the loss without a trajectory, and names benchmarks on which a technique by itself falls short of the line. The
-    other source, and own trajectories by whether they are right, are in the details.
+    more of them. Own ones that the limit of tokens cut off are not read: where models differ in how many those are,
+    what is compared is a different selection of each, so the reason gives both shares. Every technique has to lower
+    the loss; one that is contradicted contradicts the claim, and shown is the one with the worst verdict, at equal
+    verdicts the smallest fall. The reason says what the same training does to the loss without a trajectory, and names
+    benchmarks on which a technique by itself falls short of the line. The other source, and own trajectories by whether
+    they are right, are in the details.
 
     Args:
         test: the techniques, the kinds of benchmarks and where the line lies.
         losses: rows of `schemas.OuterLoss`, all models and seeds.
+        evaluations: rows of `schemas.Evaluation` of the samples that own trajectories are the first of.
         bootstrap: how intervals are made.
     """
     table = losses.filter(pl.col("kind").is_in(test.kinds))
@@ -79,7 +83,7 @@ def decide(test: OuterLossFalls, losses: pl.DataFrame, bootstrap: Bootstrap) -> 
     reasons: list[str] = []
     details: list[dict[str, object]] = []
     for run in test.techniques:
-        technique = _Technique(run, table, bootstrap)
+        technique = _Technique(run, table, evaluations, bootstrap)
         fall = technique.fall(run.source)
         verdict, reason = judge(fall.interval, "above", test.minimal_effect, fall.questions, test.min_questions)
         judged.append((verdict, fall.interval.estimate if fall.interval else 0.0, fall))
@@ -105,6 +109,13 @@ def _details(
     start, model = (technique.rows(name, run.source) for name in (run.start, run.model))
     without = technique.fall(run.source, "nll_without").interval
     clauses = [f"without a trajectory {in_words(without)}"] if without else []
+    cut = {
+        place: cut_off(technique.evaluations, name, technique.table["benchmark"])
+        for place, name in (("start", run.start), ("model", run.model))
+    }
+    if run.source == "own":
+        left_out = " and ".join("unknown" if share is None else f"{share:.1%}" for share in cut.values())
+        clauses.append(f"of the samples of {run.start} and {run.model} {left_out} are cut off and left out")
     benchmarks: dict[str, object] = {}
     for benchmark in sorted(set(start["benchmark"]) & set(model["benchmark"])):
         on_it = technique.fall(run.source, label=benchmark, which=pl.col("benchmark") == benchmark)
@@ -124,6 +135,7 @@ def _details(
         "fall_without_a_trajectory": as_json(without),
         "nll": technique.means("nll"),
         "nll_without_a_trajectory": technique.means("nll_without"),
+        "share_of_samples_cut_off": cut,
         "share_of_correct_trajectories": {"start": _share(start), "model": _share(model)},
         "fall_by_source": {source: as_json(technique.fall(source).interval) for source in SOURCES},
         "fall_after_own_trajectories_that_are": {
@@ -132,6 +144,18 @@ def _details(
         "benchmarks": benchmarks,
     }
     return details, clauses
+
+
+def cut_off(evaluations: pl.DataFrame, model: str, benchmarks: pl.Series) -> float | None:
+    """The share of a model's samples on `benchmarks` that did not end within the limit of tokens; None without any.
+
+    Args:
+        evaluations: rows of `schemas.Evaluation`.
+        model: whose samples.
+        benchmarks: their names, in any number.
+    """
+    rows = evaluations.filter(pl.col("model") == model, pl.col("benchmark").is_in(benchmarks.unique().implode()))
+    return 1 - int(rows["finished"].sum()) / int(rows["n"].sum()) if rows.height else None
 
 
 def _share(rows: pl.DataFrame) -> float:

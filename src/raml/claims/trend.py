@@ -190,10 +190,11 @@ def _details(rise: _Rise, test: Trend, bootstrap: Bootstrap) -> dict[str, object
 
 
 def _page(rise: _Rise) -> dict[str, object] | None:
-    """Page's trend test, one-sided, without the constant blocks; None with fewer than three doses, for which there is none.
+    """Page's trend test, one-sided; None with fewer than three doses, for which there is none.
 
-    Over blocks it takes every question of every seed for independent, which overstates the evidence where trained
-    models differ by chance. Over seeds each seed's mean scores are one block: few, but independent.
+    Constant blocks are left out here too. Over blocks it takes every question of every seed for independent, which
+    overstates the evidence where trained models differ by chance. Over seeds each seed's mean scores are one block:
+    few, but independent.
     """
     places = np.arange(len(rise.doses)) - (len(rise.doses) - 1) / 2
     unlike = rise.table.filter(pl.col("constant") < 1)

@@ -1,5 +1,6 @@
 """`raml plan`: what a scale will cost before anyone pays for it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from raml.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from raml.training.plan import Plan, Planned
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -69,28 +72,22 @@ def _overrides(assignments: list[str]) -> dict[str, Any]:
 def _show(made: "Plan") -> None:
     from rich import print as rich_print
     from rich.markup import escape
-    from rich.table import Table
 
-    hardware = made.hardware
+    hardware, device = made.hardware, made.device
     rich_print(
         escape(
             f"Scale {made.scale}: a model of {_short(made.parameters)} parameters on {hardware.processes} x "
-            f"{hardware.device}, {hardware.precision}, {hardware.utilisation:.0%} of {hardware.tflops:g} TFLOPS each"
+            f"{device.name}, {hardware.precision}, {device.utilisation:.0%} of {device.tflops:g} TFLOPS each"
         )
     )
-    training = Table(title="Training, one seed", title_justify="left")
-    headings = ("steps", "batch", "rows x passes x devices", "trained", "written", "FLOP", "GB a device", "device time")
-    training.add_column("model", no_wrap=True)
-    for heading in headings:
-        training.add_column(heading, justify="right")
+    headings = ("steps", "batch", "rows x\npasses", "trained", "written", "FLOP", "GB a\ndevice", "device\ntime")
+    training = _table("Training, one seed", "model", headings)
     for run in made.runs:
-        training.add_row(escape(run.model), *_cells(run, hardware.processes))
+        training.add_row(escape(run.model), *_cells(run))
     rich_print(training)
 
-    evaluation = Table(title="Evaluation, one seed", title_justify="left")
-    evaluation.add_column("samples", no_wrap=True)
-    for heading in ("models", "completions", "written", "FLOP", "device time"):
-        evaluation.add_column(heading, justify="right")
+    counted = ("models", "completions", "written", "FLOP", "device\ntime")
+    evaluation = _table("Evaluation, one seed", "samples", counted)
     for table in made.evaluation:
         evaluation.add_row(
             escape(table.table),
@@ -110,8 +107,20 @@ def _show(made: "Plan") -> None:
     rich_print(f"[dim]{escape(_assumptions(made))}[/]")
 
 
-def _cells(run: "Planned", devices: int) -> list[str]:
-    split = "" if run.rows_at_once is None else f"{run.rows_at_once} x {run.accumulation} x {devices}"
+def _table(title: str, first: str, headings: Sequence[str]) -> "Table":
+    """An empty table that fits 80 columns at any scale."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column(first, no_wrap=True, overflow="fold", vertical="bottom")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True, overflow="fold", vertical="bottom")
+    return table
+
+
+def _cells(run: "Planned") -> list[str]:
+    split = "" if run.rows_at_once is None else f"{run.rows_at_once} x {run.accumulation}"
     return [
         f"{run.steps:,}",
         "" if run.batch_size is None else f"{run.batch_size:,}",
@@ -132,7 +141,18 @@ def _assumptions(made: "Plan") -> str:
     return (
         f"Reckoned with {lengths}; tokens trained on include prompts. GRPO splits the rows that its gradient comes "
         "from; those without advantage, which cost nothing, are counted too. Not counted: writing and judging the "
-        "trajectories of SFT, probes, loading, saving."
+        f"trajectories of SFT, probes, loading, saving.{_not_there_yet(made)}"
+    )
+
+
+def _not_there_yet(made: "Plan") -> str:
+    """What a plan for large models takes for granted."""
+    if made.hardware.rollouts != "vllm":
+        return ""
+    return (
+        " Evaluation is priced as if vLLM wrote its samples, as it does GRPO's. This version samples with plain torch, "
+        "which takes many times as long: writing trajectories and evaluating at this scale wait for a vLLM engine of "
+        "that step (docs/training.md)."
     )
 
 

@@ -19,7 +19,11 @@ def times(
     save: Annotated[bool, typer.Option("--save", help="Write results/<scale>/times.json for the page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what --save writes.")] = False,
 ) -> None:
-    """Show where a run's time went, from the times that Snakemake took of each job."""
+    """Show where a run's time went, from the times that Snakemake took of each job on this machine.
+
+    They lie in benchmarks/<scale>/. Those of rules that are gone stay there: delete the folder before a run to be
+    timed.
+    """
     from raml.report.timings import measure
     from raml.storage import write_json
 
@@ -54,7 +58,7 @@ def _show(found: "Times") -> None:
     rich_print(
         escape(
             f"{sum(rule.jobs for rule in found.rules):,} jobs: {found.seconds:,.0f} s one after the other, "
-            f"{found.elapsed_seconds:,.0f} s as they ran, on {cores} ({found.processor})"
+            f"{found.elapsed_seconds:,.0f} s as they ran, measured on {cores} ({found.processor})"
         )
     )
     for part in found.seeds:

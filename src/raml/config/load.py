@@ -38,7 +38,8 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None, folder: Path 
 
     Raises:
         ConfigError: unknown scale, unreadable YAML, unknown key or value out of range; the message
-            names the key's path, the value and what is allowed.
+            names the key's path, the value and what is allowed. Or `hardware.launcher` names no file of
+            `<folder>/../accelerate/`, or one that shards where `hardware.sharded` does not, or the other way round.
     """
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or not path.is_file():
@@ -52,7 +53,25 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None, folder: Path 
     scale = validate(Scale, merge(raw, overrides or {}), str(path))
     if scale.scale != name:
         raise ConfigError(f"{path}: scale = {scale.scale!r} must be the file's own name, {name!r}")
+    if scale.hardware.launcher is not None:
+        _check_launcher(scale.hardware.launcher, scale.hardware.sharded, folder.parent / "accelerate", path)
     return scale
+
+
+def _check_launcher(name: str, sharded: bool, folder: Path, where: Path) -> None:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        allowed = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "(none)"
+        raise ConfigError(f"{where}: hardware.launcher = {name!r} is no file of {folder}; allowed: {allowed}, null")
+    try:
+        kind = yaml.safe_load(path.read_text())["distributed_type"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise ConfigError(f"{path} is no configuration of accelerate: it has no distributed_type") from None
+    if (kind == "FSDP") != sharded:
+        raise ConfigError(
+            f"{where}: hardware.sharded = {str(sharded).lower()} contradicts hardware.launcher = {name!r}, whose "
+            f"distributed_type is {kind}; FSDP shards, all others do not"
+        )
 
 
 def merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -79,12 +79,6 @@ class Scale(Section):
     def _references_exist(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds = {self.seeds} names a seed twice")
-        for name, tokens in (("sampling", self.sampling.max_tokens), ("grpo", self.grpo.max_tokens)):
-            if tokens >= self.architecture.context:
-                raise ValueError(
-                    f"{name}.max_tokens = {tokens} leaves no room for a prompt "
-                    f"in architecture.context = {self.architecture.context}"
-                )
         if missing := sorted(set(self.probing.benchmarks) - set(self.benchmarks)):
             raise ValueError(f"probing.benchmarks names {missing}, but the scale has {sorted(self.benchmarks)}")
         if unknown := [name for name in self.probing.models if name not in self.models]:
@@ -102,9 +96,33 @@ class Scale(Section):
         return self
 
     @model_validator(mode="after")
+    def _sequences_fit_the_model(self) -> Self:
+        context = self.architecture.context
+        if self.sampling.max_tokens >= context:
+            raise ValueError(
+                f"sampling.max_tokens = {self.sampling.max_tokens} leaves no room for a prompt "
+                f"in architecture.context = {context}"
+            )
+        trained = {f"sft.{style}": settings for style, settings in self.sft.items()}
+        for name, settings in {**trained, "dpo": self.dpo, "grpo": self.grpo}.items():
+            if settings.max_prompt_tokens + settings.max_tokens > context:
+                raise ValueError(
+                    f"{name}.max_prompt_tokens + max_tokens = {settings.max_prompt_tokens} + {settings.max_tokens} "
+                    f"must be at most architecture.context = {context}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _sweeps_fit(self) -> Self:
         if self.sweeps.n < self.evaluation.k:
             raise ValueError(f"sweeps.n = {self.sweeps.n} must be at least evaluation.k = {self.evaluation.k}")
+        if self.pretraining is not None:
+            short = self.pretraining.short_share
+            if too_large := [share for share in self.sweeps.long_shares if share + short > 1]:
+                raise ValueError(
+                    f"sweeps.long_shares = {too_large} and pretraining.short_share = {short} must add up to at most 1, "
+                    f"or base models would differ in their short share too"
+                )
         if too_many := [n for n in self.sweeps.update_trajectories if n > self.grpo.group_size]:
             raise ValueError(
                 f"sweeps.update_trajectories = {too_many} exceed the group of grpo.group_size = {self.grpo.group_size}"

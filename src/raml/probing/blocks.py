@@ -22,7 +22,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import BlockResidual, Question, Trajectory, column_types
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.pretrained import load_pretrained, on_device
 
 DRAWS = 10  # random blocks of each width and prompt length
 
@@ -43,6 +43,7 @@ def main(step: Step[Job]) -> None:
     )
     chosen, _ = choose_trajectories(questions, samples, probing, probing.models[0])
     model, _ = load_pretrained(step.files["model"])
+    model = on_device(model)
     rows = random_rows(settings, step.seed)
     followed = choose_questions(chosen, probing.benchmarks, settings.questions)
     for number, (correct, *_) in enumerate(track(followed, "blocks", len(followed), "question")):

@@ -24,7 +24,7 @@ from raml.schemas import LandscapePoint, ProbeCurve, Question
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
 from raml.trajectories.chat import question_ids
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.pretrained import load_pretrained, on_device
 
 
 class Job(Section):
@@ -42,6 +42,7 @@ def main(step: Step[Job]) -> None:
     asked = {row["id"]: row for row in read_table(step.files["questions"], Question).iter_rows(named=True)}
     chosen = choose_questions(curves, probing.benchmarks, settings.questions)
     model, tokenizer = load_pretrained(step.files["model"])
+    model = on_device(model)
     questions = []
     for question in chosen:
         if question not in asked:

@@ -30,7 +30,7 @@ from raml.progress import progress
 from raml.schemas import OuterLoss, Question, Trajectory, column_types
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.pretrained import load_pretrained, on_device
 
 AT_ONCE = 512  # trajectories between two states of the progress line
 
@@ -63,6 +63,7 @@ def main(step: Step[Job]) -> None:
         own, unfinished = first_trajectories(questions, samples, n)
         followed = pl.concat([oracles.with_columns(source=pl.lit("oracle")), own.with_columns(source=pl.lit("own"))])
         model, tokenizer = load_pretrained(folder)
+        model = on_device(model)
         found = outer_losses(model, tokenizer, followed, probing, f"outer loss of {writer}")
         about = [pl.lit(writer).alias("model"), pl.lit(step.seed, dtype=pl.Int64).alias("seed")]
         losses.append(OuterLoss.cast(found.with_columns(about).select(OuterLoss.column_names())))

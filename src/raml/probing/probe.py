@@ -19,7 +19,7 @@ from raml.progress import progress
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.pretrained import load_pretrained, on_device
 
 EMPTY = ProbeCurve.create_empty()
 
@@ -38,6 +38,7 @@ def main(step: Step[Job]) -> None:
     samples = read_table(step.files["samples"], Trajectory)
     chosen, passed_over = choose_trajectories(questions, samples, settings, writer)
     model, tokenizer = load_pretrained(step.files["model"])
+    model = on_device(model)
 
     tables: list[pl.DataFrame] = [EMPTY]
     too_long = 0

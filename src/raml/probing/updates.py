@@ -43,7 +43,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import Question, Trajectory, WeightUpdate, column_types
 from raml.step import Step, run
 from raml.storage import model_hash, read_table, write_table
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.pretrained import load_pretrained, on_device
 
 
 class Job(Section):
@@ -73,6 +73,7 @@ def main(step: Step[Job]) -> None:
     followed = choose_questions(chosen, probing.benchmarks, settings.questions)
     vocabulary = thinking_tokens(samples, questions, probing.benchmarks)
     model, tokenizer = load_pretrained(step.files["model"])
+    model = on_device(model)
     weight_norms: dict[ProjectionName, list[float]] = {
         name: [float(layer.projection(name).weight.double().norm()) for layer in attention_layers(model)]
         for name in get_args(ProjectionName)

@@ -1,7 +1,7 @@
 """Drawing of Figure 4: published models' scores against training-set size, a row of panels a benchmark."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -13,10 +13,10 @@ from raml.config import CommunityModel
 from raml.report.scores_figure import MARK_SIZES, slug
 from raml.report.style import LIGHT
 from raml.report.sweeps import Score, Scores, y_range
+from raml.report.sweeps_figure import LEFT, RIGHT, Sizes, draw_interval, draw_mark, panels
 
-PANEL, GAP, HEAD, FOOT = 1.75, 0.5, 0.7, 0.6  # inches: a row's axes, between rows, above and below all
+SIZES: Final = Sizes(panel=1.75, gap=0.5, head=0.7, foot=0.6)
 KEY_LINE = 0.19  # inches for a line of the key
-LEFT, RIGHT = 0.055, 0.985
 MARGIN: Final = 1.6  # factor by which the x axis reaches beyond the smallest and the largest training set
 
 
@@ -52,34 +52,17 @@ def draw_community(
         confidence: of the intervals.
     """
     key = max(sum(one.training == policy for one in community.values()) for policy in POLICIES) * KEY_LINE + KEY_LINE
-    height = HEAD + len(places) * PANEL + (len(places) - 1) * GAP + FOOT + key
-    figure = Figure(figsize=(10, height))
-    grid = figure.add_gridspec(
-        len(places),
-        len(metrics),
-        left=LEFT,
-        right=RIGHT,
-        top=1 - HEAD / height,
-        bottom=(FOOT + key) / height,
-        hspace=GAP / PANEL,
-        wspace=0.09,
-    )
+    grid = panels(len(places), len(metrics), replace(SIZES, foot=SIZES.foot + key))
     for row, place in enumerate(places):
         ends = y_range({key: score for key, score in scores.items() if key[1] == place})
         for column, metric in enumerate(metrics):
-            axes = figure.add_subplot(grid[row, column])
+            axes = grid.add(row, column, f"{place}: {metric}", "training questions", "score (%)")
             _draw_panel(axes, community, {model: scores.get((model, place, metric)) for model in community})
             axes.set_gid(f"{slug(place)}-{slug(metric)}")
             axes.set_ylim(*ends)
-            axes.set_title(f"{place}: {metric}", loc="left", fontweight="bold")
-            if column == 0:
-                axes.set_ylabel("score (%)")
-            if row == len(places) - 1:
-                axes.set_xlabel("training questions")
-    note = f"Marks with {confidence:.0%} intervals, numbered by training-set size"
-    figure.text(0.006, 1 - 0.14 / height, note, color=LIGHT["muted"], va="top")
-    _write_key(figure, community, key, height)
-    return figure
+    grid.note(f"Marks with {confidence:.0%} intervals, numbered by training-set size", right=False)
+    _write_key(grid.figure, community, key, grid.height)
+    return grid.figure
 
 
 def _draw_panel(axes: Axes, community: Mapping[str, CommunityModel], scores: Mapping[str, Score | None]) -> None:
@@ -89,22 +72,16 @@ def _draw_panel(axes: Axes, community: Mapping[str, CommunityModel], scores: Map
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="x", visible=False)
-    axes.spines["left"].set_visible(False)
     for number, (model, one) in enumerate(community.items(), 1):
         score = scores[model]
         if score is None:
             continue
         policy = POLICIES[one.training]
         colour = LIGHT[policy.colour]
-        top = 100 * score.mean
-        if score.interval:
-            top = 100 * score.interval.upper
-            axes.vlines(
-                [one.questions], 100 * score.interval.lower, top, color=colour, linewidth=1.2, alpha=0.7, zorder=3
-            )
-        size = MARK_SIZES[policy.marker]
-        axes.plot([one.questions], [100 * score.mean], policy.marker, color=colour, markersize=size, zorder=4)
+        top = 100 * (score.interval.upper if score.interval else score.mean)
+        draw_interval(axes, one.questions, score, color=colour, linewidth=1.2, alpha=0.7, zorder=3)
+        style = {"color": colour, "markeredgecolor": colour, "markersize": MARK_SIZES[policy.marker], "zorder": 4}
+        draw_mark(axes, one.questions, score, policy.marker, **style)
         above = {"textcoords": "offset points", "xytext": (0, 2), "ha": "center", "va": "bottom", "fontsize": 8}
         axes.annotate(str(number), (one.questions, top), **above)  # type: ignore[arg-type]
 

@@ -250,8 +250,8 @@ def deviations(measured: Measured, direction: str) -> list[str]:
     return [
         f"The paper plots these scores and prints none: {direction}. Only that direction can be compared.",
         f"The paper's models are trained from {PAPER_MODEL} and tested on AIME24 and LiveMathBench hard within the "
-        "domain, on GPQA-Diamond and LiveCodeBench across domains. Here a small model answers generated questions "
-        "of families beside those that it was trained on.",
+        "domain, on GPQA-Diamond and LiveCodeBench across domains. Here base model and benchmarks are "
+        "this scale's own, grouped by how far they are from the training questions.",
         "The paper compares three trained models; preference optimisation and GRPO from a fine-tuned model are "
         "additions, and so are the paired leads and their intervals.",
         *not_run(measured),

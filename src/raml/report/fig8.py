@@ -3,7 +3,7 @@
     python -m raml.report.fig8 --scale S --config '<evaluation, sft, kinds, series>' \
         --evaluations E --questions results/S/questions/{train,benchmarks}.parquet \
         --styles short long --trajectories results/S/trajectories/oracle_{short,long}.parquet \
-        --figure F.svg --exhibit F.json
+        --claims config/claims.yaml --reported config/reported.yaml --figure F.svg --exhibit F.json
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,9 @@ from typing import Final
 import polars as pl
 from pydantic import Field
 
+from raml.claims.registry import Registry, Trend, load_registry
 from raml.config import SFT, BenchmarkKind, Evaluation, Section
-from raml.errors import ConfigError
+from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.report.exhibit import Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.fig8_figure import DOSE, Panel, draw_doses
@@ -21,14 +22,14 @@ from raml.report.numbers import percent, seed_spread
 from raml.report.scores import metric_names, read_evaluations
 from raml.report.solutions import Solutions, different_solutions, share_with, solutions_table
 from raml.report.svg import drawing, write_svg
-from raml.report.sweeps import Scores, at, cell, doubling_slope, listed, measure, places, slope_cell
+from raml.report.sweeps import POOLED, Score, Scores, at, cell, doubling_slope, listed, measure, places, slope_cell
 from raml.runs import Series
 from raml.schemas import Question, Trajectory
 from raml.step import Step, run
 from raml.storage import read_table
 
 FILES: Final[Mapping[str, list[str]]] = {
-    "inputs": ["evaluations"],
+    "inputs": ["evaluations", "claims", "reported"],
     "many": ["questions", "trajectories"],
     "many_names": ["styles"],
     "outputs": ["figure", "exhibit"],
@@ -50,8 +51,9 @@ def main(step: Step[Job]) -> None:
     """Draw the figure and write its exhibit.
 
     Raises:
-        ConfigError: the series are of other styles than the trajectories.
-        DataError: an input cannot be read, or was made at another scale.
+        ConfigError: the series are of other styles than the trajectories, or the claims are malformed.
+        DataError: an input cannot be read, was made at another scale, or a question that was evaluated is in none of
+            `--questions`.
     """
     job, files, lists = step.config, step.files, step.lists
     series = {name.removeprefix(PREFIX): one for name, one in job.series.items() if name.startswith(PREFIX)}
@@ -70,12 +72,15 @@ def main(step: Step[Job]) -> None:
     bootstrap = Bootstrap(step.seed, job.evaluation.bootstrap_resamples, job.evaluation.confidence)
     models = [model for style in styles for model in series[style].models]
     shown, swept = places(evaluations), evaluations.filter(pl.col("model").is_in(models))
-    scores = measure(evaluations, models, metrics, bootstrap)
-    panels = [
-        Panel(style, place, series[style], _enough(solutions[style], at(evaluations, place), questions, series[style]))
-        for style in styles
-        for place in shown
-    ]
+    left_out = left_out_by_style(load_registry(files["claims"], files["reported"]), styles, shown)
+    scores: dict[tuple[str, str, str], Score] = {}
+    panels = []
+    for style in styles:
+        scores |= measure(evaluations, series[style].models, metrics, bootstrap, left_out[style])
+        for place in shown:
+            asked = at(evaluations, place, left_out[style])
+            enough = _enough(solutions[style], asked, questions, series[style])
+            panels.append(Panel(style, place, series[style], enough, place not in left_out[style]))
     description = _describe(styles, series, scores, metrics, shown)
     with drawing():
         figure = draw_doses(panels, scores, metrics, job.evaluation.confidence)
@@ -93,7 +98,7 @@ def main(step: Step[Job]) -> None:
             "solutions than the mark asks for, so that the model saw little or nothing new."
         ),
         done=_what_was_done(job, styles, shown, swept),
-        deviations=_deviations(),
+        deviations=_deviations(left_out),
         n=[
             ("models a seed", swept["model"].n_unique()),
             ("benchmarks", swept["benchmark"].n_unique()),
@@ -102,7 +107,10 @@ def main(step: Step[Job]) -> None:
             ("training seeds", swept["seed"].n_unique()),
         ],
         tables=[
-            *(scores_table(style, series[style], evaluations, scores, metrics, bootstrap) for style in styles),
+            *(
+                scores_table(style, series[style], evaluations, scores, metrics, bootstrap, left_out[style])
+                for style in styles
+            ),
             solutions_table(solutions, {style: series[style].doses for style in styles}),
         ],
         sources=sources,
@@ -117,16 +125,18 @@ def scores_table(
     scores: Scores,
     metrics: Sequence[str],
     bootstrap: Bootstrap,
+    left_out: Sequence[str],
 ) -> Table:
-    """A row for each place and metric, a column for each dose, and the slope over all of them."""
+    """A row for each place and metric, a column for each dose, and the slope over all of them; `left_out` marked."""
     evaluated = set(evaluations["model"])
     complete = all(model in evaluated for model in series.models)
     rows = []
     for place in places(evaluations):
         for metric in metrics:
-            slope = doubling_slope(evaluations, series, PREFIX + style, place, metric, bootstrap)
+            slope = doubling_slope(evaluations, series, PREFIX + style, place, metric, bootstrap, left_out)
             found = [cell(scores.get((model, place, metric))) for model in series.models]
-            rows.append(Row(heading=metric, cells=[*found, slope_cell(slope, complete=complete)], group=place))
+            group = f"{place} (not deciding)" if place in left_out else place
+            rows.append(Row(heading=metric, cells=[*found, slope_cell(slope, complete=complete)], group=group))
     return Table(
         caption=f"SFT on {style} trajectories, in per cent, with {bootstrap.confidence:.0%} intervals",
         corner="benchmark, metric",
@@ -139,14 +149,34 @@ def scores_table(
             "The slope is the least-squares change of the score, in percentage points, with each doubling of the "
             "number of trajectories, of each question and seed by itself and then averaged."
             + ("" if complete else " It is over the numbers that were run.")
+            + (f" {POOLED.capitalize()} is without {', '.join(left_out)}." if left_out else "")
         ),
     )
 
 
+def left_out_by_style(registry: Registry, styles: Sequence[str], shown: Sequence[str]) -> dict[str, list[str]]:
+    """By style, the benchmarks of `shown` that the claim of this figure keeps from deciding."""
+    tests = [claim.test for claim in registry.claims if claim.exhibit == "fig8"]
+    named = {
+        name: benchmarks for test in tests if isinstance(test, Trend) for name, benchmarks in test.left_out.items()
+    }
+    return {style: [place for place in shown if place in named.get(PREFIX + style, [])] for style in styles}
+
+
 def _enough(solutions: Solutions, evaluations: pl.DataFrame, questions: pl.DataFrame, series: Series) -> list[bool]:
-    """For each dose whether more than half of the training questions of the families asked here have so many."""
-    asked = questions.filter(pl.col("id").is_in(evaluations["question_id"].unique().implode()))["family"].unique()
-    same = solutions.filter(pl.col("family").is_in(asked.implode()))
+    """For each dose whether more than half of the training questions of the families asked here have so many.
+
+    If none of these families is trained on, that of all training questions.
+
+    Raises:
+        DataError: `questions` lacks one that was evaluated.
+    """
+    asked = evaluations.select(id="question_id").unique()
+    families = asked.join(questions.unique("id"), on="id", how="left")["family"]
+    if families.has_nulls():
+        lacking = asked.join(questions, on="id", how="anti")["id"].sort()
+        raise DataError(f"--questions lack {lacking[0]!r}, which was evaluated; give the benchmarks' questions too")
+    same = solutions.filter(pl.col("family").is_in(families.unique().implode()))
     return [share_with(solutions if same.is_empty() else same, dose) > 0.5 for dose in series.doses]
 
 
@@ -187,11 +217,17 @@ def _what_was_done(job: Job, styles: Sequence[str], shown: Sequence[str], swept:
     ]
 
 
-def _deviations() -> list[str]:
+def _deviations(left_out: Mapping[str, Sequence[str]]) -> list[str]:
     return [
         "The paper's questions have dozens of different solutions, sampled from a large model. Here a question that "
         "has fewer than m different ones repeats what it has: the last table counts them. On such questions a larger "
         "m changes nothing, which draws the slope towards 0.",
+        *(
+            f"For SFT on {style} trajectories {', '.join(names)} decides nothing and is not in the pooled score: its "
+            "training questions have one such solution each, so that the models saw the same whatever m is."
+            for style, names in left_out.items()
+            if names
+        ),
         "The paper plots scores without intervals; seeds, intervals, the pooled score and the slope are additions.",
     ]
 

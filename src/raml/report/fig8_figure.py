@@ -14,22 +14,27 @@ from matplotlib.ticker import NullLocator
 from raml.report.scores_figure import slug
 from raml.report.style import LIGHT, MARKERS, SERIES
 from raml.report.sweeps import Score, Scores, y_range
+from raml.report.sweeps_figure import Sizes, draw_interval, draw_mark, not_run
+from raml.report.sweeps_figure import panels as grid_of
 from raml.runs import Series
 
 DOSE: Final = "different trajectories a question"
-PANEL, HEAD, FOOT, GAP = 2.25, 0.72, 0.55, 0.5  # inches: a row's axes, above, below and between them
-LEFT, RIGHT = 0.055, 0.985
+SIZES: Final = Sizes(panel=2.25, gap=0.5, head=0.72, foot=0.55)
 SIDESTEP: Final = 0.07  # of the metrics' intervals, in doublings
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One source at one place: its models by dose, and whether most training questions have so many solutions."""
+    """One source at one place: its models by dose, and whether most training questions have so many solutions.
+
+    Unless it `decides`, the claim leaves the place out.
+    """
 
     style: str
     place: str
     series: Series
     enough: Sequence[bool]
+    decides: bool
 
 
 def draw_doses(panels: Sequence[Panel], scores: Scores, metrics: Sequence[str], confidence: float) -> Figure:
@@ -43,36 +48,18 @@ def draw_doses(panels: Sequence[Panel], scores: Scores, metrics: Sequence[str], 
     """
     styles = list(dict.fromkeys(panel.style for panel in panels))
     columns = max((sum(panel.style == style for panel in panels) for style in styles), default=1)
-    rows = max(len(styles), 1)
-    height = HEAD + rows * PANEL + (rows - 1) * GAP + FOOT
-    figure = Figure(figsize=(10, height))
-    grid = figure.add_gridspec(
-        rows,
-        columns,
-        left=LEFT,
-        right=RIGHT,
-        top=1 - HEAD / height,
-        bottom=FOOT / height,
-        hspace=GAP / PANEL,
-        wspace=0.09,
-    )
+    grid = grid_of(len(styles), columns, SIZES)
     ends = y_range(scores)
     for row, style in enumerate(styles):
         for column, panel in enumerate(panel for panel in panels if panel.style == style):
-            axes = figure.add_subplot(grid[row, column])
+            title = f"{panel.style}: {panel.place}{'' if panel.decides else ' (not deciding)'}"
+            axes = grid.add(row, column, title, DOSE, "score (%)")
             _draw_panel(axes, panel, scores, metrics)
             axes.set_ylim(*ends)
-            axes.set_title(f"{panel.style}: {panel.place}", loc="left", fontweight="bold")
-            if column == 0:
-                axes.set_ylabel("score (%)")
-            else:
-                axes.tick_params(labelleft=False)
-            if row == rows - 1:
-                axes.set_xlabel(DOSE)
-    note = f"Marks with {confidence:.0%} intervals, thin lines are single seeds"
-    figure.text(RIGHT, 1 - 0.14 / height, note, color=LIGHT["muted"], va="top", ha="right")
-    _legend(figure, metrics, 1 - 0.14 / height)
-    return figure
+            axes.tick_params(labelleft=column == 0)
+    grid.note(f"Marks with {confidence:.0%} intervals, thin lines are single seeds")
+    grid.legend(_handles(metrics))
+    return grid.figure
 
 
 def _draw_panel(axes: Axes, panel: Panel, scores: Scores, metrics: Sequence[str]) -> None:
@@ -90,12 +77,10 @@ def _draw_panel(axes: Axes, panel: Panel, scores: Scores, metrics: Sequence[str]
             if score:
                 _draw_score(axes, float(np.log2(dose)), shift, score, colour, marker, hollow=not enough)
     if not any((model, panel.place, metrics[0]) in scores for model in panel.series.models):
-        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=LIGHT["muted"])
+        not_run(axes)
     axes.set_xticks(np.log2(doses), [f"{dose:g}" for dose in doses])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(np.log2(doses[0]) - 0.3, np.log2(doses[-1]) + 0.3)
-    axes.grid(axis="x", visible=False)
-    axes.spines["left"].set_visible(False)
 
 
 def _draw_seeds(axes: Axes, doses: Sequence[float], scores: Sequence[Score | None], colour: str) -> None:
@@ -108,30 +93,16 @@ def _draw_seeds(axes: Axes, doses: Sequence[float], scores: Sequence[Score | Non
 def _draw_score(
     axes: Axes, place: float, shift: float, score: Score, colour: str, marker: str, *, hollow: bool
 ) -> None:
-    if score.interval:
-        ends = 100 * score.interval.lower, 100 * score.interval.upper
-        axes.vlines([place + shift], *ends, color=colour, linewidth=1.2, alpha=0.7, zorder=3, clip_on=False)
-    (mark,) = axes.plot([place], [100 * score.mean], marker, color=colour, markersize=5.5, zorder=4, clip_on=False)
-    edge = colour if hollow else LIGHT["surface"]
-    mark.set(markeredgecolor=edge, markeredgewidth=1.2 if hollow else 0.6)
-    if hollow:
-        mark.set_markerfacecolor(LIGHT["surface"])
+    draw_interval(axes, place + shift, score, color=colour, linewidth=1.2, alpha=0.7, zorder=3)
+    edge = {"markerfacecolor": LIGHT["surface"], "markeredgecolor": colour, "markeredgewidth": 1.2} if hollow else {}
+    draw_mark(axes, place, score, marker, color=colour, markersize=5.5, zorder=4, **edge)
 
 
-def _legend(figure: Figure, metrics: Sequence[str], top: float) -> None:
+def _handles(metrics: Sequence[str]) -> list[Line2D]:
     handles = [
         Line2D([], [], color=LIGHT[SERIES[number]], marker=MARKERS[number], markersize=5.5, label=metric)
         for number, metric in enumerate(metrics)
     ]
     hollow = {"markerfacecolor": LIGHT["surface"], "markeredgecolor": LIGHT["muted"], "markeredgewidth": 1.2}
     label = "half of the questions or more have fewer solutions"
-    handles.append(Line2D([], [], linestyle="", marker="o", markersize=5.5, label=label, **hollow))  # type: ignore[arg-type]
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        ncols=len(handles),
-        bbox_to_anchor=(LEFT, top),
-        borderaxespad=0.0,
-        columnspacing=1.4,
-        handletextpad=0.5,
-    )
+    return [*handles, Line2D([], [], linestyle="", marker="o", markersize=5.5, label=label, **hollow)]  # type: ignore[arg-type]

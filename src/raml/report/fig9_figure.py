@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from raml.report.scores_figure import slug
 from raml.report.style import LIGHT, MARKERS
 from raml.report.sweeps import Score, Scores, y_range
+from raml.report.sweeps_figure import Sizes, draw_interval, draw_mark, not_run, panels
 
-PANEL, HEAD, FOOT, GAP = 2.5, 0.78, 0.6, 0.5  # inches: a row's axes, above, below and between them
-LEFT, RIGHT = 0.055, 0.985
+SIZES: Final = Sizes(panel=2.5, gap=0.5, head=0.78, foot=0.6)
 FAINTEST: Final = 0.4  # opacity of the line of the smallest dose; the largest is opaque
 SPREAD: Final = 0.34  # share of the smallest distance between steps over which intervals at one step stand
 COLOUR: Final = "series-1"
@@ -42,36 +42,17 @@ def draw_steps(
         group: completions of a question, of which the dose is a part.
         confidence: of the intervals.
     """
-    rows, columns = len(metrics), max(len(places), 1)
-    height = HEAD + rows * PANEL + (rows - 1) * GAP + FOOT
-    figure = Figure(figsize=(10, height))
-    grid = figure.add_gridspec(
-        rows,
-        columns,
-        left=LEFT,
-        right=RIGHT,
-        top=1 - HEAD / height,
-        bottom=FOOT / height,
-        hspace=GAP / PANEL,
-        wspace=0.09,
-    )
+    grid = panels(len(metrics), len(places), SIZES)
     for row, metric in enumerate(metrics):
         ends = y_range({key: score for key, score in scores.items() if key[2] == metric})
         for column, place in enumerate(places):
-            axes = figure.add_subplot(grid[row, column])
+            axes = grid.add(row, column, f"{metric}: {place}", "GRPO step", f"{metric} (%)")
             _draw_panel(axes, curves, scores, place, metric)
             axes.set_ylim(*ends)
-            axes.set_title(f"{metric}: {place}", loc="left", fontweight="bold")
-            if column == 0:
-                axes.set_ylabel(f"{metric} (%)")
-            else:
-                axes.tick_params(labelleft=False)
-            if row == rows - 1:
-                axes.set_xlabel("GRPO step")
-    note = f"Update from n of {group} completions, with {confidence:.0%} intervals"
-    figure.text(RIGHT, 1 - 0.14 / height, note, color=LIGHT["muted"], va="top", ha="right")
-    _legend(figure, list(curves), 1 - 0.14 / height)
-    return figure
+            axes.tick_params(labelleft=column == 0)
+    grid.note(f"Update from n of {group} completions, with {confidence:.0%} intervals")
+    grid.legend(_handles(list(curves)))
+    return grid.figure
 
 
 def _draw_panel(axes: Axes, curves: Curves, scores: Scores, place: str, metric: str) -> None:
@@ -84,12 +65,10 @@ def _draw_panel(axes: Axes, curves: Curves, scores: Scores, place: str, metric: 
         line.set_gid(f"{slug(metric)}-{slug(place)}-n{dose:g}")
     start = next((found[models[0]] for models in curves.values()), None)
     if start:
-        _draw_mark(axes, 0, start, "neutral", "o", 1.0, zorder=len(curves) + 4)
+        _draw_score(axes, 0, start, "neutral", "o", 1.0, zorder=len(curves) + 4)
     if not any(found.values()):
-        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=LIGHT["muted"])
+        not_run(axes)
     axes.set_xticks(steps)
-    axes.grid(axis="x", visible=False)
-    axes.spines["left"].set_visible(False)
 
 
 def _draw_line(axes: Axes, scores: Mapping[int, Score | None], shift: float, number: int, lines: int) -> Line2D:
@@ -100,16 +79,14 @@ def _draw_line(axes: Axes, scores: Mapping[int, Score | None], shift: float, num
     (line,) = axes.plot(at, means, color=LIGHT[COLOUR], alpha=strength, linewidth=1.5, zorder=order, clip_on=False)
     for place, (step, score) in zip(at, scores.items(), strict=True):
         if score and step > 0:
-            _draw_mark(axes, place, score, COLOUR, MARKERS[number % len(MARKERS)], strength, order)
+            _draw_score(axes, place, score, COLOUR, MARKERS[number % len(MARKERS)], strength, order)
     return line
 
 
-def _draw_mark(axes: Axes, place: float, score: Score, colour: str, marker: str, strength: float, zorder: int) -> None:
-    if score.interval:
-        ends = 100 * score.interval.lower, 100 * score.interval.upper
-        axes.vlines([place], *ends, color=LIGHT[colour], linewidth=1.1, alpha=strength, zorder=zorder, clip_on=False)
-    (mark,) = axes.plot([place], [100 * score.mean], marker, color=LIGHT[colour], markersize=5, alpha=strength)
-    mark.set(markeredgecolor=LIGHT["surface"], markeredgewidth=0.6, zorder=zorder, clip_on=False)
+def _draw_score(axes: Axes, place: float, score: Score, colour: str, marker: str, strength: float, zorder: int) -> None:
+    style = {"color": LIGHT[colour], "alpha": strength, "zorder": zorder}
+    draw_interval(axes, place, score, linewidth=1.1, **style)
+    draw_mark(axes, place, score, marker, markersize=5, **style)
 
 
 def opacity(number: int, lines: int) -> float:
@@ -117,26 +94,9 @@ def opacity(number: int, lines: int) -> float:
     return FAINTEST + (1 - FAINTEST) * (number / (lines - 1) if lines > 1 else 1)
 
 
-def _legend(figure: Figure, doses: Sequence[float], top: float) -> None:
+def _handles(doses: Sequence[float]) -> list[Line2D]:
     handles = [Line2D([], [], color=LIGHT["neutral"], marker="o", markersize=5, linestyle="", label="base")]
-    handles += [
-        Line2D(
-            [],
-            [],
-            color=LIGHT[COLOUR],
-            alpha=opacity(number, len(doses)),
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=5,
-            label=f"n = {dose:g}",
-        )
-        for number, dose in enumerate(doses)
-    ]
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        ncols=max(len(handles), 1),
-        bbox_to_anchor=(LEFT, top),
-        borderaxespad=0.0,
-        columnspacing=1.4,
-        handletextpad=0.5,
-    )
+    for number, dose in enumerate(doses):
+        style = {"alpha": opacity(number, len(doses)), "marker": MARKERS[number % len(MARKERS)], "markersize": 5}
+        handles.append(Line2D([], [], color=LIGHT[COLOUR], label=f"n = {dose:g}", **style))  # type: ignore[arg-type]
+    return handles

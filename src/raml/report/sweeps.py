@@ -1,7 +1,7 @@
 """What the exhibits of sweeps (figs 8 and 9) share: scores by model and benchmark, and their slope over doses."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,13 +53,17 @@ def listed(shown: Sequence[str]) -> str:
     return f"{names} ({POOLED}: all of these questions, each counting once)" if POOLED in shown else names
 
 
-def at(evaluations: pl.DataFrame, place: str) -> pl.DataFrame:
-    """The rows of a place."""
-    return evaluations if place == POOLED else evaluations.filter(pl.col(PLACE) == place)
+def at(evaluations: pl.DataFrame, place: str, left_out: Collection[str] = ()) -> pl.DataFrame:
+    """The rows of a place; benchmarks that are `left_out` are not among the pooled ones."""
+    return evaluations.filter(~pl.col(PLACE).is_in(left_out) if place == POOLED else pl.col(PLACE) == place)
 
 
 def measure(
-    evaluations: pl.DataFrame, models: Sequence[str], metrics: Sequence[str], bootstrap: Bootstrap
+    evaluations: pl.DataFrame,
+    models: Sequence[str],
+    metrics: Sequence[str],
+    bootstrap: Bootstrap,
+    left_out: Collection[str] = (),
 ) -> dict[tuple[str, str, str], Score]:
     """`Scores` of `models`; each question counts once, also where benchmarks are pooled.
 
@@ -68,11 +72,12 @@ def measure(
         models: whose scores.
         metrics: columns of `evaluations`.
         bootstrap: how intervals are made.
+        left_out: benchmarks that do not count where they are pooled.
     """
     found: dict[tuple[str, str, str], Score] = {}
     for place in places(evaluations):
         for model in dict.fromkeys(models):
-            rows = at(evaluations, place).filter(model=model)
+            rows = at(evaluations, place, left_out).filter(model=model)
             if rows.is_empty():
                 continue
             for metric in metrics:
@@ -83,7 +88,13 @@ def measure(
 
 
 def doubling_slope(
-    evaluations: pl.DataFrame, series: Series, name: str, place: str, metric: str, bootstrap: Bootstrap
+    evaluations: pl.DataFrame,
+    series: Series,
+    name: str,
+    place: str,
+    metric: str,
+    bootstrap: Bootstrap,
+    left_out: Collection[str] = (),
 ) -> Interval | None:
     """Change of the score with each doubling of the dose: the mean of each seed's question's least-squares slope.
 
@@ -97,8 +108,9 @@ def doubling_slope(
         place: a benchmark or `POOLED`.
         metric: a column of `evaluations`.
         bootstrap: how intervals are made.
+        left_out: as in `measure`.
     """
-    evaluations = at(evaluations, place)
+    evaluations = at(evaluations, place, left_out)
     known = [model in evaluations["model"] for model in series.models]
     doses = {
         model: float(np.log2(dose))

@@ -1,8 +1,8 @@
 """Table 1: SFT, off-policy preference optimisation and on-policy RL as one inner and outer loop, with its loss.
 
     python -m raml.report.tab1 --scale S --config '{"evaluation": .., "starts": {"sft_long": "base", ..}}' \
-        --outer results/S/probes/seed*/outer.parquet --claims config/claims.yaml --reported config/reported.yaml \
-        --figure F.svg --exhibit F.json --markdown tables/tab1.md
+        --outer results/S/probes/seed*/outer.parquet --evaluations E --claims config/claims.yaml \
+        --reported config/reported.yaml --figure F.svg --exhibit F.json --markdown tables/tab1.md
 """
 
 from collections.abc import Collection, Mapping
@@ -23,12 +23,13 @@ from raml.report.svg import drawing, write_svg
 from raml.report.tab1_figure import draw_losses
 from raml.report.tab1_losses import SOURCES, TECHNIQUES, Falls, Source, falls, readings
 from raml.report.tab1_tables import benchmarks_table, falls_table, readings_table, techniques_table
+from raml.schemas import Evaluation as Evaluations
 from raml.schemas import OuterLoss
 from raml.step import Step, run
 from raml.storage import read_table, write_text
 
 FILES: Final[Mapping[str, list[str]]] = {
-    "inputs": ["claims", "reported"],
+    "inputs": ["evaluations", "claims", "reported"],
     "many": ["outer"],
     "outputs": ["figure", "exhibit", "markdown"],
 }
@@ -51,7 +52,7 @@ def main(step: Step[Job]) -> None:
     """
     job, files, paths = step.config, step.files, step.lists["outer"]
     evaluation = job.evaluation
-    sources = read_sources(paths, step.scale)
+    sources = read_sources([*paths, files["evaluations"]], step.scale)
     test = deciding_test(files["claims"], files["reported"])
     kinds = test.kinds if test else list(TRAINED_ON)
     losses = read_losses(paths, kinds)
@@ -59,7 +60,7 @@ def main(step: Step[Job]) -> None:
     bootstrap = Bootstrap(step.seed, evaluation.bootstrap_resamples, evaluation.confidence)
     deciding = deciding_rows(test, job.starts)
     found = falls(losses, job.starts, bootstrap)
-    read = readings(losses, list(MODEL_LABELS), bootstrap)
+    read = readings(losses, read_table(files["evaluations"], Evaluations), list(MODEL_LABELS), bootstrap)
     description = describe(found, evaluation.confidence)
     with drawing():
         figure = draw_losses(found, job.starts, deciding, evaluation.confidence)
@@ -81,8 +82,8 @@ def main(step: Step[Job]) -> None:
         description=description,
         caption=(
             "The answer's loss after trajectories of held-out questions, before and after each training, and how "
-            "far it falls, paired by question: after correct trajectories that a program wrote, the same for all "
-            "models (left), and after each model's own, right or wrong (right)."
+            "far it falls, paired by question: after correct trajectories written beforehand, the same for "
+            "all models (left), and after each model's own, right or wrong (right)."
             + (" Tinted: the source that the technique learns from, which decides the claim." if deciding else "")
         ),
         done=_what_was_done(losses, evaluation, benchmarks),
@@ -162,9 +163,10 @@ def _what_was_done(losses: pl.DataFrame, evaluation: Evaluation, benchmarks: lis
         "negative log-likelihood is the loss of Eq. 8 at the end of the inner loop. Taken on "
         f"{count(losses['question_id'].n_unique(), 'held-out question')} of {', '.join(benchmarks)}, up to "
         f"{count(each, 'trajectory')} of each source a question.",
-        "Oracle trajectories are correct ones that a program wrote, the same for every model. Own trajectories were "
-        "sampled from the model whose loss it is, right or wrong, the first that ended with an answer; before training "
-        "they are those of the model that it starts from.",
+        "Oracle trajectories are correct ones that were written beforehand, the same for every model. Own trajectories "
+        "were sampled from the model whose loss it is, right or wrong, the first that ended with an answer within the "
+        "limit of tokens; before training they are those of the model that it starts from. Models differ in how many "
+        "the limit cut off, which is in the last column of what reading does: they are compared by what is left.",
         "The fall is paired: the mean over a question's trajectories before training less that after it, in the same "
         "training seed, then the mean over questions, each counting once. "
         + how_intervals_are_made(evaluation, "loss", "fall", seeds),
@@ -175,8 +177,8 @@ def _deviations(losses: pl.DataFrame) -> list[str]:
     absent = [label for model, label in MODEL_LABELS.items() if model not in set(losses["model"])]
     return [
         "The paper's table is in words alone; the loss and its fall are additions.",
-        "The paper's techniques are those of large language models in general. Here a small model was trained by each, "
-        "on the same questions, and its loss taken on this scale's own benchmarks: compare signs and order.",
+        "The paper's techniques are those of large language models in general. Here one model was trained by each, on "
+        "the same questions, and its loss taken on this scale's own benchmarks: compare signs and order.",
         "On-policy trajectories are of the finished model, not of the model at each step of its training.",
         *(f"{label} has not been run yet." for label in absent),
     ]

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from raml.claims.decision import difference_or_none, interval_or_none
+from raml.claims.outer_loss import cut_off
 from raml.errors import ConfigError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
@@ -41,12 +42,16 @@ class Fall:
 
 @dataclass(frozen=True)
 class Reading:
-    """A model's answer NLL without and after trajectories of one source, and the share of these that are right."""
+    """A model's answer NLL without and after trajectories of one source, and the share of these that are right.
+
+    `cut_off` is the share of the model's samples that did not end within the limit, which are not among them.
+    """
 
     without: Interval | None
     after: Interval | None
     fall: Interval | None
     right: float
+    cut_off: float | None
 
 
 Falls = dict[tuple[str, Source], Fall]
@@ -104,10 +109,20 @@ def trained_models(losses: pl.DataFrame) -> list[str]:
     return [model for models in TECHNIQUES.values() for model in models if model in present]
 
 
-def readings(losses: pl.DataFrame, models: Sequence[str], bootstrap: Bootstrap) -> dict[tuple[str, Source], Reading]:
-    """What reading a whole trajectory of each source does to the answer NLL of each of `models` that is in `losses`."""
+def readings(
+    losses: pl.DataFrame, evaluations: pl.DataFrame, models: Sequence[str], bootstrap: Bootstrap
+) -> dict[tuple[str, Source], Reading]:
+    """What reading a whole trajectory of each source does to the answer NLL of each of `models` that is in `losses`.
+
+    Args:
+        losses: rows of `schemas.OuterLoss`.
+        evaluations: rows of `schemas.Evaluation` of the samples that own trajectories are the first of.
+        models: whose.
+        bootstrap: how intervals are made.
+    """
     found: dict[tuple[str, Source], Reading] = {}
     for model in models:
+        left_out = cut_off(evaluations, model, losses["benchmark"])
         for source in SOURCES:
             rows = losses.filter(model=model, source=source).with_columns(
                 fall=pl.col("nll_without") - pl.col("nll"), right=pl.col("correct").cast(pl.Float64)
@@ -115,7 +130,7 @@ def readings(losses: pl.DataFrame, models: Sequence[str], bootstrap: Bootstrap) 
             if not rows.is_empty():
                 without, after = (_level(rows, bootstrap, model, source, value) for value in ("nll_without", "nll"))
                 fall = interval_or_none(cells(rows, "fall"), bootstrap, model, source, "fall")
-                found[model, source] = Reading(without, after, fall, float(np.nanmean(cells(rows, "right"))))
+                found[model, source] = Reading(without, after, fall, float(np.nanmean(cells(rows, "right"))), left_out)
     return found
 
 

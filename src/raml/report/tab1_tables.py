@@ -140,9 +140,12 @@ def readings_table(found: Mapping[tuple[str, Source], Reading], confidence: floa
     def cells(model: str, source: Source) -> list[Cell]:
         reading = found.get((model, source))
         if reading is None:
-            return [NOT_RUN] * (3 if source == "oracle" else 4)
+            return [NOT_RUN] * (3 if source == "oracle" else 5)
         values = [interval_cell(one, ONE_QUESTION) for one in (reading.without, reading.after, reading.fall)]
-        return values if source == "oracle" else [*values, Cell(text=percent(reading.right))]
+        if source == "oracle":
+            return values
+        cut = NONE if reading.cut_off is None else Cell(text=percent(reading.cut_off))
+        return [*values, Cell(text=percent(reading.right)), cut]
 
     return Table(
         caption=f"What reading a trajectory does, nats per answer token, with {confidence:.0%} intervals",
@@ -150,13 +153,16 @@ def readings_table(found: Mapping[tuple[str, Source], Reading], confidence: floa
         columns=[
             Column(heading=heading, group=SOURCES[source])
             for source in SOURCES
-            for heading in ("without", "after", "fall", *(["right, %"] if source == "own" else []))
+            for heading in ("without", "after", "fall", *(["right, %", "cut off, %"] if source == "own" else []))
         ],
         rows=[
             Row(heading=label, cells=[cell for source in SOURCES for cell in cells(model, source)])
             for model, label in MODEL_LABELS.items()
         ],
-        note="Without: the answer forced after an empty trajectory. All oracle trajectories are right.",
+        note=(
+            "Without: the answer forced after an empty trajectory. All oracle trajectories are right. Cut off: the "
+            "share of the model's samples that did not end within the limit of tokens; those are left out of all else."
+        ),
     )
 
 

@@ -1,7 +1,8 @@
 """Table 2: SFT on short and on long trajectories and zero-GRPO, as a table, a plot and Markdown.
 
-    python -m raml.report.tab2 --scale S --config '<evaluation>' --metrics M --reported config/reported.yaml \
-        --model results/S/models/seed0/base --figure F.svg --exhibit F.json --markdown tables/tab2.md
+    python -m raml.report.tab2 --scale S --config '<evaluation, base, writers>' --metrics M \
+        --reported config/reported.yaml --model results/S/models/seed0/base \
+        --figure F.svg --exhibit F.json --markdown tables/tab2.md
 
 DPO and GRPO from a cold start, which the paper's table has not, stand below its rows. How all of them do on
 benchmarks unlike the training questions is in `raml.report.fig7`.
@@ -10,7 +11,9 @@ benchmarks unlike the training questions is in `raml.report.fig7`.
 from collections.abc import Mapping
 from typing import Final
 
-from raml.config import Evaluation
+from pydantic import Field
+
+from raml.config import Evaluation, HubModel, Section, Style
 from raml.report.exhibit import Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.models import parameter_count
 from raml.report.numbers import millions, percent, seed_spread
@@ -38,21 +41,33 @@ FILES: Final[Mapping[str, list[str]]] = {
 }
 TITLE: Final = "Table 2: SFT on short and on long trajectories, and GRPO"
 FURTHER: Final = ("dpo", "sft_grpo")
+PAPER_BENCHMARKS: Final = "AIME24, MATH500 level 5 and LiveMathBench hard"
 NOT_IN_THE_PAPER: Final = "Not in the paper's table"
 
 
-def main(step: Step[Evaluation]) -> None:
+class Job(Section):
+    """What the exhibit needs to know of the configuration."""
+
+    evaluation: Evaluation
+    base: HubModel | None = Field(description="the published base model; none if it was pretrained from scratch")
+    writers: dict[Style, HubModel] | None = Field(
+        description="published models that wrote the trajectories, of published questions; none if programs wrote them"
+    )
+
+
+def main(step: Step[Job]) -> None:
     """Draw the figure, write the exhibit and the table as Markdown.
 
     Raises:
         DataError: an input cannot be read, lacks a metric, or was made at another scale.
     """
-    files, evaluation = step.files, step.config
+    files, job = step.files, step.config
+    evaluation = job.evaluation
     sources = read_sources([files["metrics"]], step.scale)
     measured = read_metrics(files["metrics"], evaluation, TRAINED_ON)
     reported = read_reported(files["reported"], "table2")
     size = millions(parameter_count(files["model"]))
-    table = comparison(measured, reported, evaluation, size)
+    table = comparison(measured, reported, job, size)
     description = describe(measured, evaluation)
     with drawing():
         figure = draw_metrics(measured, evaluation.confidence)
@@ -70,8 +85,8 @@ def main(step: Step[Evaluation]) -> None:
             f"Every metric on held-out questions like the training questions, in per cent, with "
             f"{evaluation.confidence:.0%} intervals. Questions of other kinds are in Figure 7."
         ),
-        done=what_was_done(measured, evaluation),
-        deviations=deviations(measured, size),
+        done=what_was_done(measured, job),
+        deviations=deviations(measured, job, size),
         n=[
             ("models", len(measured.models)),
             ("benchmarks", len(measured.benchmarks)),
@@ -86,10 +101,14 @@ def main(step: Step[Evaluation]) -> None:
     write_text(f"# {TITLE}\n\n{table.markdown()}\n", files["markdown"])
 
 
-def comparison(measured: Measured, reported: Reported, evaluation: Evaluation, size: str) -> Table:
+def comparison(measured: Measured, reported: Reported, job: Job, size: str) -> Table:
     """The paper's table with our rows and numbers on the left and the paper's numbers on the right."""
+    ours = (
+        f"a model of {size} parameters on its own benchmarks" if job.base is None else f"{job.base.model} trained here"
+    )
+    confidence = job.evaluation.confidence
     return Table(
-        caption=f"Ours and the paper's, in per cent, with {evaluation.confidence:.0%} intervals where measured here",
+        caption=f"Ours and the paper's, in per cent, with {confidence:.0%} intervals where measured here",
         corner="technique",
         columns=columns_beside(measured, reported, size),
         rows=[
@@ -101,8 +120,8 @@ def comparison(measured: Measured, reported: Reported, evaluation: Evaluation, s
             for model, label in MODEL_LABELS.items()
         ],
         note=(
-            f"Not like for like: ours is a model of {size} parameters on its own benchmarks, the paper's is "
-            f"{PAPER_MODEL} on competition mathematics. Compare the order of the rows, not the numbers. The paper "
+            f"Not like for like: ours is {ours}, the paper's is {PAPER_MODEL} on competition "
+            "mathematics. Compare the order of the rows, not the numbers. The paper "
             "gives no numbers for the base model here, and no intervals."
         ),
     )
@@ -125,28 +144,46 @@ def describe(measured: Measured, evaluation: Evaluation) -> str:
     )
 
 
-def what_was_done(measured: Measured, evaluation: Evaluation) -> list[str]:
+def what_was_done(measured: Measured, job: Job) -> list[str]:
     """Paragraphs for the page."""
+    base = "One base model was pretrained for each training seed, then fine-tuned"
+    styles = (
+        "short trajectories (results only) and with long ones (every step, some wrong attempts and their correction)"
+    )
+    if job.base:
+        base = f"{job.base.model} was fine-tuned"
+    if job.writers:
+        styles = " and ".join(f"{style} trajectories of {one.model}" for style, one in job.writers.items())
+    verifier = "the answer's own check" if job.writers else "each family's own verifier"
     return [
-        "One base model was pretrained for each training seed, then fine-tuned on the same questions in two ways: with "
-        "short trajectories (results only) and with long ones (every step, some wrong attempts and their correction). "
+        f"{base} on the same questions in two ways: with {styles}. "
         "Zero-GRPO is reinforcement learning straight from the base model, on trajectories that it writes itself.",
         f"Beside the paper's rows: {MODEL_LABELS['dpo']} prefers right to wrong trajectories written beforehand, and "
         f"{MODEL_LABELS['sft_grpo']} is the same reinforcement learning from a fine-tuned model (Table 3).",
         f"Each model then answered {sum(measured.questions.values()):,} held-out questions of "
-        f"{len(measured.benchmarks)} benchmarks, {evaluation.n} samples each; each family's own verifier judged them.",
+        f"{len(measured.benchmarks)} benchmarks, {job.evaluation.n} samples each; {verifier} judged them.",
         f"{measured.metrics[0]} and {measured.metrics[1]} are exact over all subsets of samples (the paper's equations "
         f"22 and 23). Each interval is bootstrapped over questions{seed_spread(measured.seeds)}.",
     ]
 
 
-def deviations(measured: Measured, size: str) -> list[str]:
+def deviations(measured: Measured, job: Job, size: str) -> list[str]:
     """Where this differs from the paper."""
+    own_writers = "programs write them, so both styles solve exactly the same questions correctly"
+    if job.writers:
+        own_writers = " and ".join(f"{one.model} writes the {style} ones" for style, one in job.writers.items())
+    benchmarks = f"Its benchmarks are {PAPER_BENCHMARKS}; "
     return [
-        f"The paper trains {PAPER_MODEL}; here it is a model of {size} parameters, trained from scratch.",
+        f"The paper trains {PAPER_MODEL}; here it is "
+        + (f"{job.base.model}." if job.base else f"a model of {size} parameters, trained from scratch."),
         "In the paper Qwen2.5-Math-72B-Instruct writes the short trajectories and DeepSeek-R1-Distill-Qwen-14B the "
-        "long ones; here programs write them, so both styles solve exactly the same questions correctly.",
-        "AIME24, MATH500 level 5 and LiveMathBench hard are replaced by generated questions with verifiable answers.",
+        f"long ones; here {own_writers}.",
+        benchmarks
+        + (
+            f"here they are {', '.join(measured.benchmarks)}."
+            if job.writers
+            else "here generated questions with verifiable answers take their place."
+        ),
         "The paper's table has no row for off-policy preference optimisation, and has GRPO from a fine-tuned model in "
         "its Table 3 alone.",
         *not_run(measured),
@@ -154,4 +191,4 @@ def deviations(measured: Measured, size: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(main, Evaluation, **FILES)
+    run(main, Job, **FILES)

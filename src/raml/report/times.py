@@ -51,8 +51,8 @@ def main(step: Step[Job]) -> None:
             "shorter than the sum."
         ),
         done=[
-            f"Snakemake took the time of each job of the last run on {_machine(times)}. A job that was not run again "
-            "keeps its time of the run before.",
+            f"Measured on {_machine(times)}: Snakemake took the time of each job when it was last run there. The times "
+            "are kept with the results, so that they are of that machine wherever this page is built.",
             "Wall-clock seconds decide, and hold for the machine and what else it did. CPU time and memory are "
             "sampled, twice a second for 15 s and every 30 s from then on: what a job did since the last look is "
             "missing, so that both are too low, and the CPU time of short jobs by much.",
@@ -72,7 +72,7 @@ def main(step: Step[Job]) -> None:
 def rules_table(times: Times) -> Table:
     """A row for each rule, the longest first."""
     return Table(
-        caption=f"Time of each rule on {_machine(times)}",
+        caption=f"Time of each rule, measured on {_machine(times)}",
         corner="rule",
         columns=[
             Column(heading="jobs"),

@@ -71,10 +71,13 @@ class Job:
 def measure(scale: str, folder: Path) -> Times:
     """The times of the jobs whose benchmark files lie in `folder`, rounded to a tenth of a second.
 
+    Files of jobs that the workflow no longer has stay behind, and nothing tells them from others but the seeds.
+
     Raises:
-        DataError: as in `read_jobs`.
+        DataError: as in `read_jobs`, or rules have jobs of different training seeds.
     """
     jobs = read_jobs(folder)
+    _check_seeds(jobs, folder)
     total = sum(job.seconds for job in jobs)
     rules = [_rule(name, [job for job in jobs if job.rule == name], total) for name in {job.rule for job in jobs}]
     of_seeds = {seed: [job for job in jobs if job.seed == seed] for seed in {job.seed for job in jobs}}
@@ -134,6 +137,22 @@ def processor() -> str:
     except OSError:
         found = None
     return (found[1] if found else platform.processor() or platform.machine()).strip()
+
+
+def _check_seeds(jobs: Sequence[Job], folder: Path) -> None:
+    """Refuse jobs of runs with different seeds: their sum would be the cost of neither."""
+    seeds: dict[str, set[int]] = {}
+    for job in jobs:
+        if job.seed is not None:
+            seeds.setdefault(job.rule, set()).add(job.seed)
+    by_number = sorted(seeds, key=lambda rule: (len(seeds[rule]), rule))
+    for rule in by_number[1:]:
+        if seeds[rule] != seeds[by_number[0]]:
+            few, many = (" and ".join(map(str, sorted(seeds[name]))) for name in (by_number[0], rule))
+            raise DataError(
+                f"{folder} mixes runs: jobs of {by_number[0]} are of seeds {few}, those of {rule} of {many}; delete "
+                f"the files of rules that are gone, or all of {folder}, and run the workflow again"
+            )
 
 
 def _rule(name: str, jobs: Sequence[Job], total: float) -> RuleTime:

@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 
 from raml.config import Annealing, Oracle, Pretraining, Section
 from raml.questions.family import stable_seed
-from raml.step import Step, run
+from raml.step import Step, check_lengths, run
 from raml.storage import model_hash
 from raml.training.mixture import Mixture
 from raml.training.pretrain import held_out, save_model, train
@@ -33,10 +33,12 @@ def main(step: Step[Job]) -> None:
 
     Two runs with the same share draw the same documents; runs with different shares the same questions at first.
     """
-    pretraining = step.config.pretraining
+    pretraining, runs = step.config.pretraining, step.config.runs
+    starts, outs = step.lists["starts"], step.lists["outs"]
+    check_lengths({"runs": runs, "--starts": starts, "--outs": outs})
     torch.set_num_threads(pretraining.threads)
     benchmarks = held_out(step.files["benchmarks"])
-    for start, out, settings in zip(step.lists["starts"], step.lists["outs"], step.config.runs, strict=True):
+    for start, out, settings in zip(starts, outs, runs, strict=True):
         model, tokenizer = load_pretrained(start)
         assert isinstance(model, LlamaForCausalLM)
         mixture = Mixture(tokenizer, pretraining, step.config.oracle, benchmarks, settings.long_share)

@@ -1,7 +1,8 @@
 """Direct preference optimisation on pairs of trajectories, through TRL's trainer (Table 1: off-policy).
 
 The loss of a pair is -log sigmoid(beta (log-ratio of the chosen - log-ratio of the rejected one)), where a log-ratio
-compares the trained model with the one that training starts from.
+compares the trained model with the one that training starts from. What is chosen is finished; what is rejected may be
+cut off at the writer's last token, for never coming to an answer is one way of being wrong.
 """
 
 import random
@@ -23,7 +24,7 @@ from raml.training.arguments import common_arguments, keep_sums_precise, rows_at
 from raml.training.examples import in_batches, usable
 from raml.training.loop import Assignment, Job, fit, train_all
 from raml.training.pairs import Pair, preference_pairs
-from raml.training.start import adapter, check_tokenizer, load_reference, load_start, save_trained
+from raml.training.start import adapter, check_context, check_tokenizer, load_reference, load_start, save_trained
 
 Source = tuple[str, pl.DataFrame]  # a table of trajectories and its name
 
@@ -39,6 +40,7 @@ def train(assignment: Assignment[DPO], chosen: Source, rejected: Source) -> None
     """Train one model and save it in its work folder.
 
     Raises:
+        ConfigError: a trajectory does not fit the model's context.
         DataError: there are no pairs, or the start's tokenizer is not that of the trajectories.
         RamlError: training diverges.
     """
@@ -47,10 +49,18 @@ def train(assignment: Assignment[DPO], chosen: Source, rejected: Source) -> None
     for where, table in (chosen, rejected):
         check_tokenizer(tokenizer, table, where)
     seed = stable_seed("dpo", assignment.seed) % 2**32
+    pairs = training_pairs(chosen, rejected, settings, random.Random(seed))
+    longest = max(map(_length, pairs))
+    check_context(
+        model,
+        longest,
+        f"a prompt with its trajectory of {longest} tokens together exceeds",
+        mend="lower dpo.max_tokens or dpo.max_prompt_tokens",
+    )
     trainer = make_trainer(
         model,
         tokenizer,
-        training_pairs(chosen, rejected, settings, random.Random(seed)),
+        pairs,
         settings,
         assignment.hardware,
         seed,

@@ -14,6 +14,9 @@ T = TypeVar("T")
 def usable(trajectories: pl.DataFrame, settings: Training, *, correct: bool, where: str) -> pl.DataFrame:
     """The correct (or the wrong) trajectories that are not too long, by question, writer and sample.
 
+    Of those of a question with the same tokens only the first is kept. Correct ones must be finished, too: one cut off
+    right after its answer would teach never to end. Wrong ones need not be.
+
     Args:
         trajectories: a table of `schemas.Trajectory`.
         settings: with the longest prompt and the longest completion in tokens; nothing is cut.
@@ -24,17 +27,22 @@ def usable(trajectories: pl.DataFrame, settings: Training, *, correct: bool, whe
         DataError: none is left.
     """
     judged = trajectories.filter(pl.col("correct") == correct)
+    if correct:
+        judged = judged.filter("finished")
     prompt_fits = pl.col("prompt_ids").list.len() <= settings.max_prompt_tokens
     fitting = judged.filter(prompt_fits, pl.col("n_tokens") <= settings.max_tokens)
     if fitting.is_empty():
+        unfinished = trajectories.filter(pl.col("correct") & ~pl.col("finished")).height if correct else 0
         long_prompts = judged.filter(~prompt_fits).height
         raise DataError(
             f"{where}: nothing to train on; of {len(trajectories)} trajectories "
-            f"{len(trajectories) - len(judged)} are {'wrong' if correct else 'correct'}, {long_prompts} have a prompt "
-            f"of more than max_prompt_tokens = {settings.max_prompt_tokens} and "
+            f"{len(trajectories) - len(judged) - unfinished} are {'wrong' if correct else 'correct'}, "
+            f"{f'{unfinished} right but cut off, ' if unfinished else ''}"
+            f"{long_prompts} have a prompt of more than max_prompt_tokens = {settings.max_prompt_tokens} and "
             f"{len(judged) - long_prompts} more than max_tokens = {settings.max_tokens}"
         )
-    return fitting.sort("question_id", "writer", "sample")
+    ordered = fitting.sort("question_id", "writer", "sample")
+    return ordered.unique(["question_id", "token_ids"], keep="first", maintain_order=True)
 
 
 def in_batches(rows: Sequence[T], batch_size: int, length: Callable[[T], int], where: str) -> list[T]:

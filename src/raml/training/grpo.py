@@ -9,6 +9,7 @@ import math
 import os
 import random
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from raml.training.policy import PolicyTrainer
 from raml.training.rewards import Reward
 from raml.training.rollouts import Prompt, Rollouts
 from raml.training.split import split_batch
-from raml.training.start import adapter, load_start, save_trained, shape_of
+from raml.training.start import adapter, check_context, load_start, save_trained, shape_of
 from raml.training.watch import tidy
 from raml.trajectories.chat import question_ids
 
@@ -56,7 +57,8 @@ def train(assignment: Assignment[GRPO], questions: Sequence[Mapping[str, Any]], 
     seed = stable_seed("grpo", assignment.seed)
     trainer = make_trainer(model, tokenizer, questions, prompts, settings, assignment.hardware, seed, work.folder)
     trainer.add_callback(Snapshots(trainer, tokenizer, assignment))
-    records = fit(trainer, work, description=f"GRPO {assignment.name}", advice="grpo.learning_rate")
+    description = f"GRPO {assignment.name}"
+    records = fit(trainer, work, description=description, advice="grpo.learning_rate", loss_falls=False)
     save_trained(trainer, tokenizer, work.model(), assignment.provenance, records)
 
 
@@ -117,10 +119,17 @@ def make_trainer(
     """The trainer over `prompts` in the order that `seed` gives, the same for every start and `update_trajectories`.
 
     Raises:
-        ConfigError: the batch cannot be shared among the processes, not one row fits a device, or a completion does
-            not fit the model's context.
+        ConfigError: the batch cannot be shared among the processes, not one row fits a device, a completion does
+            not fit the model's context, or vLLM is not installed.
     """
-    _check_context(model, prompts, settings)
+    _check_engine(hardware)
+    longest = max(len(prompt.token_ids) for prompt in prompts)
+    check_context(
+        model,
+        longest + settings.max_tokens,
+        f"a prompt of {longest} tokens + grpo.max_tokens = {settings.max_tokens} exceed",
+        mend="lower grpo.max_tokens or grpo.max_prompt_tokens",
+    )
     groups = settings.batch_size // settings.group_size
     ordered = question_order(prompts, groups=groups, batches=settings.steps // settings.iterations, seed=seed)
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # that rollout_func may change: TRL is pinned
@@ -137,13 +146,11 @@ def make_trainer(
     )
 
 
-def _check_context(model: PreTrainedModel, prompts: Sequence[Prompt], settings: GRPO) -> None:
-    context = getattr(model.config, "max_position_embeddings", None)
-    longest = max(len(prompt.token_ids) for prompt in prompts)
-    if context is not None and longest + settings.max_tokens > context:
+def _check_engine(hardware: Hardware) -> None:
+    if hardware.rollouts == "vllm" and find_spec("vllm") is None:
         raise ConfigError(
-            f"a prompt of {longest} tokens + grpo.max_tokens = {settings.max_tokens} exceed the model's context of "
-            f"{context}; lower grpo.max_tokens or grpo.max_prompt_tokens"
+            "hardware.rollouts = vllm, but vLLM is not installed; docs/training.md says how (extra gpu), "
+            "and hardware.rollouts = torch does without"
         )
 
 
@@ -153,8 +160,12 @@ def trainer_arguments(
     """TRL's arguments; what its defaults would decide is set.
 
     Completions are written once an optimiser step (once every `iterations` of them), so checkpoints lie where a new
-    batch begins. With the vLLM engine TRL corrects for the difference between its arithmetic and the trainer's; that
-    engine needs a GPU and has not been run here.
+    batch begins.
+
+    Whatever engine writes, probabilities before the update come from the trainer's own forward pass, as in veRL, with
+    which the paper trained: the first iteration's ratio is 1. What vLLM's arithmetic makes of the same weights is
+    another distribution, by a little, and nothing corrects for that; TRL would by default, and would drop completions
+    for which the two differ threefold. The vLLM engine needs a GPU and has not been run here.
     """
     rows = rows_per_process(settings.batch_size, hardware)
     accumulation = split_batch(shape_of(model.config), settings, hardware).passes
@@ -189,7 +200,7 @@ def trainer_arguments(
         vllm_enable_sleep_mode=True,
         vllm_gpu_memory_utilization=VLLM_MEMORY,
         vllm_max_model_length=settings.max_prompt_tokens + settings.max_tokens,
-        vllm_importance_sampling_correction=True,
+        vllm_importance_sampling_correction=False,
     )
     keep_sums_precise(arguments, hardware)
     return arguments

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 import yaml
@@ -24,7 +24,7 @@ from raml.code import code_digest
 from raml.config import Hardware, Section, Training
 from raml.errors import ConfigError, RamlError
 from raml.provenance import provenance
-from raml.step import Step
+from raml.step import Step, check_lengths
 from raml.storage import Provenance, file_hash, model_hash
 from raml.training.watch import NoPredictionError, Record, Watch, tidy
 from raml.training.work import Work, processes, publish
@@ -69,8 +69,7 @@ def train_all(step: Step[Job[S]], tables: Sequence[Path], train: Callable[[Assig
     """
     runs, hardware = step.config.runs, step.config.hardware
     starts, outs = step.lists["starts"], step.lists["outs"]
-    if not len(runs) == len(starts) == len(outs):
-        raise ConfigError(f"{len(runs)} runs, {len(starts)} --starts and {len(outs)} --outs: give one of each a run")
+    check_lengths({"runs": runs, "--starts": starts, "--outs": outs})
     torch.set_num_threads(hardware.threads)
     disable_progress_bar()  # of files read and written; ours stays
     set_verbosity_error()  # resuming a model with tied embeddings makes transformers miss the head
@@ -79,7 +78,7 @@ def train_all(step: Step[Job[S]], tables: Sequence[Path], train: Callable[[Assig
         alone = type(step.config)(runs=[settings], hardware=hardware)
         identity = {
             "step": step.module,
-            # Neither what the other runs are nor how often a checkpoint is written makes a difference.
+            # Neither the other runs of the job nor the number of checkpoints make a difference.
             "job": alone.model_dump(mode="json", exclude={"hardware": {"checkpoint_steps"}}),
             "launcher": launcher_hash(hardware),
             "seed": step.seed,
@@ -115,7 +114,9 @@ def launcher_hash(hardware: Hardware) -> str | None:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"hardware.launcher = {hardware.launcher}: {path} cannot be read ({_one_line(error)})") from None
+        raise ConfigError(
+            f"hardware.launcher = {hardware.launcher}: {path} cannot be read ({_one_line(error)})"
+        ) from None
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -141,7 +142,10 @@ def fit(trainer: Trainer, work: Work, *, description: str, advice: str, loss_fal
         with _errors_named(description, work.folder):
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
     except NoPredictionError as error:
-        raise watch.diverged(trainer.state.global_step, str(error)) from None
+        step = trainer.state.global_step
+        if not step:  # the fault of whoever trained the start
+            raise
+        raise watch.diverged(step, str(error), bad=step) from None
     finally:
         watch.close()
         trainer.remove_callback(watch)

@@ -59,6 +59,20 @@ class PolicyTrainer(GRPOTrainer):
         batch["num_items_in_batch"] = self.accelerator.gather(batch["completion_mask"].sum()).sum()
         return batch
 
+    def _get_per_token_logps_and_entropies(
+        self, model: nn.Module, *inputs: Any, batch_size: int | None = None, **more: Any
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """As TRL's; the pass over all rows before the update takes as many at once as those over the rows kept do.
+
+        TRL takes as many as its `per_device_train_batch_size` says, which counts the rows that are left out as well.
+        """
+        if batch_size is not None:
+            batch_size = max(1, batch_size * self.settings.update_trajectories // self.settings.group_size)
+        found: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
+            model, *inputs, batch_size=batch_size, **more
+        )
+        return found
+
     def _compute_loss(self, model: nn.Module, inputs: Batch) -> Tensor:
         """The mean over all rows; on a CPU from several forward passes, each over rows of like length.
 

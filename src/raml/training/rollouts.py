@@ -17,7 +17,9 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from raml.config import GRPO, Sampling
+from raml.errors import InputError, RamlError
 from raml.questions.family import stable_seed
+from raml.training.watch import NoPredictionError
 from raml.trajectories.engine import Request
 from raml.trajectories.sampler import TorchSampler
 
@@ -50,7 +52,11 @@ class Rollouts:
         self.seed = seed
 
     def __call__(self, messages: Sequence[Messages], trainer: GRPOTrainer) -> dict[str, Any]:
-        """`prompt_ids` and `completion_ids` of each of `messages`, this process's share of the batch."""
+        """`prompt_ids` and `completion_ids` of each of `messages`, this process's share of the batch.
+
+        Raises:
+            NoPredictionError: the model predicts NaN.
+        """
         settings = self.settings
         prompts = [self.prompts[conversation[-1]["content"]] for conversation in messages]
         requests = [
@@ -67,6 +73,10 @@ class Rollouts:
                 with whole_weights(model):
                     step_seed = stable_seed("rollout", self.seed, trainer.state.global_step)
                     completions = sampler.complete(requests, step_seed)
+            except InputError:
+                raise
+            except RamlError as error:
+                raise NoPredictionError(str(error)) from None
             finally:
                 model.train()
         return {

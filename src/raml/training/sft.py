@@ -1,6 +1,6 @@
 """Supervised fine-tuning on correct trajectories, through TRL's trainer (Table 1: off-policy, one step a trajectory).
 
-Each question keeps up to `trajectories_per_question` distinct correct trajectories, which are repeated
+Each question keeps up to `trajectories_per_question` different finished and correct trajectories, which are repeated
 up to `exposures_per_question`, so that every question is trained on equally often whatever their number
 (Sec. 4.1 of the paper).
 """
@@ -24,7 +24,7 @@ from raml.training.arguments import common_arguments, keep_sums_precise, rows_at
 from raml.training.examples import in_batches, usable
 from raml.training.loop import Assignment, Job, fit, train_all
 from raml.training.pretrain import IGNORED
-from raml.training.start import adapter, check_tokenizer, load_start, save_trained
+from raml.training.start import adapter, check_context, check_tokenizer, load_start, save_trained
 
 Row = dict[str, Any]
 
@@ -40,6 +40,7 @@ def train(assignment: Assignment[SFT], trajectories: pl.DataFrame, where: str) -
     """Train one model and save it in its work folder.
 
     Raises:
+        ConfigError: a trajectory does not fit the model's context.
         DataError: nothing to train on, or the start's tokenizer is not that of the trajectories.
         RamlError: training diverges.
     """
@@ -48,6 +49,13 @@ def train(assignment: Assignment[SFT], trajectories: pl.DataFrame, where: str) -
     check_tokenizer(tokenizer, trajectories, where)
     seed = stable_seed("sft", assignment.seed) % 2**32
     examples = training_examples(trajectories, settings, random.Random(seed), where)
+    longest = max(len(example["input_ids"]) for example in examples)
+    check_context(
+        model,
+        longest,
+        f"a prompt with its trajectory of {longest} tokens together exceeds",
+        mend="lower sft.max_tokens or sft.max_prompt_tokens",
+    )
     trainer = make_trainer(model, tokenizer, examples, settings, assignment.hardware, seed, work.folder)
     records = fit(trainer, work, description=f"SFT {assignment.name}", advice="sft.learning_rate")
     save_trained(trainer, tokenizer, work.model(), assignment.provenance, records)

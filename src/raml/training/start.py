@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from raml.config import Architecture, Hardware, Training
-from raml.errors import DataError
+from raml.errors import ConfigError, DataError, InputError
 from raml.storage import Provenance, atomic_folder
 from raml.training.watch import Record, lines
+from raml.trajectories.chat import question_ids
 from raml.trajectories.pretrained import load_pretrained
 
 CHECKED_TRAJECTORIES = 100
+ANY_QUESTION = "?"  # which every tokenizer knows
 
 
 def load_start(folder: Path, settings: Training, hardware: Hardware) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -79,13 +81,32 @@ def shape_of(config: PreTrainedConfig) -> Architecture:
     )
 
 
+def check_context(model: PreTrainedModel, tokens: int, what: str, *, mend: str) -> None:
+    """Make sure that the model can read `tokens` tokens.
+
+    Args:
+        model: if it says how long its context is.
+        tokens: of a prompt and its completion, the longest.
+        what: they are, with a verb (exceeds or exceed).
+        mend: what to do.
+
+    Raises:
+        ConfigError: they are more than its context holds.
+    """
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and tokens > context:
+        raise ConfigError(f"{what} the model's context of {context}; {mend}")
+
+
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, trajectories: pl.DataFrame, where: str) -> None:
     """Make sure that the token ids of `trajectories` mean with `tokenizer` what their writer meant.
 
-    All ids must be in the vocabulary; of up to 100 trajectories, spread over the table, the text is compared.
+    All ids must be in the vocabulary. Of up to 100 trajectories, spread over the table, the text is compared, and
+    special tokens, which it does not show: one that is finished ends with this tokenizer's end of text, and its prompt
+    has those that the chat template puts around a question.
 
     Raises:
-        DataError: they were written with another tokenizer.
+        DataError: they were written with another tokenizer, or this one has no chat template.
     """
     mend = "start from a model of the writer's family, or write the trajectories anew with this model's tokenizer"
     ids = pl.concat([trajectories["prompt_ids"].explode(), trajectories["token_ids"].explode()])
@@ -93,13 +114,36 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, trajectories: pl.DataFra
     if largest >= len(tokenizer):
         raise DataError(f"{where} holds token id {largest}, but the model has {len(tokenizer)} tokens; {mend}")
     step = -(-len(trajectories) // CHECKED_TRAJECTORIES) or 1
+    special = _special_ids(tokenizer)
+    try:
+        around = [token for token in question_ids(tokenizer, ANY_QUESTION) if token in special]
+    except InputError as error:
+        raise DataError(f"{where}: questions cannot be put to the model: {error}") from None
     for row in trajectories.gather_every(step).iter_rows(named=True):
+        name = f"{row['question_id']}/{row['writer']}/{row['sample']}"
         text = tokenizer.decode(row["token_ids"], skip_special_tokens=True)
         if text != row["text"]:
             raise DataError(
-                f"{where}: the token ids of {row['question_id']}/{row['writer']}/{row['sample']} read {text[:60]!r} "
-                f"with the model's tokenizer, but their text is {row['text'][:60]!r}; {mend}"
+                f"{where}: the token ids of {name} read {text[:60]!r} with the model's tokenizer, but their text is "
+                f"{row['text'][:60]!r}; {mend}"
             )
+        if row["finished"] and row["token_ids"][-1] != tokenizer.eos_token_id:
+            raise DataError(
+                f"{where}: {name} is finished, but ends with token {row['token_ids'][-1]}, and the model's end of text "
+                f"is {tokenizer.eos_token_id}; {mend}"
+            )
+        found = [token for token in row["prompt_ids"] if token in special]
+        if found != around:
+            raise DataError(
+                f"{where}: the prompt of {name} has the special tokens {found}, but the model's chat template puts "
+                f"{around} around a question; {mend}"
+            )
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Ids of the tokens that are no text: those with a role, and those that the tokenizer's file declares special."""
+    added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added.union(tokenizer.all_special_ids)
 
 
 def save_trained(

@@ -61,7 +61,7 @@ def load_named(name: str, *, revision: str | None = None, device: str = "auto", 
         if not local:
             _look_up(name, revision)
     else:
-        raise DataError(f"--model {name}: there is no such folder")
+        raise DataError(f"model {name}: there is no such folder")
     return _load(name, revision, precision, place, local)
 
 
@@ -87,9 +87,9 @@ def _load(name: str, revision: str | None, precision: Any, place: str, local: bo
         raise
     except Exception as error:  # broken files make transformers, tokenizers and pydantic raise nearly anything
         if _is_out_of_memory(error):
-            raise RamlError(
-                f"{name} does not fit into the memory of {place}; try --dtype bfloat16 or --device cpu"
-            ) from None
+            helpful = {"--dtype bfloat16": precision == torch.float32, "--device cpu": place == "cuda"}
+            mends = " or ".join(option for option, helps in helpful.items() if helps)
+            raise RamlError(f"{name} does not fit into the memory of {place}{mends and f'; try {mends}'}") from None
         raise DataError(f"{name} holds no causal language model with its tokenizer ({_short(error)})") from None
 
 
@@ -143,7 +143,7 @@ def _is_folder(name: str) -> bool:
     try:
         return Path(name).is_dir()
     except OSError as error:
-        raise DataError(f"--model {name}: {(error.strerror or str(error)).lower()}") from None
+        raise DataError(f"model {name}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _could_be_on_the_hub(name: str) -> bool:
@@ -177,10 +177,10 @@ def _look_up(name: str, revision: str | None) -> None:
     try:
         model_info(name, revision=revision, timeout=HUB_TIMEOUT)
     except HFValidationError:
-        raise DataError(f"--model {name}: there is no such folder, and no Hub model can have that name") from None
+        raise DataError(f"model {name}: there is no such folder, and no Hub model can have that name") from None
     except (HTTPError, OSError) as error:
         raise InputError(
-            f"--model {name}: there is no such folder, and the Hugging Face Hub does not give it ({_short(error)})"
+            f"model {name}: there is no such folder, and the Hugging Face Hub does not give it ({_short(error)})"
         ) from None
 
 

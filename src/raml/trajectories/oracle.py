@@ -16,7 +16,7 @@ from raml.errors import RamlError
 from raml.progress import track
 from raml.questions.family import stable_seed
 from raml.schemas import Question, Trajectory, column_types
-from raml.step import Step, run
+from raml.step import Step, check_lengths, run
 from raml.storage import read_table, write_table
 from raml.trajectories.oracles.solution import OracleStyle
 from raml.trajectories.oracles.write import completion, distinct_solutions
@@ -34,6 +34,7 @@ class Job(Section):
 
 def main(step: Step[Job]) -> None:
     """Write one table per style."""
+    check_lengths({"styles": step.config.styles, "--outs": step.lists["outs"]})
     questions = read_table(step.files["questions"], Question)
     tokenizer = load_tokenizer(step.files["tokenizer"])
     for style, path in zip(step.config.styles, step.lists["outs"], strict=True):

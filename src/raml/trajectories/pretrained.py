@@ -2,14 +2,22 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from raml.errors import DataError
 
 
+def on_device(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` on the GPU if there is one, for steps of a single process; trainers place their models themselves."""
+    if torch.cuda.is_available():
+        model.to("cuda")  # type: ignore[arg-type]  # in place; the stubs take the device for the model
+    return model
+
+
 def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model, in the precision it was saved in, and tokenizer.
+    """Model, on the CPU in the precision it was saved in, and tokenizer.
 
     Raises:
         DataError: the folder holds no causal language model with a tokenizer.

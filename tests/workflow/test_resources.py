@@ -1,0 +1,49 @@
+"""What jobs ask of the machine: threads and GPUs; and that the launcher's file is an input of training."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkout import Checkout
+
+pytestmark = pytest.mark.workflow
+
+ASKED = "threads={threads} gpu={resources.gpu}"
+SHOWN = {"training.smk": f"{ASKED} launcher={{input.launcher}}", "evaluation.smk": ASKED}
+
+
+@pytest.fixture(scope="module")
+def shown(new_checkout: Callable[[], Checkout]) -> Callable[..., dict[str, set[str]]]:
+    """A function that dry-runs a checkout whose commands show it, and returns what they show by module."""
+    checkout = new_checkout()
+    for name, what in SHOWN.items():
+        path = Path(checkout.root, "workflow", "rules", name)
+        head, rule, tail = path.read_text().partition("rule score:")
+        path.write_text(head.replace('" > {log} 2>&1"', f'" {what} > {{log}} 2>&1"') + rule + tail)
+
+    def run(*arguments: str) -> dict[str, set[str]]:
+        ran = checkout.run("--dry-run", "--printshellcmds", *arguments)
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, set[str]] = {}
+        for module, asked in re.findall(r"-m raml\.(\S+) .*?(threads=.*?) > ", ran.stdout):
+            found.setdefault(module, set()).add(asked.strip())
+        return found
+
+    return run
+
+
+def test_a_job_asks_for_the_threads_of_all_its_processes(shown: Callable[..., dict[str, set[str]]]) -> None:
+    found = shown("--config", "scale=minimal", 'hardware={"processes": 2, "launcher": "ddp_cpu"}')
+    launched = "threads=2 gpu=0 launcher=config/accelerate/ddp_cpu.yaml"
+    assert found["training.sft"] == found["training.dpo"] == found["training.grpo"] == {launched}
+    assert found["training.anneal"] == {"threads=1 gpu=0 launcher="}
+    assert found["trajectories.sample"] == {"threads=1 gpu=0"}
+
+
+def test_jobs_on_gpus_have_a_node_to_themselves(shown: Callable[..., dict[str, set[str]]]) -> None:
+    found = shown("--cores", "128", "--config", "scale=paper")
+    assert found["training.grpo"] == {"threads=64 gpu=8 launcher=config/accelerate/fsdp.yaml"}
+    assert found["trajectories.sample"] == {"threads=8 gpu=8"}
+    on_four = shown("--cores", "128", "--resources", "gpu=4", "--config", "scale=paper")
+    assert on_four["trajectories.sample"] == {"threads=8 gpu=4"}  # a job that wants more takes all there are
