@@ -240,7 +240,7 @@ def test_a_policy_that_only_gets_the_lowest_reward_ends_the_job(
 def test_without_vllm_its_rollouts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, message = exit_of(capsys, tmp_path, grpo(), rollouts="vllm")
     assert code == 2
-    assert "hardware.rollouts = vllm, but vLLM is not installed; `pip install -r requirements/gpu.lock`" in message
+    assert "hardware.rollouts = vllm, but vLLM is not installed; docs/training.md says how" in message
 
 
 def test_a_completion_must_fit_the_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

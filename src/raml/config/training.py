@@ -113,7 +113,8 @@ class SFT(Training):
 
     trajectories_per_question: int = Field(gt=0, description="different ones, at most")
     exposures_per_question: int | None = Field(
-        gt=0, description="times each question is trained on, repeats included; null: once for each different correct trajectory"
+        gt=0,
+        description="times each question is trained on, repeats included; null: once for each different correct one",
     )
     batch_size: int = Field(gt=0, description="trajectories a step, over all processes")
     mask_wrong_attempts: bool = Field(description="no loss on deliberately wrong tokens")
