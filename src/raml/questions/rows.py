@@ -11,7 +11,6 @@ repeat within a question and partial sums stay in 0..MAX_SUM, so that every numb
 import random
 import re
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Any
 
 from raml.questions.family import Draft, Family
@@ -55,7 +54,7 @@ def _draw_rows(count: int, length: int, rng: random.Random) -> Rows:
     while True:
         pool, rows = list(TERMS), []
         for label in LABELS[:count]:
-            terms = next((drawn for _ in range(20) if _in_range(drawn := rng.sample(pool, length))), None)
+            terms = next((drawn for _ in range(20) if (drawn := _draw_terms(pool, length, rng))), None)
             if terms is None:
                 break
             rows.append((label, terms))
@@ -64,8 +63,15 @@ def _draw_rows(count: int, length: int, rng: random.Random) -> Rows:
             return rows
 
 
-def _in_range(terms: list[int]) -> bool:
-    return all(0 <= partial <= MAX_SUM for partial in accumulate(terms))
+def _draw_terms(pool: list[int], length: int, rng: random.Random) -> list[int] | None:
+    """Different terms of `pool`, or None as soon as a partial sum is out of range; most of pretraining's draws."""
+    left, total, terms = pool.copy(), 0, []
+    for _ in range(length):
+        terms.append(left.pop(int(rng.random() * len(left))))
+        total += terms[-1]
+        if not 0 <= total <= MAX_SUM:
+            return None
+    return terms
 
 
 def verify_rows(question: Mapping[str, Any], answer: str) -> bool:

@@ -76,8 +76,10 @@ class Mixture:
         budget = self.pretraining.batch_tokens
         while True:
             pool: list[Document] = []
-            while sum(len(document.ids) for document in pool) < BATCHES_PER_POOL * budget:
+            tokens = 0
+            while tokens < BATCHES_PER_POOL * budget:
                 pool.append(self.document(rng, drill=rng.random() < drill_share))
+                tokens += len(pool[-1].ids)
             pool.sort(key=lambda document: len(document.ids))
             batches: list[list[Document]] = [[]]
             for document in pool:
