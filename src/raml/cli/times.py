@@ -47,8 +47,8 @@ def _show(found: "Times") -> None:
     cores = "1 core" if found.cores == 1 else f"{found.cores} cores"
     table = Table(title=escape(f"Where the time goes at scale {found.scale}"), caption=CAVEAT, caption_justify="left")
     table.add_column("rule", no_wrap=True)
-    for heading in ("jobs", "wall s", "share", "longest s", "CPU s", "peak MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("jobs", "wall s", "share", "longest\ns", "CPU s", "peak\nMB"):
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     for rule in found.rules:
         cpu = "" if rule.cpu_seconds is None else f"{rule.cpu_seconds:,.1f}"
         memory = "" if rule.peak_memory_mb is None else f"{rule.peak_memory_mb:,.0f}"
