@@ -1,4 +1,6 @@
-"""How the tests are spread over processes (`make test`)."""
+"""What holds for all tests: how they are spread over processes (`make test`), and where chance begins."""
+
+import sys
 
 import pytest
 
@@ -9,3 +11,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         on_dag = {"built", "copy_of_built"} & set(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("built" if on_dag else str(item.path)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Random weights are the same whichever tests ran before; torch is not imported for it."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)

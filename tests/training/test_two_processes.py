@@ -228,7 +228,7 @@ def test_sharded_models_are_trained_resumed_and_saved_whole(alone: dict[str, Pat
     check_equal(folder, alone["grpo"], models=["run0", "run0_step2"])
     for name in ("sft", "dpo", "lora"):
         loss, expected = (losses_of(folder) for folder in (places[f"{name}_bf16"].folder, alone[name]))
-        assert loss[:3] == pytest.approx(expected[:3], rel=0.1)
+        assert loss[:3] == pytest.approx(expected[:3], rel=0.1, abs=0.05)  # two updates in bf16 arithmetic
     # bf16 log-probabilities, or a reference with rounded rotary frequencies, would not give ln 2 here.
     assert losses_of(places["dpo_bf16"].folder)[0] == pytest.approx(math.log(2), abs=1e-4)
     models = [places[name].outs([SFT_RUN])[0] / "model.safetensors" for name in ("sft", "resumed")]
