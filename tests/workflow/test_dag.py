@@ -86,6 +86,7 @@ def test_a_second_run_has_nothing_to_do(built: Built) -> None:
 
 
 @pytest.mark.dag
+@pytest.mark.timeout(1800)
 def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: Callable[[], Checkout]) -> None:
     other = new_checkout()
     ran = other.run()
