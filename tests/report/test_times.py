@@ -60,6 +60,14 @@ def test_jobs_of_runs_with_other_seeds_are_not_mixed(tmp_path: Path) -> None:
         measure("minimal", folder)
 
 
+def test_jobs_that_a_run_does_not_include_are_left_out(tmp_path: Path) -> None:
+    folder = write_benchmarks(tmp_path)
+    before = measure("minimal", folder)
+    (folder / "sample_development").mkdir()
+    (folder / "sample_development/seed0.tsv").write_text((folder / "train_dpo/seed0.tsv").read_text())
+    assert measure("minimal", folder) == before
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=8))
 def test_what_is_elapsed_is_the_time_with_a_job_at_work(spans: list[tuple[int, int]]) -> None:
     jobs = [Job("rule", None, float(start + seconds), float(seconds), None, None) for start, seconds in spans]

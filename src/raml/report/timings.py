@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from raml.errors import DataError
 from raml.storage import read_json
 
+# Rules that `all` does not ask for: the table by which tasks are chosen, of one seed.
+ASIDE = frozenset({"sample_development", "measurability"})
+
 
 class Record(BaseModel):
     """A part of `times.json`: immutable, unknown keys refused."""
@@ -71,12 +74,13 @@ class Job:
 def measure(scale: str, folder: Path) -> Times:
     """The times of the jobs whose benchmark files lie in `folder`, rounded to a tenth of a second.
 
-    Files of jobs that the workflow no longer has stay behind, and nothing tells them from others but the seeds.
+    Files of jobs that the workflow no longer has stay behind, and nothing tells them from others but the seeds. The
+    jobs of `ASIDE` are left out, which a run does not include.
 
     Raises:
         DataError: as in `read_jobs`, or rules have jobs of different training seeds.
     """
-    jobs = read_jobs(folder)
+    jobs = [job for job in read_jobs(folder) if job.rule not in ASIDE]
     _check_seeds(jobs, folder)
     total = sum(job.seconds for job in jobs)
     rules = [_rule(name, [job for job in jobs if job.rule == name], total) for name in {job.rule for job in jobs}]
