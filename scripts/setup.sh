@@ -77,5 +77,9 @@ choose_installer
 "${install[@]}" "$(grep '^torch==' requirements/core.lock)" --constraint requirements/core.lock
 "${install[@]}" --no-deps --requirement requirements/core.lock
 "${install[@]}" --no-deps --editable .
+# Where Python may not keep compiled modules, as in many containers, each job would compile torch anew: 8 seconds.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+  .venv/bin/python -W ignore -m compileall -qq -j 0 .venv/lib || true # templates among the packages are no Python
+fi
 rm "$unfinished"
 touch "$stamp"

@@ -161,6 +161,29 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE((path / "new").stat().st_mode) == 0o644
 
 
+def test_a_folder_is_whole_or_missing_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model"
+    with atomic_folder(path) as folder:
+        (folder / "old").write_text("old")
+    replace, seen = Path.replace, []
+
+    def observed(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
+        seen.append(files(path) if path.exists() else None)
+        return moved
+
+    monkeypatch.setattr(Path, "replace", observed)
+    with atomic_folder(path) as folder:
+        (folder / "new").write_text("new")
+    assert seen == [None, ["new"]]
+    assert files(tmp_path) == ["model", "new"]
+    (tmp_path / ".model.old").mkdir()  # a killed job's
+    (tmp_path / ".model.old" / "half").write_text("gone")
+    with atomic_folder(path) as folder:
+        (folder / "newer").write_text("newer")
+    assert files(tmp_path) == ["model", "newer"]
+
+
 def test_what_a_killed_job_left_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / ".v.txt.tmp").write_text("half of an earlier one")
     (tmp_path / ".model.tmp").mkdir()

@@ -62,12 +62,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces `path` only if the block succeeds.
 
+    What was there before is moved aside first: a kill leaves the whole old folder, none or the whole new one.
+
     Raises:
         RamlError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    temporary = _temporary(path)
+    temporary, replaced = _temporary(path), path.with_name(f".{path.name}.old")
     with _write_errors_named(path):
         try:
+            shutil.rmtree(replaced, ignore_errors=True)
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
@@ -76,10 +79,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 with file.open("rb+") as handle:
                     os.fsync(handle.fileno())
             if path.exists():
-                shutil.rmtree(path)
+                path.replace(replaced)
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
 
 
 def link_folder(source: Path, target: Path) -> None:

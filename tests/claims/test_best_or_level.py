@@ -99,8 +99,8 @@ def test_a_baseline_at_the_floor_is_named() -> None:
     hard = (pl.col("benchmark") == "rows_hard") & (pl.col("model") == "sft_short")
     table = table.with_columns(c=pl.when(hard).then(0).otherwise("c").cast(pl.Int32))
     reason = decide(TAB2, table, 8, BOOTSTRAP).reason
-    assert reason.endswith("; sft_short is at the floor on rows_hard (Pass@8 0.0%), where a comparison shows little")
-    assert "floor" not in decide(TAB2, evaluations({"sft_short": 0.3, "sft_long": 0.6}), 8, BOOTSTRAP).reason
+    assert "; sft_short is at the floor on rows_hard (Pass@8 0.0%), where a comparison shows little;" in reason
+    assert "(Pass@8" not in decide(TAB2, evaluations({"sft_short": 0.3, "sft_long": 0.6}), 8, BOOTSTRAP).reason
 
 
 def test_details_agree_with_the_metric_table() -> None:

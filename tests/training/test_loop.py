@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 import raml.step
 from raml.errors import ConfigError, DataError, RamlError
 from raml.step import run
-from raml.training import loop, work
+from raml.training import loop
 from raml.training import sft as module
-from raml.training.loop import fit, launcher_hash, train_all
+from raml.training.loop import fit, launcher_hash, start_hash, train_all
 from raml.training.watch import Watch, divergence, lines, tidy
 from raml.training.work import Work
 
@@ -72,15 +72,26 @@ def test_a_checkpoint_can_be_loaded_onto_the_cpu_of_a_process(tmp_path: Path) ->
         assert torch.equal(loaded["moments"], state["moments"])
 
 
-def test_a_work_folder_is_gone_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_work_folder_is_gone_at_once(tmp_path: Path) -> None:
     place = Work.open(tmp_path, {})
     place.model().mkdir()
-    monkeypatch.setattr(work.shutil, "rmtree", lambda *_, **__: None)  # killed before anything was deleted
-    place.close()
+    place.set_aside()  # and killed before anything was deleted
     assert not place.folder.exists()
-    monkeypatch.undo()
     assert not Work.open(tmp_path, {}).finished
     assert [path.name for path in tmp_path.iterdir()] == [place.key]
+
+
+def test_the_identity_has_all_that_training_reads_of_its_start(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "raml.json"):
+        (tmp_path / name).write_text(name)
+    found = {start_hash(tmp_path)}
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
+        (tmp_path / name).write_text("another")
+        found.add(start_hash(tmp_path))
+    assert len(found) == 5
+    before = start_hash(tmp_path)
+    (tmp_path / "raml.json").write_text("from elsewhere")
+    assert start_hash(tmp_path) == before
 
 
 def test_the_command_line_ends_with_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

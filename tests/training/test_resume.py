@@ -26,7 +26,8 @@ BETWEEN: list[Death] = [
     ("raml.training.work.Work.open", 2, "before"),  # the first model is done
     ("raml.training.watch.Watch.on_step_end", 3, "before"),  # in the second
     ("raml.training.loop.publish", 2, "before"),  # one output is there, one is not
-    ("raml.training.work.Work.close", 2, "before"),  # one work folder is gone, one is not
+    ("raml.training.work.Work.set_aside", 2, "before"),  # one work folder is gone, one is not
+    ("raml.training.work.Work.delete", 1, "before"),  # both are gone, their waste is not
 ]
 RUNS: dict[str, list[Any]] = {
     "sft": [sft(), sft(trajectories_per_question=1)],
@@ -40,7 +41,7 @@ def test_killed_anywhere_a_job_ends_with_the_same_bytes(technique: Any, tmp_path
     undisturbed = Place(tmp_path / "undisturbed", technique).prepare()
     assert ended(start_process(undisturbed, runs)) == 0
     place = Place(tmp_path / "killed", technique).prepare()
-    for death in [*DEATHS, *BETWEEN] if technique == "sft" else [DEATHS[2], DEATHS[4], *BETWEEN[1:]]:
+    for death in [*DEATHS, *BETWEEN] if technique == "sft" else [DEATHS[2], DEATHS[4], *BETWEEN[1:4]]:
         published = death in BETWEEN[2:]
         assert ended(start_process(place, runs, death)) == KILLED, death
         assert published or not (place.folder / "models").exists(), death

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from raml.claims.decision import WORST_FIRST, Decision, as_json, judge
+from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, judge
 from raml.claims.leads import Lead, counts, hidden, lead, limits, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import Beats
 from raml.evaluation.intervals import Bootstrap
@@ -14,8 +14,8 @@ def decide(test: Beats, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap)
 
     All of them must hold, and one that is contradicted contradicts the claim; the estimate shown is the one with the
     worst verdict, at equal verdicts the smallest lead. The reason names benchmarks on which a model lies below the
-    line by itself though the pooled lead does not, and those on which the baseline is at the floor or saturated.
-    Further models that, as these, are evaluated on every benchmark stand beside them in the details.
+    line by itself though the pooled lead does not, those on which the baseline is at the floor or saturated, and, of
+    the further models that are evaluated on every benchmark and stand in the details, those that lie below the line.
 
     Args:
         test: the models, the baseline, the kinds of benchmarks and where the line lies.
@@ -35,6 +35,12 @@ def decide(test: Beats, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap)
         verdict, reason = judge(one.difference, "above", test.minimal_effect, one.questions, test.min_questions)
         judged.append((verdict, one.difference.estimate if one.difference else 0.0, one))
         reasons += [f"{one.model} {one.metric} {reason}", *hidden(one, test.minimal_effect)]
+    line = test.minimal_effect
+    beside = [
+        f"{one.model}, which decides nothing: {one.metric} {in_words(one.difference)} lies below {line:+g}"
+        for one in (one for both in others.values() for one in both)
+        if one.difference and one.difference.upper < line
+    ]
     verdict, _, shown = min(judged, key=lambda found: (WORST_FIRST.index(found[0]), found[1]))
     details: dict[str, object] = {
         "baseline": test.baseline,
@@ -44,7 +50,7 @@ def decide(test: Beats, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap)
     }
     return Decision(
         verdict,
-        "; ".join([*reasons, *limits(deciding, f"Pass@{k}")]),
+        "; ".join([*reasons, *beside, *limits(deciding)]),
         shown.difference,
         f"lead of {shown.model} in {shown.metric}",
         counts(table, deciding),

@@ -47,7 +47,7 @@ def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Boot
             "benchmarks": one.benchmark_details(-test.margin, test.min_questions),
         }
     verdict, _, shown = min(judged, key=lambda found: (WORST_FIRST.index(found[0]), found[1]))
-    reason = "; ".join([*reasons, *at_the_floor(leads[0])])
+    reason = "; ".join([*reasons, *(clause for one in leads for clause in at_the_floor(one))])
     unit = f"difference in {shown.metric}"
     return Decision(verdict, reason, shown.difference, unit, counts(table, leads), details)
 

@@ -84,7 +84,7 @@ def decide(
     verdict, _, shown = min(judged, key=lambda found: (WORST_FIRST.index(found[0]), found[1]))
     return Decision(
         verdict,
-        "; ".join([*reasons, *limits(deciding, f"Pass@{k}")]),
+        "; ".join([*reasons, *limits(deciding)]),
         shown.difference,
         f"lead of {shown.model} in {shown.metric}",
         counts(table, deciding),

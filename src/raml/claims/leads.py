@@ -14,7 +14,7 @@ from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
 from raml.schemas import Verdict
 
-FLOOR = 0.02  # Pass@k of a baseline below which beating it shows little
+FLOOR = 0.02  # score of a baseline below which beating it shows little, and no loss can show
 CEILING = 1 - FLOOR  # above which nothing can beat it by much
 
 
@@ -120,12 +120,13 @@ def lead(
             scores[name] = score and score.within(0, 1)
         paired = paired_cells(on_it[model], on_it[baseline], metric)
         difference = between(paired, bootstrap, *labels, "difference", benchmark, metric)
-        benchmarks[benchmark] = BenchmarkLead(scores, difference, paired.shape[1])
+        benchmarks[benchmark] = BenchmarkLead(scores, difference and difference.within(-1, 1), paired.shape[1])
+    pooled = between(paired_cells(own, other, metric), bootstrap, *labels, metric)
     return Lead(
         model=model,
         baseline=baseline,
         metric=metric,
-        difference=between(paired_cells(own, other, metric), bootstrap, *labels, metric),
+        difference=pooled and pooled.within(-1, 1),
         questions=both["question_id"].n_unique(),
         seeds=both["seed"].n_unique(),
         scores=(_mean(both, metric), _mean(other.join(own, on=["seed", "question_id"], how="semi"), metric)),
@@ -200,9 +201,9 @@ def at_the_ceiling(one: Lead) -> list[str]:
     return [f"{one.baseline} is saturated on {high}, where nothing can lead by much"] if high else []
 
 
-def limits(leads: Iterable[Lead], metric: str) -> list[str]:
-    """The clauses of `at_the_floor` and `at_the_ceiling` of the leads in `metric`, each once."""
-    clauses = [clause for one in leads if one.metric == metric for clause in (*at_the_floor(one), *at_the_ceiling(one))]
+def limits(leads: Iterable[Lead]) -> list[str]:
+    """The clauses of `at_the_floor` and `at_the_ceiling` of `leads`, each once."""
+    clauses = [clause for one in leads for clause in (*at_the_floor(one), *at_the_ceiling(one))]
     return list(dict.fromkeys(clauses))
 
 

@@ -45,7 +45,7 @@ def decide(test: NotDominated, evaluations: pl.DataFrame, k: int, bootstrap: Boo
     reasons = [f"{test.rival}'s lead over {test.model} in {metric} {reason}" for metric, (_, reason) in judged.items()]
     return Decision(
         verdict,
-        "; ".join([*reasons, *limits(leads, f"Pass@{k}")]),
+        "; ".join([*reasons, *limits(leads)]),
         shown.difference,
         f"lead of {test.rival} in {shown.metric}",
         counts(table, leads),

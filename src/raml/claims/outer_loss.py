@@ -1,6 +1,7 @@
 """The test `outer_loss`: does each training technique lower the loss of the outer loop (Eq. 8)?"""
 
 from dataclasses import dataclass
+from math import inf
 
 import polars as pl
 
@@ -47,12 +48,11 @@ class _Technique:
     def means(self, value: str) -> dict[str, object]:
         """That of `value` for both models, after trajectories of the technique's own source."""
         labels = ("outer_loss", self.run.source, value)
-        return {
-            name: as_json(
-                interval_or_none(cells(self.rows(model, self.run.source), value), self.bootstrap, *labels, model)
-            )
-            for name, model in (("start", self.run.start), ("model", self.run.model))
-        }
+        found: dict[str, object] = {}
+        for name, model in (("start", self.run.start), ("model", self.run.model)):
+            mean = interval_or_none(cells(self.rows(model, self.run.source), value), self.bootstrap, *labels, model)
+            found[name] = as_json(mean and mean.within(0, inf))
+        return found
 
 
 def decide(test: OuterLossFalls, losses: pl.DataFrame, evaluations: pl.DataFrame, bootstrap: Bootstrap) -> Decision:

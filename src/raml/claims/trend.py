@@ -92,9 +92,9 @@ def decide(
         f"{name} leaves out {', '.join(absent)}, which decides nothing" for name, absent in left_out.items() if absent
     ]
     n = {
-        "questions": min(rise.questions for rise in every),
+        "questions": shown.questions,
         "samples": sum(_samples(table, series[name].models, left_out[name]) for name in test.series),
-        "seeds": min(rise.table["seed"].n_unique() for rise in every),
+        "seeds": shown.table["seed"].n_unique(),
         "blocks": sum(of_series[0].table.height for of_series in rises.values()),
     }
     details: dict[str, object] = {

@@ -9,11 +9,11 @@ from raml.report.exhibit import NONE, Cell, Column, Row, Table
 from raml.report.numbers import number
 
 Solutions = pl.DataFrame
-"""A row a question: `family`, and `new`: the places (from 0) at which a trajectory unlike all before it stands."""
+"""A row a question: its `family` and how many `different` trajectories it has."""
 
 
 def different_solutions(trajectories: pl.DataFrame, questions: pl.DataFrame, settings: SFT) -> Solutions:
-    """Where each question's trajectories that SFT reads have something new, in the order in which it takes them.
+    """How many different trajectories SFT can take of each question.
 
     Args:
         trajectories: rows of `schemas.Trajectory`.
@@ -24,20 +24,21 @@ def different_solutions(trajectories: pl.DataFrame, questions: pl.DataFrame, set
     return (
         trajectories.filter(
             pl.col("correct"),
+            pl.col("finished"),
             pl.col("prompt_ids").list.len() <= settings.max_prompt_tokens,
             pl.col("n_tokens") <= settings.max_tokens,
         )
-        .sort("question_id", "writer", "sample")
-        .group_by("question_id", maintain_order=True)
-        .agg(pl.col("token_ids").is_first_distinct().arg_true().alias("new"))
+        .group_by("question_id")
+        .agg(pl.col("token_ids").n_unique().alias("different"))
+        .sort("question_id")
         .join(families, left_on="question_id", right_on="id", how="left", maintain_order="left")
-        .select("question_id", pl.col("family").fill_null("unknown"), "new")
+        .select("question_id", pl.col("family").fill_null("unknown"), "different")
     )
 
 
 def seen(solutions: Solutions, dose: float) -> pl.Series:
     """How many different ones each question is trained on, of `dose` at most."""
-    return solutions.select((pl.col("new").list.eval(pl.element() < dose)).list.sum()).to_series()
+    return solutions["different"].clip(upper_bound=int(dose))
 
 
 def share_with(solutions: Solutions, dose: float) -> float:

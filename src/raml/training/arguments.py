@@ -1,5 +1,6 @@
 """Arguments that TRL's trainers share: its defaults are for large models on GPUs, so nothing is left to them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from raml.config import Hardware, Training
 from raml.errors import ConfigError
 from raml.training.memory import micro_batch
 from raml.training.start import shape_of
-from raml.training.watch import CLIP
+from raml.training.watch import CLIP, WINDOW
 from raml.training.work import processes
 
 # Sorted by length, 16 sequences at a time take 20% less CPU time than one padded batch of 64; fewer gain nothing more.
@@ -115,7 +116,8 @@ def common_arguments(
         "ddp_find_unused_parameters": False,
         "save_strategy": "steps",
         "save_steps": hardware.checkpoint_steps,
-        "save_total_limit": 2,  # the newest may be half-written
+        # The newest, and of those before it the last that a divergence cannot have touched when it shows.
+        "save_total_limit": 1 + math.ceil((WINDOW + 1) / hardware.checkpoint_steps),
         "logging_strategy": "steps",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,

@@ -31,7 +31,11 @@ from raml.training.work import Work, processes, publish
 
 S = TypeVar("S", bound=Training)
 
-PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
+# Whose versions a model depends on, tokenisation and the reward's judgement included.
+PACKAGES = (
+    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "tokenizers"),
+    *("torch", "transformers", "trl"),
+)
 LAUNCHERS = Path("config/accelerate")
 
 
@@ -82,7 +86,7 @@ def train_all(step: Step[Job[S]], tables: Sequence[Path], train: Callable[[Assig
             "job": alone.model_dump(mode="json", exclude={"hardware": {"checkpoint_steps"}}),
             "launcher": launcher_hash(hardware),
             "seed": step.seed,
-            "start": model_hash(start),
+            "start": start_hash(start),
             "tables": [file_hash(table) for table in tables],
             "code": code_digest(step.module),
             "versions": {package: version(package) for package in PACKAGES},
@@ -97,9 +101,22 @@ def train_all(step: Step[Job[S]], tables: Sequence[Path], train: Callable[[Assig
         for work, out in zip(works, outs, strict=True):
             for ending, model in work.models().items():
                 publish(model, out.with_name(out.name + ending))
+        done = {work.key: work for work in works}.values()
+        for work in done:  # all before any is deleted: whose folder is gone trains again if this job is killed now
+            work.set_aside()
+        for work in done:
+            work.delete()
     processes().wait_for_everyone()
-    for work in {work.key: work for work in works}.values():
-        work.close()
+
+
+def start_hash(folder: Path) -> str:
+    """SHA-256 over the files that training from the model in `folder` reads: weights, configuration, tokenizer.
+
+    `raml.json` says where the model comes from, which changes nothing.
+    """
+    read = sorted(path for ending in ("safetensors", "json", "jinja") for path in folder.glob(f"*.{ending}"))
+    hashes = {path.name: file_hash(path) for path in read if path.name != "raml.json"}
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def launcher_hash(hardware: Hardware) -> str | None:

@@ -26,6 +26,7 @@ from raml.step import Step, run
 from raml.storage import Provenance, atomic_folder, read_table
 from raml.training.mixture import Document, Mixture
 from raml.training.model import build_model
+from raml.training.muon import Muon
 from raml.trajectories.pretrained import load_tokenizer
 
 IGNORED = -100
@@ -111,7 +112,7 @@ def train(
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimisers = [
-        torch.optim.Muon(matrices, lr=settings.muon_learning_rate, weight_decay=0.0),
+        Muon(matrices, lr=settings.muon_learning_rate),
         torch.optim.AdamW(others, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

@@ -1,8 +1,8 @@
 """Supervised fine-tuning on correct trajectories, through TRL's trainer (Table 1: off-policy, one step a trajectory).
 
-Each question keeps up to `trajectories_per_question` different finished and correct trajectories, which are repeated
-up to `exposures_per_question`, so that every question is trained on equally often whatever their number
-(Sec. 4.1 of the paper).
+Each question keeps up to `trajectories_per_question` different finished and correct trajectories, which the seed
+chooses and which are repeated up to `exposures_per_question`, so that every question is trained on equally often
+whatever their number (Sec. 4.1 of the paper).
 """
 
 import random
@@ -69,11 +69,12 @@ def training_examples(
     Raises:
         DataError: no correct trajectory of the allowed length is left, or not enough for a batch.
     """
+    groups = usable(trajectories, settings, correct=True, where=where).partition_by("question_id", maintain_order=True)
+    # Drawn for all questions before anything else, so that more trajectories are the same ones and further ones.
+    orders = [rng.sample(range(len(group)), len(group)) for group in groups]
     examples: list[Row] = []
-    for group in usable(trajectories, settings, correct=True, where=where).partition_by(
-        "question_id", maintain_order=True
-    ):
-        kept = group.head(settings.trajectories_per_question).rows(named=True)
+    for group, order in zip(groups, orders, strict=True):
+        kept = group[order[: settings.trajectories_per_question]].rows(named=True)
         encoded = [_example(row, mask_wrong_attempts=settings.mask_wrong_attempts) for row in kept]
         exposures = len(group) if settings.exposures_per_question is None else settings.exposures_per_question
         examples += repeated(encoded, exposures, rng)

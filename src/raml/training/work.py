@@ -104,12 +104,13 @@ class Work:
         complete = [path for path in self._checkpoints() if _complete(path) and _steps(path) < before]
         return max(complete, key=_steps, default=None)
 
-    def close(self) -> None:
-        """Delete the folder; at once, so that a killed deletion leaves nothing that looks like a trained model."""
-        if processes().is_main_process:
-            self.folder.replace(self._waste)
-            shutil.rmtree(self._waste)
-        processes().wait_for_everyone()
+    def set_aside(self) -> None:
+        """Rename the folder, so that a killed deletion leaves nothing that looks like a trained model."""
+        self.folder.replace(self._waste)
+
+    def delete(self) -> None:
+        """Delete what was set aside."""
+        shutil.rmtree(self._waste)
 
     def _checkpoints(self) -> list[Path]:
         return list(self.folder.glob("checkpoint-*"))
