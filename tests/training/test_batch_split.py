@@ -1,4 +1,4 @@
-"""How a process takes its share of a batch: the plan and training ask the same function."""
+"""How a process takes its share of a batch: the plan and GRPO's trainer ask the same function."""
 
 from pathlib import Path
 from typing import Any
