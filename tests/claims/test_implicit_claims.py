@@ -201,6 +201,12 @@ def test_the_construction_is_judged_on_the_models_first_block(error: float, verd
     assert "the exact update of the same blocks leaves at most 1.1e-09" in decision.reason
 
 
+def test_an_error_is_never_negative_however_far_seeds_lie_apart() -> None:
+    large = residuals(0.9).with_columns(seed=pl.lit(1, pl.Int64))
+    decision = construction.decide(PAPER, pl.concat([residuals(0.01), large]), BOOTSTRAP)
+    assert decision.estimate and (decision.estimate.lower, decision.verdict) == (0, "inconclusive")
+
+
 @pytest.mark.parametrize("questions", [0, 1, 19])
 def test_few_questions_are_inconclusive(questions: int) -> None:
     table = updates({"trajectory": 0.1, "shuffled": 0.0, "random": 0.0}, questions=questions)

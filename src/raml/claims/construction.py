@@ -27,7 +27,7 @@ def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> De
     """
     of_model = blocks.filter(pl.col("source") != RANDOM)
     meant = of_model.filter(pl.col("layer") == 0, pl.col("construction") == "paper")
-    error = interval_or_none(cells(meant, "relative_error"), bootstrap, "construction")
+    error = interval_or_none(cells(meant, "relative_error"), bootstrap, "construction", lowest=0)
     questions = meant["question_id"].n_unique()
     verdict, reason = judge(error, "below", test.tolerance, questions, test.min_questions)
     reasons = [
@@ -39,7 +39,7 @@ def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> De
         reasons.append(f"there, {baselines}")
     for layer in layers[1:]:
         rows = of_model.filter(layer=layer)
-        found = interval_or_none(cells(_of(rows, "paper"), "relative_error"), bootstrap, "layer", str(layer))
+        found = interval_or_none(cells(_of(rows, "paper"), "relative_error"), bootstrap, "layer", str(layer), lowest=0)
         if found:
             reasons.append(f"layer {layer}: {in_words(found)}, {_baselines_in_words(rows, bootstrap)}")
     exact = _of(of_model, "exact")
@@ -91,7 +91,9 @@ def _random_blocks(blocks: pl.DataFrame) -> int:
 def _by_construction(layer: pl.DataFrame, bootstrap: Bootstrap, label: str) -> dict[str, object]:
     return {
         name: {
-            value: as_json(interval_or_none(cells(rows, value), bootstrap, "construction", label, name, value))
+            value: as_json(
+                interval_or_none(cells(rows, value), bootstrap, "construction", label, name, value, lowest=0)
+            )
             for value in ("relative_error", "relative_norm")
         }
         for name in CONSTRUCTIONS
@@ -103,7 +105,7 @@ def _baselines_in_words(layer: pl.DataFrame, bootstrap: Bootstrap) -> str:
     """What changing the query alone, and changing nothing, leaves; empty with too few questions."""
     said = {"query": "the changed query alone leaves", "none": "unchanged weights"}
     means = {
-        name: interval_or_none(cells(_of(layer, name), "relative_error"), bootstrap, "construction", name)
+        name: interval_or_none(cells(_of(layer, name), "relative_error"), bootstrap, "construction", name, lowest=0)
         for name in said
     }
     return ", ".join(f"{said[name]} {in_words(mean)}" for name, mean in means.items() if mean)

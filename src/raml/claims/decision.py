@@ -6,6 +6,7 @@ inconclusive otherwise, or if there are too few questions.
 """
 
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Literal
 
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
@@ -34,9 +35,12 @@ class Decision:
         return f"{self.reason}; {ONE_SEED}" if self.estimate and self.n.get("seeds") == 1 else self.reason
 
 
-def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Interval | None:
-    """The mean of `values` (shape [seeds, questions]) with its interval, None with fewer than two questions."""
-    return bootstrap.mean(values, *labels) if values.shape[1] >= 2 else None
+def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str, lowest: float = -inf) -> Interval | None:
+    """The mean of `values` (shape [seeds, questions]) with its interval, None with fewer than two questions.
+
+    No end lies below `lowest`, the least value that the quantity can take.
+    """
+    return bootstrap.mean(values, *labels).within(lowest, inf) if values.shape[1] >= 2 else None
 
 
 def difference_or_none(values: Cells, bootstrap: Bootstrap, *labels: str) -> Interval | None:

@@ -1,7 +1,6 @@
 """The test `outer_loss`: does each training technique lower the loss of the outer loop (Eq. 8)?"""
 
 from dataclasses import dataclass
-from math import inf
 
 import polars as pl
 
@@ -48,11 +47,14 @@ class _Technique:
     def means(self, value: str) -> dict[str, object]:
         """That of `value` for both models, after trajectories of the technique's own source."""
         labels = ("outer_loss", self.run.source, value)
-        found: dict[str, object] = {}
-        for name, model in (("start", self.run.start), ("model", self.run.model)):
-            mean = interval_or_none(cells(self.rows(model, self.run.source), value), self.bootstrap, *labels, model)
-            found[name] = as_json(mean and mean.within(0, inf))
-        return found
+        return {
+            name: as_json(
+                interval_or_none(
+                    cells(self.rows(model, self.run.source), value), self.bootstrap, *labels, model, lowest=0
+                )
+            )
+            for name, model in (("start", self.run.start), ("model", self.run.model))
+        }
 
 
 def decide(test: OuterLossFalls, losses: pl.DataFrame, evaluations: pl.DataFrame, bootstrap: Bootstrap) -> Decision:

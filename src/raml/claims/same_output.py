@@ -26,7 +26,7 @@ def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Dec
         PREFIX, keep="first", maintain_order=True
     )  # same in each layer
     meant = prefixes.filter(pl.col("correct") & (pl.col("projection") == DECISIVE))
-    difference = interval_or_none(cells(meant, "logit_difference"), bootstrap, "same output")
+    difference = interval_or_none(cells(meant, "logit_difference"), bootstrap, "same output", lowest=0)
     questions = meant["question_id"].n_unique()
     verdict, reason = judge(difference, "below", test.tolerance, questions, test.min_questions)
     reasons = [f"the largest logit difference {reason}"]
@@ -65,7 +65,7 @@ def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Dec
 def _value_in_words(prefixes: pl.DataFrame, tolerance: float, bootstrap: Bootstrap) -> str | None:
     """How near changes of the value projections come, correct trajectories; None with too few questions."""
     chosen = prefixes.filter(pl.col("correct"), projection="value")
-    difference = interval_or_none(cells(chosen, "logit_difference"), bootstrap, "logits", "value", "correct")
+    difference = interval_or_none(cells(chosen, "logit_difference"), bootstrap, "logits", "value", "correct", lowest=0)
     if difference is None:
         return None
     within = chosen.select((pl.col("logit_difference") <= tolerance).mean()).item()
@@ -89,10 +89,12 @@ def _measured(
         "questions": prefixes["question_id"].n_unique(),
         "prefixes": prefixes.height,
         "logit_difference": as_json(
-            interval_or_none(cells(prefixes, "logit_difference"), bootstrap, "logits", *labels)
+            interval_or_none(cells(prefixes, "logit_difference"), bootstrap, "logits", *labels, lowest=0)
         ),
         "logit_difference_median": median,
         "logit_difference_max": largest,
         "share_within_tolerance": within,
-        "nll_difference": as_json(interval_or_none(cells(prefixes, "nll_difference"), bootstrap, "nll", *labels)),
+        "nll_difference": as_json(
+            interval_or_none(cells(prefixes, "nll_difference"), bootstrap, "nll", *labels, lowest=0)
+        ),
     }
