@@ -13,6 +13,7 @@ from raml.errors import ConfigError
 from raml.training import arguments
 from raml.training.arguments import common_arguments, rows_at_once, rows_per_process
 from raml.training.start import shape_of
+from raml.training.watch import WINDOW
 
 
 def test_a_batch_is_shared_evenly_among_the_processes_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,11 +64,18 @@ def test_nothing_is_sent_to_anybody() -> None:
     assert TrainingArguments(**_arguments()).report_to == []
 
 
+@pytest.mark.parametrize(("between", "kept"), [(1, 7), (2, 4), (5, 3), (6, 2), (20, 2)])
+def test_one_checkpoint_is_older_than_what_shows_a_divergence(between: int, kept: int) -> None:
+    arguments = TrainingArguments(**_arguments(checkpoint_steps=between))
+    assert (arguments.save_steps, arguments.save_total_limit) == (between, kept)
+    assert (kept - 1) * between > WINDOW
+
+
 def test_precision_and_checkpointing_are_the_configurations() -> None:
     plain = TrainingArguments(**_arguments())
     assert (plain.bf16, plain.fp16, plain.gradient_checkpointing) == (False, False, False)
     assert plain.optim == "adamw_torch_fused"
-    assert (plain.logging_steps, plain.save_steps, plain.save_total_limit) == (1, 2, 2)
+    assert (plain.logging_steps, plain.save_steps) == (1, 2)
     half = TrainingArguments(**_arguments(precision="bf16", gradient_checkpointing=True))
     assert half.bf16
     assert half.gradient_checkpointing

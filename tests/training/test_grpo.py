@@ -161,7 +161,8 @@ def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
 
 def test_training_raises_the_reward(tmp_path: Path) -> None:
     found = records(train(tmp_path, grpo(steps=12, learning_rate=3e-3)))
-    assert sum(r["reward"] for r in found[-3:]) > sum(r["reward"] for r in found[:3]) + 0.3
+    rewards = [record["reward"] for record in found]  # the first is the start's
+    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.1
 
 
 def exit_of(capsys: pytest.CaptureFixture[str], folder: Path, settings: GRPO, **hardware: Any) -> tuple[int, str]:
