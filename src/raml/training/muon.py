@@ -1,7 +1,7 @@
 """Muon (Jordan et al., 2024) in the precision of the weights, matrices of one shape together.
 
 `torch.optim.Muon` orthogonalises in bf16, for which CPUs without such instructions have no fast product: there it took
-six times as long as the rest of a step of pretraining. In fp32 it is cheap everywhere.
+three times as long as the rest of a step of pretraining. In fp32 it is cheap everywhere.
 """
 
 from collections.abc import Iterable
