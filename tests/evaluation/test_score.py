@@ -9,6 +9,7 @@ from raml.evaluation import score
 from raml.schemas import Evaluation, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.trajectories.engine import PROGRAM
 
 N = 4
 SETTINGS = {"n": N, "sweep_n": 2, "sweep_kinds": ["in_domain"]}
@@ -42,6 +43,7 @@ def sample(question_id: str, number: int, writer: str, correct: bool) -> dict[st
         "writer": writer,
         "sample": number,
         "seed": 99,  # of sampling, not of training
+        **PROGRAM.columns(),
         "prompt_ids": [1],
         "token_ids": tokens,
         "loss_mask": [True] * len(tokens),

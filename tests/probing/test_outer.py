@@ -20,6 +20,7 @@ from raml.schemas import OuterLoss, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
 from raml.training.model import build_model
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
 
 ORIGIN = Provenance(scale="test", config_hash="0", code_version="0", seed=3)
@@ -55,6 +56,7 @@ def sample(writer: str, question: str, number: int, thinking: str, **changes: An
     ]
     return {
         "question_id": question, "writer": writer, "sample": number, "seed": 3,
+        **PROGRAM.columns(),
         "prompt_ids": prompt_ids(tokenizer, f"rows a {question[-1]} ?"), "token_ids": ids,
         "loss_mask": [True] * len(ids), "text": thinking, "thinking_start": 0, "thinking_end": len(before),
         "answer_start": len(before) + 2, "answer_end": len(ids) - 2, "finished": True, "correct": True,

@@ -22,6 +22,7 @@ from raml.probing.probe import Job, main, mode_probes, those_that_fit
 from raml.schemas import ProbeCurve, Question, Trajectory
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
+from raml.trajectories.engine import PROGRAM
 
 WORDS = ["<pad>", "<bos>", "<eos>", THINK_START, THINK_END, MARKER, "}", *(str(number) for number in range(20))]
 CONTEXT = 48
@@ -97,6 +98,7 @@ def sample(name: str, number: int, thinking: str, *, correct: bool, finished: bo
         "writer": "sft_long",
         "sample": number,
         "seed": 0,
+        **PROGRAM.columns(),
         "prompt_ids": [WORDS.index(word) for word in ("<bos>", "1", "2", THINK_START)],
         "token_ids": ids,
         "loss_mask": [True] * len(ids),

@@ -25,6 +25,7 @@ from raml.probing.updates import prefix_positions, real_and_null_prefixes, think
 from raml.schemas import BlockResidual, Question, Trajectory, WeightUpdate
 from raml.step import run
 from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 
@@ -61,6 +62,7 @@ def sample_table() -> pl.DataFrame:
         rows.append(
             {
                 "question_id": name, "writer": "sft_long", "sample": number, "seed": 3,
+                **PROGRAM.columns(),
                 "prompt_ids": prompt_ids(tokenizer, f"rows a {name[-1]} b 12 ?"),
                 "token_ids": tokenizer.convert_tokens_to_ids(words), "loss_mask": [True] * len(words),
                 "text": " ".join(words), "thinking_start": 0, "thinking_end": n, "answer_start": n + 2,

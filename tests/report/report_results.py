@@ -14,6 +14,7 @@ from raml.report.curves_exhibit import FILES
 from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.tokenizer import build_tokenizer
 
 SEEDS = (0, 1)
@@ -161,6 +162,7 @@ def sample_rows(seed: int, model: str = "sft_long") -> list[dict[str, Any]]:
                     "writer": model,
                     "sample": sample,
                     "seed": seed,
+                    **PROGRAM.columns(),
                     "prompt_ids": [1],
                     "token_ids": ids,
                     "loss_mask": [True] * len(ids),

@@ -12,6 +12,7 @@ from raml.report.exhibit import Cell, Table
 from raml.runs import Series
 from raml.schemas import Evaluation, Question, Trajectory, column_types
 from raml.storage import write_table
+from raml.trajectories.engine import PROGRAM
 
 KINDS = {"rows": "in_domain", "path": "in_domain", "rows_hard": "in_domain_hard", "sort": "within_domain"}
 TRAINED_ON = ["in_domain", "in_domain_hard"]
@@ -105,6 +106,7 @@ def write_trajectories(path: Path, solutions: dict[str, int], writer: str) -> Pa
                     "writer": writer,
                     "sample": sample,
                     "seed": 0,
+                    **PROGRAM.columns(),
                     "prompt_ids": [1],
                     "token_ids": ids,
                     "loss_mask": [True],

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from report_results import provenance, step
 
-from raml.config import CommunityModel, Evaluation
+from raml.config import CommunityModel, EngineSettings, Evaluation
 from raml.evaluation.metrics import mg_pass_at_k
 from raml.report import fig4
 from raml.report.exhibit import Exhibit, read_exhibit
@@ -25,8 +25,9 @@ MODELS = {
     "Clip-32B": ("on_policy", 17_000, 0.5),
     "Clean-32B": ("on_policy", 8_500, 0.45),
 }
+ENGINE = EngineSettings(name="torch", dtype="float32")
 COMMUNITY = {
-    name: CommunityModel(model=f"some/{name}", revision="main", training=training, questions=questions)
+    name: CommunityModel(model=f"some/{name}", revision="main", engine=ENGINE, training=training, questions=questions)
     for name, (training, questions, _) in MODELS.items()
 }
 

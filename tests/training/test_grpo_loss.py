@@ -21,6 +21,7 @@ from raml.training.policy import PolicyTrainer
 from raml.training.rollouts import Rollouts
 from raml.training.subset import chosen_rows
 from raml.training.watch import tidy
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.rows import trajectory_row
 
@@ -83,7 +84,7 @@ def advantages(written: list[tuple[str, list[int], list[int]]], group_size: int)
     found = []
     for start in range(0, len(written), group_size):
         rewards = [
-            trajectory_row(ROWS[question], "m", 0, 0, prompt, completion, None, TOKENIZER)["reward"]
+            trajectory_row(ROWS[question], "m", 0, 0, prompt, completion, None, TOKENIZER, PROGRAM)["reward"]
             for question, prompt, completion in written[start : start + group_size]
         ]
         mean = sum(rewards) / len(rewards)

@@ -121,7 +121,7 @@ def test_operations_of_writing_are_those_of_a_forward_pass() -> None:
     sampler = TorchSampler(model, sampling, stop_ids=[], pad_id=0)
     requests = [Request(f"q{number}", (1, 5, 6, 7 + number), 0) for number in range(16)]
     with FlopCounter() as counter:
-        written = sampler.complete(requests, 0)
+        written = sampler.sample(requests, 0)
     lengths = [(4, len(completion.token_ids)) for completion in written]
     formula = forward_flops(shape_of(model.config), Load.of(lengths))
     assert formula == pytest.approx(counter.causal, rel=0.05)  # the last token of a completion is never read

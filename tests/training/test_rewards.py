@@ -8,6 +8,7 @@ from grpo_start import TOKENIZER, questions
 import raml.training.rewards
 from raml.errors import RamlError
 from raml.training.rewards import Reward
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.oracles.solution import Solution
 from raml.trajectories.oracles.write import completion
 from raml.trajectories.rows import trajectory_row
@@ -38,7 +39,7 @@ def completions() -> list[list[int]]:
 
 def test_rewards_are_those_of_trajectory_rows() -> None:
     values, _ = rewarded(completions(), group_size=4)
-    rows = [trajectory_row(ROWS[0], "m", 0, 0, [1], ids, None, TOKENIZER) for ids in completions()]
+    rows = [trajectory_row(ROWS[0], "m", 0, 0, [1], ids, None, TOKENIZER, PROGRAM) for ids in completions()]
     assert values == [row["reward"] for row in rows]
     assert values == [1.0, 0.0, -0.5, -1.0]
 

@@ -67,7 +67,7 @@ def test_completions_are_the_samplers_at_the_configured_temperature(model: Any) 
         model, Sampling(**sampling, max_tokens=16, batch_size=3, threads=1), [TOKENIZER.eos_token_id], pad_id=0
     )
     requests = [Request(PROMPTS[q].question_id, PROMPTS[q].token_ids, n) for q in (0, 1) for n in range(4)]
-    assert got == [completion.token_ids for completion in engine.complete(requests, stable_seed("rollout", 2, 5))]
+    assert got == [completion.token_ids for completion in engine.sample(requests, stable_seed("rollout", 2, 5))]
     model.train()
 
 

@@ -13,9 +13,11 @@ from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
 from raml.training.start import check_tokenizer
 from raml.trajectories.chat import question_ids
+from raml.trajectories.engine import Origin
 from raml.trajectories.retokenise import Job, main
 from raml.trajectories.rows import trajectory_row
 
+ORIGIN = Origin("vllm", "0.31.0", "bfloat16")
 PHRASES = ["We add them. ", f"</think>{MARKER}4}}", f"</think>{MARKER}5}}"]
 WRITER = byte_level_tokenizer(300, PHRASES)
 LEARNER = byte_level_tokenizer(380)
@@ -39,7 +41,7 @@ TEXTS = [f"We add them. {PHRASES[1]}", f"We add them. {PHRASES[2]}", "We add the
 def written(text: str, sample: int, *, finished: bool = True, **more: Any) -> dict[str, Any]:
     ids = WRITER.encode(text, add_special_tokens=False) + [WRITER.eos_token_id] * finished
     prompt = question_ids(WRITER, QUESTION["prompt"])
-    return trajectory_row(QUESTION, "long", sample, 0, prompt, ids, None, WRITER) | more
+    return trajectory_row(QUESTION, "long", sample, 0, prompt, ids, None, WRITER, ORIGIN) | more
 
 
 @pytest.fixture
@@ -58,14 +60,15 @@ def write_trajectories(folder: Path, rows: list[dict[str, Any]]) -> None:
 def retokenise(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     files = {"trajectories": "t.parquet", "questions": "q.parquet", "tokenizer": "tokenizer", "out": "out.parquet"}
     line = [word for name, file in files.items() for word in (f"--{name}", str(folder / file))]
-    inputs = ["trajectories", "questions", "tokenizer"]
-    run(main, Job, inputs=inputs, outputs=["out"], arguments=["--scale", "tiny", "--config", "{}", *line])
+    files_of = {"inputs": ["questions", "tokenizer"], "many": ["trajectories"], "outputs": ["out"]}
+    run(main, Job, **files_of, arguments=["--scale", "tiny", "--config", "{}", *line])
     return read_table(folder / "t.parquet", Trajectory), read_table(folder / "out.parquet", Trajectory)
 
 
 def test_text_and_judgement_stay_and_tokens_are_the_other_models(folder: Path) -> None:
     before, after = retokenise(folder)
-    kept = ["question_id", "writer", "sample", "seed", "text", "finished", "correct", "formatted", "reward"]
+    kept = ["question_id", "writer", "sample", "seed", "engine", "engine_version", "dtype"]
+    kept += ["text", "finished", "correct", "formatted", "reward"]
     assert after.select(kept).equals(before.select(kept))
     assert before["correct"].to_list() == [True, False, False, True]
     check_tokenizer(LEARNER, after, "out.parquet")

@@ -3,9 +3,11 @@ import pytest
 import raml.trajectories.rows
 from raml.answers.format import MARKER
 from raml.errors import DataError
+from raml.trajectories.engine import Origin
 from raml.trajectories.rows import spans, trajectory_row
 from raml.trajectories.tokenizer import EOS, build_tokenizer, token_ids
 
+ORIGIN = Origin("torch", "2.13.0", "float32")
 QUESTION = {
     "id": "rows-1",
     "family": "rows",
@@ -22,7 +24,7 @@ def ids(*tokens):
 
 
 def row(completion, loss_mask=None, **options):
-    return trajectory_row(QUESTION, "base", 3, 7, [1, 2], completion, loss_mask, build_tokenizer(), **options)
+    return trajectory_row(QUESTION, "base", 3, 7, [1, 2], completion, loss_mask, build_tokenizer(), ORIGIN, **options)
 
 
 def test_a_complete_trajectory():
@@ -30,6 +32,7 @@ def test_a_complete_trajectory():
     made = row(completion)
     text = f"{' '.join(THINKING)} </think> {MARKER} 4 8 9 }}"
     identity = {"question_id": "rows-1", "writer": "base", "sample": 3, "seed": 7, "prompt_ids": [1, 2]}
+    identity |= {"engine": "torch", "engine_version": "2.13.0", "dtype": "float32"}
     offsets = {"thinking_start": 0, "thinking_end": 8, "answer_start": 10, "answer_end": 13, "n_tokens": 15}
     judged = {"finished": True, "correct": True, "formatted": True, "reward": 1.0}
     content = {"token_ids": completion, "loss_mask": [True] * 15, "text": text}

@@ -17,6 +17,7 @@ from raml.trajectories.sampler import TorchSampler
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 
 CONFIG = {
+    "engine": {"name": "torch", "dtype": "float32"},
     "sampling": {
         "temperature": 1.0, "top_p": 0.9, "top_k": 40, "max_tokens": 12, "batch_size": 5, "threads": 1
     },
@@ -77,11 +78,12 @@ def questions():
 def sample(folder, out="samples.parquet", seed=0, config=CONFIG, models=("base",), outs=None):
     """`models` are the names of the one model in `folder`; their table is `out`, unless each has its own in `outs`."""
     arguments = {"scale": "tiny", "config": json.dumps(config), "seed": str(seed)}
-    files = {"questions": folder / "questions.parquet"}
+    files = {"questions": folder / "questions.parquet", "work": folder / "work"}
     line = [word for name, value in {**arguments, **files}.items() for word in (f"--{name}", str(value))]
     line += ["--models", *[str(folder / "model")] * len(models), "--writers", *models]
     line += ["--outs", *(str(folder / name) for name in outs or [out] * len(models))]
-    run(main, Job, inputs=["questions"], many=["models"], many_outputs=["outs"], many_names=["writers"], arguments=line)
+    names = {"many_outputs": ["outs"], "many_names": ["writers"]}
+    run(main, Job, inputs=["questions"], many=["models"], outputs=["work"], **names, arguments=line)
     return folder / out
 
 
@@ -180,3 +182,51 @@ def test_n_must_be_positive(folder, capsys):
         sample(folder, config={**CONFIG, "n": 0})
     assert exit_.value.code == 2
     assert "n = 0" in capsys.readouterr().err
+
+
+def test_parts_together_are_the_whole(folder):
+    whole = read_table(sample(folder, "whole.parquet"), Trajectory)
+    parts = [
+        read_table(sample(folder, f"part{n}.parquet", config={**CONFIG, "part": {"number": n, "of": 2}}), Trajectory)
+        for n in range(2)
+    ]
+    assert [part["question_id"].n_unique() for part in parts] == [1, 1]
+    assert pl.concat(parts).equals(whole)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [({"number": 2, "of": 2}, "part 2 of 2: the last one is 1"), ({"number": 0, "of": 3}, "too few for 3 parts")],
+)
+def test_parts_that_are_not_there_are_refused(folder, part, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        sample(folder, config={**CONFIG, "part": part})
+    assert exit_.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_rows_say_what_made_them(folder):
+    table = read_table(sample(folder), Trajectory)
+    assert table.select("engine", "engine_version", "dtype").unique().rows() == [
+        ("torch", torch.__version__, "float32")
+    ]
+    coarse = sample(folder, "coarse.parquet", config={**CONFIG, "engine": {"name": "torch", "dtype": "bfloat16"}})
+    assert read_table(coarse, Trajectory)["dtype"].unique().to_list() == ["bfloat16"]
+
+
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(folder, monkeypatch):
+    undisturbed = sample(folder, "undisturbed.parquet").read_bytes()
+    calls, usual = [], TorchSampler._prefill
+
+    def killed_in_the_second_batch(sampler, requests):
+        calls.append(len(requests))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return usual(sampler, requests)
+
+    monkeypatch.setattr(TorchSampler, "_prefill", killed_in_the_second_batch)
+    with pytest.raises(KeyboardInterrupt):
+        sample(folder, "killed.parquet")
+    assert not (folder / "killed.parquet").exists() and any((folder / "work").iterdir())
+    assert sample(folder, "killed.parquet").read_bytes() == undisturbed
+    assert calls == [5, 3, 3]  # batches of 5 of 8 requests: the first one was not decoded again
+    assert not any((folder / "work").iterdir())

@@ -85,7 +85,10 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
         },
         "architecture": {**minimal["architecture"], "vocabulary": 330, "tied": False, "context": CONTEXT},
         "base": model("base"),
-        "writers": {style: model("writer", sampling=sampling, rollouts=6) for style in ("short", "long")},
+        "writers": {
+            style: model("writer", engine=minimal["engine"], sampling=sampling, rollouts=6, jobs=2)
+            for style in ("short", "long")
+        },
         "sft": {style: {**settings, **lengths} for style, settings in minimal["sft"].items()},
         "dpo": {**minimal["dpo"], **lengths},
         "grpo": {**minimal["grpo"], "max_prompt_tokens": 256, "max_tokens": 24},
@@ -93,8 +96,8 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
         "sampling": {**sampling, "max_tokens": 24},
         "probing": {**minimal["probing"], "benchmarks": ["plus"]},
         "community": {
-            "Zero-1M": model("base", training="on_policy", questions=57_000),
-            "Distil.1M": model("writer", training="off_policy", questions=1_000),
+            "Zero-1M": model("base", engine=minimal["engine"], training="on_policy", questions=57_000),
+            "Distil.1M": model("writer", engine=minimal["engine"], training="off_policy", questions=1_000),
         },
     }
 

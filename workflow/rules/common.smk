@@ -131,6 +131,12 @@ TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob(
 # the first GPU, whoever is there. profiles/default has how many a node has.
 GPUS = SCALE.hardware.processes if SCALE.device.kind == "gpu" else 0
 
+# Sampling takes as many as a model is split over: the others serve further sampling jobs at the same time.
+SAMPLING_GPUS = SCALE.engine.tensor_parallel if SCALE.device.kind == "gpu" else 0
+
+# Where samples are kept until their table is whole.
+SHARDS = f".cache/sampling/{SCALE.scale}"
+
 MAIN_MODEL = SCALE.probing.models[0]
 
 # The folder of the tokenizer that all trained models share.

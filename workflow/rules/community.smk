@@ -37,18 +37,28 @@ rule sample_community:
         "<benchmarks>/sample_community/{community}.tsv"
     threads: SCALE.sampling.threads
     resources:
-        gpu=GPUS,
+        gpu=lambda wildcards: (
+            SCALE.community[wildcards.community].engine.tensor_parallel if SCALE.device.kind == "gpu" else 0
+        ),
     params:
         **step(
             "raml.trajectories.sample",
-            {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
+            lambda wildcards: {
+                "engine": SCALE.community[wildcards.community].engine,
+                "sampling": SCALE.sampling,
+                "n": SCALE.evaluation.n,
+                "kinds": None,
+                "thinking": True,
+            },
         ),
         model=subpath(input.weights, parent=True),
+        work=SHARDS,
     message:
         "Sample {wildcards.community} on the benchmarks"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
-        " --models {params.model} --writers {wildcards.community} --questions {input.questions} --outs {output}"
+        " --models {params.model} --writers {wildcards.community} --questions {input.questions}"
+        " --work {params.work} --outs {output}"
         " > {log} 2>&1"
 
 

@@ -2,6 +2,8 @@
 
 SWEEPS = sampled_together(SCALE)
 
+WRITING = {"engine": SCALE.engine, "sampling": SCALE.sampling}
+
 
 # Main models that are ready at about the same time share a process.
 TOGETHER = {
@@ -29,20 +31,21 @@ for group, models in TOGETHER.items():
         priority: 1  # the probes wait for it
         threads: SCALE.sampling.threads
         resources:
-            gpu=GPUS,
+            gpu=SAMPLING_GPUS,
         params:
             **step(
                 "raml.trajectories.sample",
-                {"sampling": SCALE.sampling, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
+                {**WRITING, "n": SCALE.evaluation.n, "kinds": None, "thinking": True},
             ),
             models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
             writers=models,
+            work=SHARDS,
         message:
             f"Sample {', '.join(models)}, seed {{wildcards.seed}}, on the benchmarks"
         shell:
             "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
             " --seed {wildcards.seed} --models {params.models} --writers {params.writers}"
-            " --questions {input.questions} --outs {output}"
+            " --questions {input.questions} --work {params.work} --outs {output}"
             " > {log} 2>&1"
 
 
@@ -59,20 +62,22 @@ rule sample_sweep:
         "<benchmarks>/sample_sweep/seed{seed}/{sweep}.tsv"
     threads: SCALE.sampling.threads
     resources:
-        gpu=GPUS,
+        gpu=SAMPLING_GPUS,
     params:
         **step(
             "raml.trajectories.sample",
-            {"sampling": SCALE.sampling, "n": SCALE.sweeps.n, "kinds": SCALE.sweeps.kinds, "thinking": True},
+            {**WRITING, "n": SCALE.sweeps.n, "kinds": SCALE.sweeps.kinds, "thinking": True},
         ),
         models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
         writers=lambda wildcards: SWEEPS[wildcards.sweep],
+        work=SHARDS,
         table=lambda wildcards, output: [output[0]] * len(SWEEPS[wildcards.sweep]),
     message:
         "Sample the sweep {wildcards.sweep}, seed {wildcards.seed}"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --models {params.models} --writers {params.writers} --questions {input.questions} --outs {params.table}"
+        " --models {params.models} --writers {params.writers} --questions {input.questions}"
+        " --work {params.work} --outs {params.table}"
         " > {log} 2>&1"
 
 
@@ -134,24 +139,25 @@ rule sample_development:
         thinking="thinking|empty",
     threads: SCALE.sampling.threads
     resources:
-        gpu=GPUS,
+        gpu=SAMPLING_GPUS,
     params:
         **step(
             "raml.trajectories.sample",
             lambda wildcards: {
-                "sampling": SCALE.sampling,
+                **WRITING,
                 "n": 16,
                 "kinds": None,
                 "thinking": wildcards.thinking == "thinking",
             },
         ),
         model=subpath(input.weights, parent=True),
+        work=SHARDS,
         writer=lambda wildcards: wildcards.model + ("_empty" if wildcards.thinking == "empty" else ""),
     message:
         "Sample {wildcards.model}, seed {wildcards.seed}, on the development questions"
     shell:
         "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q} --seed {wildcards.seed}"
-        " --models {params.model} --writers {params.writer} --questions {input.questions} --outs {output}"
+        " --models {params.model} --writers {params.writer} --questions {input.questions} --work {params.work} --outs {output}"
         " > {log} 2>&1"
 
 

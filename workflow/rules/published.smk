@@ -68,6 +68,7 @@ rule fetch_writer:
 
 
 for table, (style, split, n) in WRITTEN.items():
+    writer = SCALE.writers[style]
 
     rule:
         name:
@@ -76,26 +77,36 @@ for table, (style, split, n) in WRITTEN.items():
             **model_files(f"<results>/models/writers/{style}"),
             questions=f"<results>/questions/{split}.parquet",
         output:
-            f"<results>/trajectories/written/{table}.parquet",
+            f"<results>/trajectories/written/{table}/part{{part}}.parquet",
         log:
-            f"<logs>/write_{table}.log",
+            f"<logs>/write_{table}/part{{part}}.log",
         benchmark:
-            f"<benchmarks>/write_{table}.tsv"
-        threads: SCALE.writers[style].sampling.threads
+            f"<benchmarks>/write_{table}/part{{part}}.tsv"
+        threads: writer.sampling.threads
         resources:
-            gpu=GPUS,
+            gpu=writer.engine.tensor_parallel if SCALE.device.kind == "gpu" else 0,
         params:
             **step(
                 "raml.trajectories.sample",
-                {"sampling": SCALE.writers[style].sampling, "n": n, "kinds": None, "thinking": True},
+                # evaluated while the rule is made: the loop goes on
+                lambda wildcards, writer=writer, n=n: {
+                    "engine": writer.engine,
+                    "sampling": writer.sampling,
+                    "n": n,
+                    "kinds": None,
+                    "thinking": True,
+                    "part": {"number": int(wildcards.part), "of": writer.jobs},
+                },
             ),
             model=subpath(input.weights, parent=True),
             writer=style,
+            work=SHARDS,
         message:
-            f"Write {style} trajectories of the {split} questions"
+            f"Write {style} trajectories of the {split} questions, part {{wildcards.part}}"
         shell:
             "python -m raml.trajectories.sample --scale {params.scale} --config {params.config:q}"
-            " --models {params.model} --writers {params.writer} --questions {input.questions} --outs {output}"
+            " --models {params.model} --writers {params.writer} --questions {input.questions}"
+            " --work {params.work} --outs {output}"
             " > {log} 2>&1"
 
     # SFT and DPO learn from tokens of the model that they train.
@@ -104,7 +115,7 @@ for table, (style, split, n) in WRITTEN.items():
             f"retokenise_{table}"
         input:
             **tokenizer_files(TOKENIZER),
-            trajectories=f"<results>/trajectories/written/{table}.parquet",
+            trajectories=expand(f"<results>/trajectories/written/{table}/part{{part}}.parquet", part=range(writer.jobs)),
             questions=f"<results>/questions/{split}.parquet",
         output:
             f"<results>/trajectories/{table}.parquet",

@@ -1,8 +1,8 @@
 """Sections on where questions and trajectories come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raml.config.section import Section
 
@@ -69,13 +69,6 @@ class HubModel(Section):
     revision: str = Field(min_length=1, description="a commit, tag or branch; of a path unused")
 
 
-class CommunityModel(HubModel):
-    """A reasoning model that others have trained (fig4), and on what."""
-
-    training: Literal["on_policy", "off_policy"]
-    questions: int = Field(gt=0, description="size of its training set")
-
-
 class Oracle(Section):
     """Programs that write correct and deliberately wrong trajectories (short and long style)."""
 
@@ -95,8 +88,38 @@ class Sampling(Section):
     threads: int = Field(gt=0)
 
 
+class EngineSettings(Section):
+    """What samples from models."""
+
+    name: Literal["torch", "vllm", "server"] = Field(
+        description="the torch sampler, vLLM in the job's process, or an OpenAI-compatible server"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(description="of weights and arithmetic")
+    tensor_parallel: int = Field(default=1, gt=0, description="GPUs that a model is split over, by vLLM")
+    url: str | None = Field(default=None, description="of a server, up to and without `/v1`")
+    concurrency: int = Field(default=16, gt=0, description="requests that a server has at once")
+
+    @model_validator(mode="after")
+    def _fits_the_engine(self) -> Self:
+        if (self.url is not None) != (self.name == "server"):
+            raise ValueError("a server has a url, and no other engine has one")
+        if self.tensor_parallel > 1 and self.name != "vllm":
+            raise ValueError(f"tensor_parallel = {self.tensor_parallel} is for vllm; the engine is {self.name}")
+        return self
+
+
+class CommunityModel(HubModel):
+    """A reasoning model that others have trained (fig4), and on what."""
+
+    engine: EngineSettings
+    training: Literal["on_policy", "off_policy"]
+    questions: int = Field(gt=0, description="size of its training set")
+
+
 class Writer(HubModel):
     """A published model that writes training trajectories, and how."""
 
+    engine: EngineSettings
     sampling: Sampling
     rollouts: int = Field(gt=0, description="a question")
+    jobs: int = Field(default=1, gt=0, description="that share the questions, each with GPUs of its own")

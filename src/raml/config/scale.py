@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from raml.config.data import (
     BenchmarkKind,
     CommunityModel,
+    EngineSettings,
     HubModel,
     Oracle,
     Published,
@@ -44,6 +45,7 @@ class Scale(Section):
     cold_start: str
     sweeps: Sweeps
     community: dict[str, CommunityModel] = Field(default={}, description="models of fig4, by the names they go by")
+    engine: EngineSettings = Field(description="that samples from the trained models")
     sampling: Sampling
     evaluation: Evaluation
     probing: Probing

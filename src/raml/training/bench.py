@@ -185,7 +185,7 @@ def bare_grpo_seconds(base: Path, questions: Sequence[Mapping[str, Any]], settin
             for sample in range(size)
         ]
         sampler = TorchSampler(model, sampling_of(settings, len(requests)), [eos], pad_id=pad)
-        completions = [c.token_ids for c in sampler.complete(requests, stable_seed("rollout", SEED, number))]
+        completions = [c.token_ids for c in sampler.sample(requests, stable_seed("rollout", SEED, number))]
         model.train()
         rewards = torch.tensor(
             reward(

@@ -72,7 +72,7 @@ class Rollouts:
             try:
                 with whole_weights(model):
                     step_seed = stable_seed("rollout", self.seed, trainer.state.global_step)
-                    completions = sampler.complete(requests, step_seed)
+                    completions = sampler.sample(requests, step_seed)
             except InputError:
                 raise
             except RamlError as error:

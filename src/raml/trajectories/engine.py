@@ -1,8 +1,11 @@
 """What every sampling engine takes and gives: prompts as token ids in, completions as token ids out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, Protocol
+
+import raml
+from raml.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,66 @@ class Completion:
     finished: bool
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What made a completion: which engine, its version, and the precision of its arithmetic."""
+
+    engine: str
+    version: str
+    dtype: str
+
+    def columns(self) -> dict[str, str]:
+        """As the columns of `schemas.Trajectory`."""
+        named = asdict(self)
+        return {"engine": named["engine"], "engine_version": named["version"], "dtype": named["dtype"]}
+
+
+PROGRAM: Final = Origin("program", raml.__version__, "none")
+"""Of trajectories that no model wrote."""
+
+
 class Engine(Protocol):
     """A model with its sampling parameters."""
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
-        """One completion per request, in order.
+    @property
+    def origin(self) -> Origin:
+        """What makes the completions."""
+        ...
+
+    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+        """One completion for each of `requests` with its place among them, in any order, as they are finished.
 
         The randomness of a completion depends on (`seed`, question id, sample number) alone.
 
         Raises:
             InputError: a prompt is empty or does not fit the model's context together with its completion.
+            RamlError: the engine stops before its work is done.
         """
         ...
+
+    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
+        """The completions of `stream`, in the order of `requests`."""
+        ...
+
+
+def in_order(found: Iterator[tuple[int, Completion]], requests: int) -> list[Completion]:
+    """What a stream of `requests` completions gives, by their places."""
+    completions = dict(found)
+    return [completions[place] for place in range(requests)]
+
+
+def check_prompts(requests: Sequence[Request], *, max_tokens: int, context: int | None) -> None:
+    """Make sure that each prompt and `max_tokens` further tokens fit a model's context, which may be unlimited.
+
+    Raises:
+        InputError: one does not, or is empty.
+    """
+    for request in requests:
+        if not request.prompt_ids:
+            raise InputError(f"question {request.question_id} has an empty prompt")
+        needed = len(request.prompt_ids) + max_tokens
+        if context is not None and needed > context:
+            raise InputError(
+                f"question {request.question_id}: {len(request.prompt_ids)} prompt tokens + sampling.max_tokens "
+                f"= {needed} exceed the model's context of {context}; lower sampling.max_tokens"
+            )

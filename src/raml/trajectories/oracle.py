@@ -18,6 +18,7 @@ from raml.questions.family import stable_seed
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, check_lengths, run
 from raml.storage import read_table, write_table
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.oracles.solution import OracleStyle
 from raml.trajectories.oracles.write import completion, distinct_solutions
 from raml.trajectories.pretrained import load_tokenizer
@@ -60,7 +61,9 @@ def question_rows(
     rows: list[dict[str, Any]] = []
     for solution in distinct_solutions(question["family"], question["prompt"], style, rng, settings):
         completion_ids, loss_mask = completion(tokenizer, solution)
-        row = trajectory_row(question, f"oracle_{style}", len(rows), seed, prompt, completion_ids, loss_mask, tokenizer)
+        row = trajectory_row(
+            question, f"oracle_{style}", len(rows), seed, prompt, completion_ids, loss_mask, tokenizer, PROGRAM
+        )
         if style == "wrong" and row["correct"]:
             continue  # a slip that leaves the answer right, for example the order of the sums
         if row["correct"] == (style == "wrong") or not row["formatted"]:

@@ -22,11 +22,22 @@ def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
     Raises:
         DataError: the folder holds no causal language model with a tokenizer.
     """
+    return load_model(folder), load_tokenizer(folder)
+
+
+def load_model(folder: Path, dtype: str = "auto") -> PreTrainedModel:
+    """The model saved in `folder`, on the CPU, in the precision `dtype` or the one it was saved in.
+
+    Raises:
+        DataError: the folder holds no causal language model.
+    """
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
-    return model, load_tokenizer(folder)
+    return model
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

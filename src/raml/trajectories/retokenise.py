@@ -1,6 +1,6 @@
 """Rewrite trajectories in the tokens of another model, which is to be trained on them.
 
-    python -m raml.trajectories.retokenise --scale S --config '{}' --trajectories T --questions Q \
+    python -m raml.trajectories.retokenise --scale S --config '{}' --trajectories T... --questions Q \
         --tokenizer results/S/models/seed0/base --out results/S/trajectories/long.parquet
 
 The text and what it was judged to be stay. The prompt becomes that of the question by the other model's chat template,
@@ -29,11 +29,11 @@ class Job(Section):
 
 def main(step: Step[Job]) -> None:
     """Write the table anew."""
-    files = step.files
-    trajectories = read_table(files["trajectories"], Trajectory)
+    files, parts = step.files, step.lists["trajectories"]
+    trajectories = pl.concat(read_table(part, Trajectory) for part in parts)
     asked = dict(read_table(files["questions"], Question).select("id", "prompt").iter_rows())
     if unknown := sorted(set(trajectories["question_id"]) - set(asked)):
-        raise DataError(f"{files['trajectories']} answers {unknown[0]!r}, which {files['questions']} does not hold")
+        raise DataError(f"{parts[0].parent} answers {unknown[0]!r}, which {files['questions']} does not hold")
     tokenizer = load_tokenizer(files["tokenizer"])
     rows = []
     for (question,), of_question in track(
@@ -47,8 +47,8 @@ def main(step: Step[Job]) -> None:
         rows += [row for row in found if row is not None]
     print(f"{len(rows)} trajectories; left out: {len(trajectories) - len(rows)} without text or end")
     table = pl.DataFrame(rows, schema=column_types(Trajectory))
-    origin = read_provenance(files["trajectories"])
-    write_table(table, Trajectory, files["out"], step.provenance(model_hash=origin.model_hash))
+    writer = read_provenance(parts[0]).model_hash
+    write_table(table, Trajectory, files["out"], step.provenance(model_hash=writer))
 
 
 def retokenised(
@@ -75,4 +75,4 @@ def retokenised(
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["trajectories", "questions", "tokenizer"], outputs=["out"])
+    run(main, Job, inputs=["questions", "tokenizer"], many=["trajectories"], outputs=["out"])

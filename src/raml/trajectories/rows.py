@@ -16,6 +16,7 @@ from raml.answers import Judgement, judge
 from raml.answers.format import MARKER_PATTERN, THINK_END
 from raml.errors import DataError
 from raml.questions.verify import verify
+from raml.trajectories.engine import Origin
 
 _BRACE = re.compile("[{}]")
 
@@ -29,6 +30,7 @@ def trajectory_row(
     token_ids: Sequence[int],
     loss_mask: Sequence[bool] | None,
     tokenizer: PreTrainedTokenizerBase,
+    origin: Origin,
     judgements: dict[str, Judgement] | None = None,
 ) -> dict[str, Any]:
     """The completion `token_ids` of `question` as a row of `schemas.Trajectory`.
@@ -42,6 +44,7 @@ def trajectory_row(
         token_ids: thinking, `</think>`, answer marker, answer, `}`, end of text, as far as it got.
         loss_mask: false on tokens that training must not imitate; None: imitate all.
         tokenizer: of the token ids.
+        origin: what made the completion.
         judgements: judgements of this question by text; looked up and added to, since samples repeat.
 
     Raises:
@@ -63,6 +66,7 @@ def trajectory_row(
         "writer": writer,
         "sample": sample,
         "seed": seed,
+        **origin.columns(),
         "prompt_ids": list(prompt_ids),
         "token_ids": ids,
         "loss_mask": [True] * len(ids) if loss_mask is None else list(loss_mask),

@@ -2,39 +2,56 @@
 
 Several models of one training seed share a process, since importing torch takes longer than many a model's sampling;
 each one's samples are those that it would write in a process of its own. `--models`, `--writers` and `--outs` go
-together one by one; models that name the same file share a table.
+together one by one; models that name the same file share a table. What is written is kept in shards below `--work`
+until the table is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
 from raml.answers.format import THINK_END
-from raml.config import BenchmarkKind, Sampling, Section
+from raml.config import BenchmarkKind, EngineSettings, Sampling, Section
 from raml.errors import DataError
-from raml.progress import track
+from raml.progress import progress, track
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, check_lengths, run
 from raml.storage import model_hash, read_table, write_table
 from raml.trajectories.chat import question_ids
-from raml.trajectories.engine import Engine, Request
-from raml.trajectories.pretrained import load_pretrained, on_device
+from raml.trajectories.engine import Completion, Origin, Request
+from raml.trajectories.engines import open_engine
+from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
-from raml.trajectories.sampler import TorchSampler
+from raml.trajectories.shards import Shards, sample_in_shards
+
+
+class Part(Section):
+    """One of `of` parts of the questions, of about equal size, counted from 0."""
+
+    number: int = Field(ge=0)
+    of: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number >= self.of:
+            raise ValueError(f"part {self.number} of {self.of}: the last one is {self.of - 1}")
+        return self
 
 
 class Job(Section):
     """How the models write, how many trajectories for each question, and on which questions."""
 
+    engine: EngineSettings
     sampling: Sampling
     n: int = Field(gt=0)
     kinds: list[BenchmarkKind] | None = Field(description="of benchmarks; null: all questions")
     thinking: bool = Field(description="false: the prompt ends the thinking, only the answer is written")
+    part: Part = Field(default=Part(number=0, of=1), description="of the questions that this job asks")
 
 
 def main(step: Step[Job]) -> None:
@@ -42,63 +59,86 @@ def main(step: Step[Job]) -> None:
     folders, writers, outs = step.lists["models"], step.name_lists["writers"], step.lists["outs"]
     check_lengths({"--models": folders, "--writers": writers, "--outs": outs})
     torch.set_num_threads(step.config.sampling.threads)
+    questions = _questions(step)
+    for table in dict.fromkeys(outs):
+        together = [
+            (folder, writer) for folder, writer, out in zip(folders, writers, outs, strict=True) if out == table
+        ]
+        rows: list[dict[str, Any]] = []
+        finished = []
+        for folder, writer in together:
+            found, shards = _written(folder, writer, questions, step)
+            rows += found
+            finished.append(shards)
+        hashes = ",".join(model_hash(folder) for folder, _ in together)
+        trajectories = pl.DataFrame(rows, schema=column_types(Trajectory))
+        write_table(trajectories, Trajectory, table, step.provenance(model_hash=hashes))
+        for shards in finished:
+            shards.delete()
+
+
+def _questions(step: Step[Job]) -> pl.DataFrame:
     questions: pl.DataFrame = read_table(step.files["questions"], Question)
     if step.config.kinds is not None:
         questions = questions.filter(pl.col("kind").is_in(step.config.kinds))
     if questions.is_empty():
         raise DataError(f"{step.files['questions']} holds no question of kinds {step.config.kinds}")
-    for table in dict.fromkeys(outs):
-        together = [
-            (folder, writer) for folder, writer, out in zip(folders, writers, outs, strict=True) if out == table
-        ]
-        rows = [row for folder, writer in together for row in _written(folder, writer, questions, step)]
-        hashes = ",".join(model_hash(folder) for folder, _ in together)
-        trajectories = pl.DataFrame(rows, schema=column_types(Trajectory))
-        write_table(trajectories, Trajectory, table, step.provenance(model_hash=hashes))
+    number, of = step.config.part.number, step.config.part.of
+    if len(questions) < of:
+        raise DataError(f"{step.files['questions']} has {len(questions)} questions, too few for {of} parts")
+    first, last = (len(questions) * edge // of for edge in (number, number + 1))
+    return questions[first:last]
 
 
-def _written(folder: Path, writer: str, questions: pl.DataFrame, step: Step[Job]) -> list[dict[str, Any]]:
-    """Rows of the trajectories that one model writes."""
-    model, tokenizer = load_pretrained(folder)
-    engine = TorchSampler(
-        on_device(model), step.config.sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id
-    )
+def _written(
+    folder: Path, writer: str, questions: pl.DataFrame, step: Step[Job]
+) -> tuple[list[dict[str, Any]], Shards]:
+    """Rows of the trajectories that one model writes, and the shards that hold them until they are in a table."""
+    job = step.config
+    tokenizer = load_tokenizer(folder)
     prompts = [question_ids(tokenizer, prompt) for prompt in questions["prompt"]]
-    if not step.config.thinking:
+    if not job.thinking:
         end_of_thinking = tokenizer.encode(THINK_END, add_special_tokens=False)
         prompts = [[*prompt, *end_of_thinking] for prompt in prompts]
-    return sampled_rows(questions, prompts, engine, tokenizer, writer, step.config.n, step.seed)
-
-
-def sampled_rows(
-    questions: pl.DataFrame,
-    prompts: Sequence[Sequence[int]],
-    engine: Engine,
-    tokenizer: PreTrainedTokenizerBase,
-    writer: str,
-    n: int,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """`n` rows of `schemas.Trajectory` for each row of `questions` (`schemas.Question`) and its prompt, in order."""
     requests = [
         Request(question_id, tuple(prompt), sample)
         for question_id, prompt in zip(questions["id"], prompts, strict=True)
-        for sample in range(n)
+        for sample in range(job.n)
     ]
-    completions = engine.sample(requests, seed)
+    engine = open_engine(folder, tokenizer, job.engine, job.sampling)
+    identity = {
+        **step.provenance(model_hash=model_hash(folder)).model_dump(),
+        **engine.origin.columns(),
+    }
+    shards = Shards.open(step.files["work"], identity, requests, job.sampling.batch_size)
+    with progress(f"sampling {writer}", len(requests), "completion") as line:
+        completions = sample_in_shards(engine, requests, step.seed, shards, line.update)
+    judged = judged_rows(questions, requests, completions, tokenizer, writer, engine.origin, step.seed)
+    return list(judged), shards
 
-    rows = []
+
+def judged_rows(
+    questions: pl.DataFrame,
+    requests: Sequence[Request],
+    completions: Sequence[Completion],
+    tokenizer: PreTrainedTokenizerBase,
+    writer: str,
+    origin: Origin,
+    seed: int,
+) -> Iterator[dict[str, Any]]:
+    """Rows of `schemas.Trajectory`; each row of `questions` has as many of the `requests`, in order."""
+    n = len(requests) // len(questions)
     for index, question in enumerate(track(questions.iter_rows(named=True), "judging", len(questions), "question")):
         judgements: dict[str, Any] = {}
         for request, completion in zip(requests[index * n :][:n], completions[index * n :][:n], strict=True):
-            ids = completion.token_ids
-            rows.append(
-                trajectory_row(
-                    question, writer, request.sample, seed, request.prompt_ids, ids, None, tokenizer, judgements
-                )
-            )
-    return rows
+            yield trajectory_row(
+                question, writer, request.sample, seed, request.prompt_ids, completion.token_ids, None, tokenizer,
+                origin, judgements,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["questions"], many=["models"], many_outputs=["outs"], many_names=["writers"])
+    run(
+        main, Job,
+        inputs=["questions"], many=["models"], outputs=["work"], many_outputs=["outs"], many_names=["writers"],
+    )  # fmt: skip

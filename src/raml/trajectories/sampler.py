@@ -1,12 +1,12 @@
 """The torch sampling engine: many samples per prompt from a Hugging Face decoder-only model.
 
-Requests are sorted by prompt and cut into batches of `sampling.batch_size` rows. Each distinct prompt
+Requests are cut into batches of `sampling.batch_size` rows, in their order. Each distinct prompt
 of a batch is prefilled once (`shared_prefix`); all rows then decode in step, and a row that finishes
 is dropped. Rows do not see each other, so what a request gets depends on its prompt, its question id,
 its sample number and the seed alone, up to floating-point round-off.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,10 +14,9 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from raml.config import Sampling
-from raml.errors import InputError, RamlError
-from raml.progress import progress
+from raml.errors import RamlError
 from raml.trajectories.decoding import next_tokens, row_uniforms
-from raml.trajectories.engine import Completion, Request
+from raml.trajectories.engine import Completion, Origin, Request, check_prompts, in_order
 from raml.trajectories.shared_prefix import SharedPrefixCache, shared_prefix_decoding
 
 
@@ -31,38 +30,24 @@ class TorchSampler:
         self.pad_id = pad_id
         self._stops = torch.tensor(sorted(stop_ids), device=model.device)
 
+    @property
+    def origin(self) -> Origin:
+        """This torch, and the precision of the model's weights."""
+        return Origin("torch", torch.__version__, str(self.model.dtype).removeprefix("torch."))
+
     def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
         """One completion per request, in order; see `Engine.sample`."""
-        with progress("sampling", len(requests), "completion") as line:
-            return self.complete(requests, seed, line.update)
+        return in_order(self.stream(requests, seed), len(requests))
 
     @torch.inference_mode()
-    def complete(
-        self, requests: Sequence[Request], seed: int, written: Callable[[], object] = lambda: None
-    ) -> list[Completion]:
-        """As `sample`, without a progress line; `written` is called after each completion."""
-        self._check(requests)
-        completions: dict[int, Completion] = {}
-        by_prompt = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), requests[i].prompt_ids))
-        size = self.sampling.batch_size
-        for start in range(0, len(by_prompt), size):
-            batch = by_prompt[start : start + size]
-            for position, completion in self._decode([requests[i] for i in batch], seed):
-                completions[batch[position]] = completion
-                written()
-        return [completions[index] for index in range(len(requests))]
-
-    def _check(self, requests: Sequence[Request]) -> None:
+    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+        """Each request's place and completion, batch by batch; see `Engine.stream`."""
         context = getattr(self.model.config, "max_position_embeddings", None)
-        for request in requests:
-            if not request.prompt_ids:
-                raise InputError(f"question {request.question_id} has an empty prompt")
-            needed = len(request.prompt_ids) + self.sampling.max_tokens
-            if context is not None and needed > context:
-                raise InputError(
-                    f"question {request.question_id}: {len(request.prompt_ids)} prompt tokens + sampling.max_tokens "
-                    f"= {needed} exceed the model's context of {context}; lower sampling.max_tokens"
-                )
+        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=context)
+        size = self.sampling.batch_size
+        for start in range(0, len(requests), size):
+            for place, completion in self._decode(list(requests[start : start + size]), seed):
+                yield start + place, completion
 
     def _decode(self, requests: list[Request], seed: int) -> Iterator[tuple[int, Completion]]:
         """Complete one batch; yields positions in the batch with their completions as rows finish."""
