@@ -210,6 +210,33 @@ class OuterLoss(dy.Schema):
     nll_without = dy.Float64(min=0)  # with an empty trajectory
 
 
+class ForcedAnswer(dy.Schema):
+    """An answer after all, part or none of a sampled trajectory's thinking, or after a summary of it (Figure 11).
+
+    `variant` is the budget in tokens of method `budget`, the number of the summary of `summary` and `control` (which
+    goes with that summary), else 0. Where the gold answer occurs in what would be read (`leaked`), no answer is
+    decoded.
+    """
+
+    model = dy.String(primary_key=True)
+    seed = dy.Int64(primary_key=True)  # of training
+    benchmark = dy.String()
+    kind = dy.Enum(BenchmarkKind.__args__)  # type: ignore[attr-defined]
+    question_id = dy.String(primary_key=True)
+    sample_ = dy.Int32(alias="sample", primary_key=True, min=0)  # of the trajectory
+    method = dy.Enum(["thinking", "budget", "no_thinking", "summary", "control"], primary_key=True)
+    variant = dy.Int32(primary_key=True, min=0)
+    thinking_tokens = dy.Int32(min=0)  # that the answer follows: of the trajectory or the summary
+    answer_tokens = dy.Int32(min=0)  # all after it: end of thinking, marker and answer, forced or decoded
+    leaked = dy.Bool()
+    correct = dy.Bool(nullable=True)
+
+    @dy.rule()
+    def judged_unless_leaked(cls) -> pl.Expr:
+        """Answers are judged, leaked summaries have none."""
+        return pl.col("correct").is_null() == pl.col("leaked")
+
+
 class TrainingRecord(dy.Schema):
     """One quantity that a trainer logged at one optimiser step: loss, reward, entropy (nats per token) and so on."""
 

@@ -95,6 +95,11 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
         "sweeps": {**minimal["sweeps"], "long_shares": []},
         "sampling": {**sampling, "max_tokens": 24},
         "probing": {**minimal["probing"], "benchmarks": ["plus"]},
+        "efficiency": {
+            **minimal["efficiency"],
+            "benchmarks": ["plus"],
+            "summariser": model("writer", prompt="{question} {thinking}", sampling=sampling),
+        },
         "community": {
             "Zero-1M": model("base", engine=minimal["engine"], training="on_policy", questions=57_000),
             "Distil.1M": model("writer", engine=minimal["engine"], training="off_policy", questions=1_000),

@@ -30,7 +30,7 @@ from raml.config.load import (
     merge,
     validate,
 )
-from raml.config.measuring import Evaluation, Landscape, Normalisation, Probing, Updates
+from raml.config.measuring import Efficiency, Evaluation, Landscape, Normalisation, Probing, Summariser, Updates
 from raml.config.scale import Scale
 from raml.config.section import Section
 from raml.config.training import (
@@ -59,6 +59,7 @@ __all__ = [
     "CommunityModel",
     "Dataset",
     "Device",
+    "Efficiency",
     "EngineSettings",
     "Evaluation",
     "FamilyName",
@@ -78,6 +79,7 @@ __all__ = [
     "Scale",
     "Section",
     "Style",
+    "Summariser",
     "Sweeps",
     "Training",
     "Updates",

@@ -1,9 +1,11 @@
 """Sections on evaluation and the probes."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from raml.config.data import HubModel, Sampling
 from raml.config.section import Section
 
 Normalisation = Literal["filter", "tensor"]
@@ -64,3 +66,42 @@ class Updates(Section):
         min_length=1, description="random blocks' prompts, tokens"
     )
     threads: int = Field(gt=0)
+
+
+class Summariser(HubModel):
+    """A published model that summarises trajectories, how it is asked and how it writes."""
+
+    prompt: str = Field(description="holds the placeholders {question} and {thinking}")
+    sampling: Sampling
+
+    @model_validator(mode="after")
+    def _prompt_has_its_placeholders(self) -> Self:
+        for name in ("{question}", "{thinking}"):
+            if name not in self.prompt:
+                raise ValueError(f"prompt lacks the placeholder {name}")
+        return self
+
+
+class Efficiency(Section):
+    """Answers after all, part or a summary of a trajectory's thinking, and without any (fig11)."""
+
+    models: list[str] = Field(min_length=1, description="answer after their own trajectories; figures take the first")
+    benchmarks: list[str] = Field(min_length=1)
+    n: int = Field(gt=0, description="trajectories of a question, and the k of Avg@k and Pass@k")
+    budgets: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="thinking tokens after which an answer is forced"
+    )
+    summaries: int = Field(gt=0, description="of each trajectory")
+    summariser: Literal["program"] | Summariser = Field(
+        description="program: drops the search and keeps what it found; generated questions only"
+    )
+    end_of_thinking: str = Field(min_length=1, description="closes the thinking where the model did not")
+    answer_tokens: int = Field(gt=0, description="at most, of a forced answer")
+    batch_size: int = Field(gt=0, description="rows decoded at once")
+    threads: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _budgets_rise(self) -> Self:
+        if any(one >= other for one, other in pairwise(self.budgets)):
+            raise ValueError(f"budgets = {self.budgets} must rise")
+        return self

@@ -16,7 +16,7 @@ from raml.config.data import (
     Style,
     Writer,
 )
-from raml.config.measuring import Evaluation, Landscape, Probing, Updates
+from raml.config.measuring import Efficiency, Evaluation, Landscape, Probing, Updates
 from raml.config.section import Section
 from raml.config.training import DPO, GRPO, SFT, Architecture, Device, Hardware, Pretraining, Sweeps
 
@@ -51,6 +51,7 @@ class Scale(Section):
     probing: Probing
     landscape: Landscape
     updates: Updates
+    efficiency: Efficiency
     token_roles: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
         min_length=1, description="groups of trajectory tokens by regular expressions that match their whole text"
     )
@@ -95,6 +96,23 @@ class Scale(Section):
         for key, (start, allowed) in starts.items():
             if start not in allowed:
                 raise ValueError(f"{key} = {start!r} is no model to start from; allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _efficiency_fits(self) -> Self:
+        found = self.efficiency
+        for key, given, allowed in (
+            ("models", found.models, self.models),
+            ("benchmarks", found.benchmarks, sorted(self.benchmarks)),
+        ):
+            if unknown := [name for name in given if name not in allowed]:
+                raise ValueError(f"efficiency.{key} names {unknown}; allowed: {allowed}")
+            if len(set(given)) != len(given):
+                raise ValueError(f"efficiency.{key} = {given} names one twice")
+        if found.n > self.evaluation.n:
+            raise ValueError(f"efficiency.n = {found.n} must be at most evaluation.n = {self.evaluation.n}")
+        if found.summariser == "program" and self.questions is None:
+            raise ValueError("efficiency.summariser = program knows generated `questions` only; name a model")
         return self
 
     @model_validator(mode="after")
