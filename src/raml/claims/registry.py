@@ -19,6 +19,8 @@ Exhibit = Literal[
     "fig14", "fig15", "fig16", "tab1", "tab2", "tab3", "sec4.3",
 ]  # fmt: skip
 
+AnswerMethod = Literal["thinking", "no_thinking", "summary", "control"]
+
 
 class CurveTrend(Section):
     """Whether answer-NLL curves fall: Spearman's rho of the NLL with the position, against -`minimal_effect`."""
@@ -203,6 +205,32 @@ class OuterLossFalls(Section):
     why: str = Field(min_length=1, description="why these numbers")
 
 
+class MethodLead(Section):
+    """Whether answers by one method of Figure 11 are right more often than by another, in Avg@k and in Pass@k."""
+
+    name: Literal["method_lead"]
+    model: str
+    method: AnswerMethod
+    baseline: AnswerMethod
+    left_out: list[str] = Field(
+        default=[], description="benchmarks on which the two are the same by construction; shown, not deciding"
+    )
+    minimal_effect: float = Field(ge=0, lt=1, description="lead that has to be exceeded, as a share of 1")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers and what is left out")
+
+
+class KeptAccuracy(Section):
+    """Whether summaries keep a share of the accuracy of full trajectories, at no more than a share of their tokens."""
+
+    name: Literal["kept_accuracy"]
+    model: str
+    least_accuracy: float = Field(gt=0, lt=1, description="share of Avg@k and of Pass@k that has to be exceeded")
+    most_tokens: float = Field(gt=0, lt=1, description="share of the tokens that must not be reached")
+    min_questions: int = Field(ge=2, description="fewer questions leave the claim inconclusive")
+    why: str = Field(min_length=1, description="why these numbers")
+
+
 Test = (
     CurveTrend
     | ModePair
@@ -217,6 +245,8 @@ Test = (
     | ColdStart
     | Trend
     | OuterLossFalls
+    | MethodLead
+    | KeptAccuracy
 )
 
 
