@@ -7,6 +7,7 @@ rule decide:
         claims="config/claims.yaml",
         reported="config/reported.yaml",
         evaluations=rules.score.output,
+        answers=expand(rules.efficiency.output, seed=SCALE.seeds),
     output:
         "<results>/claims.json",
     log:
@@ -21,6 +22,7 @@ rule decide:
                 "figures": CURVE_EXHIBITS,
                 "series": series(SCALE),
                 "regimes": regimes(SCALE),
+                "trajectories": SCALE.efficiency.n,
             },
         ),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
@@ -29,7 +31,7 @@ rule decide:
     shell:
         "python -m raml.claims.decide --scale {params.scale} --config {params.config:q}"
         " --claims {input.claims} --reported {input.reported} --evaluations {input.evaluations}"
-        " {params.probes} --out {output}"
+        " --answers {input.answers} {params.probes} --out {output}"
         " > {log} 2>&1"
 
 
@@ -173,6 +175,7 @@ rule analysis_phase:
         rules.fig2.output,
         rules.fig6.output,
         rules.prop21.output,
+        rules.fig11.output,
         OUTER_LOOP,
         rules.build_report.output,
     message:

@@ -153,8 +153,8 @@ CURVE_EXHIBITS = {exhibit: probed_model(exhibit, SCALE.probing.models) for exhib
 
 # In the page's order.
 PAGE = [
-    *("prop2.1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig12", "fig13", "fig14", "fig15"),
-    *("fig16", "tab1", "tab2", "tab3", "training", "times"),
+    *("prop2.1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig11", "fig12", "fig13", "fig14"),
+    *("fig15", "fig16", "tab1", "tab2", "tab3", "training", "times"),
 ]
 TIMED = Path("results", SCALE.scale, "times.json").exists()
 LEFT_OUT = {

@@ -1,9 +1,9 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
-    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes>' \
+    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes, trajectories>' \
         --claims config/claims.yaml --reported config/reported.yaml --evaluations E \
         --curves results/S/probes/seed*/*/curves.parquet --roles .. --landscape .. --updates .. --blocks .. \
-        --outer .. --out results/S/claims.json
+        --outer .. --answers .. --out results/S/claims.json
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,9 @@ from raml.claims import (
     construction,
     curve_trend,
     downhill,
+    kept_accuracy,
     landscape_descent,
+    method_lead,
     mode_pair,
     not_dominated,
     outer_loss,
@@ -39,7 +41,9 @@ from raml.claims.registry import (
     Construction,
     CurveTrend,
     Downhill,
+    KeptAccuracy,
     LandscapeDescent,
+    MethodLead,
     ModePair,
     NotDominated,
     OuterLossFalls,
@@ -59,6 +63,7 @@ from raml.schemas import (
     BlockResidual,
     ClaimResult,
     Evaluation,
+    ForcedAnswer,
     LandscapePoint,
     OuterLoss,
     ProbeCurve,
@@ -77,6 +82,7 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "updates": WeightUpdate,
     "blocks": BlockResidual,
     "outer": OuterLoss,
+    "answers": ForcedAnswer,
 }
 
 
@@ -87,6 +93,7 @@ class Job(Section):
     figures: dict[str, str] = Field(description="the probed model that each curve figure of the scale follows")
     series: dict[str, Series] = Field(description="models of the sweeps by their dose")
     regimes: list[Regime] = Field(description="base models that GRPO starts from, with and without a cold start")
+    trajectories: int = Field(gt=0, description="of a question in fig11: the k of its Avg@k and Pass@k")
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class Measurements:
     tables: dict[str, pl.DataFrame]
     series: dict[str, Series]
     regimes: list[Regime]
+    trajectories: int
     k: int
     bootstrap: Bootstrap
 
@@ -109,6 +117,7 @@ def main(step: Step[Job]) -> None:
         {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()},
         step.config.series,
         step.config.regimes,
+        step.config.trajectories,
         evaluation.k,
         Bootstrap(step.seed, evaluation.bootstrap_resamples, evaluation.confidence),
     )
@@ -166,6 +175,10 @@ def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]
         case OuterLossFalls():
             decision = outer_loss.decide(test, tables["outer"], tables["evaluations"], bootstrap)
             return decision, ["outer", "evaluations"]
+        case MethodLead():
+            return method_lead.decide(test, tables["answers"], measurements.trajectories, bootstrap), ["answers"]
+        case KeptAccuracy():
+            return kept_accuracy.decide(test, tables["answers"], measurements.trajectories, bootstrap), ["answers"]
     evaluations, k = tables["evaluations"], measurements.k
     match test:
         case BestOrLevel():
