@@ -88,7 +88,7 @@ def _excess(scores: pl.DataFrame, quantity: str, share: float, bootstrap: Bootst
     summary, full = (known.filter(pl.col("way") == way) for way in WAYS)
     summary = summary.join(full, on=["seed", "question_id"], how="semi")
     full = full.join(summary, on=["seed", "question_id"], how="semi")
-    part = full.with_columns(share * pl.col(quantity))
+    part = full.with_columns((share * pl.col(quantity)).alias(quantity))
     pair = (part, summary) if quantity == TOKENS else (summary, part)
     values = paired_cells(*pair, quantity)
     between: Callable[..., Interval | None] = interval_or_none if quantity == TOKENS else difference_or_none

@@ -90,4 +90,5 @@ def on_the_line(scores: pl.DataFrame, at: AtTokens, metrics: Sequence[str]) -> p
     keys = ["seed", "question_id", "benchmark"]
     lower, upper = (scores.filter(pl.col("way") == way).select(*keys, *metrics) for way in (at.lower, at.upper))
     both = lower.join(upper, on=keys, suffix="_upper")
-    return both.select(*keys, *((1 - at.share) * pl.col(name) + at.share * pl.col(f"{name}_upper") for name in metrics))
+    between = [((1 - at.share) * pl.col(name) + at.share * pl.col(f"{name}_upper")).alias(name) for name in metrics]
+    return both.select(*keys, *between)

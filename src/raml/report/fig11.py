@@ -79,7 +79,7 @@ def main(step: Step[Job]) -> None:
         caption=(
             f"{metrics[0]} and {metrics[1]} of {MODEL_LABELS.get(model, model)} against the mean tokens of an "
             f"answer (thinking or summary, end of thinking, marker and answer), with {bootstrap.confidence:.0%} "
-            "intervals. Budgets stand from the smallest to the largest."
+            "intervals. Last steps are as many tokens as the summary. Budgets stand from the smallest to the largest."
         ),
         done=what_was_done(job, answers, shown),
         deviations=deviations(job.efficiency),

@@ -16,13 +16,14 @@ from raml.report.style import LIGHT
 from raml.report.sweeps import Score, y_range
 from raml.report.sweeps_figure import Sizes, draw_interval, draw_mark, not_run, panels
 
+ROOM: Final = 1.4  # of the token axis beyond its points, as a factor
 SIZES: Final = Sizes(panel=2.25, gap=0.5, head=0.72, foot=0.55)
 LABELS: Final[Mapping[str, str]] = {
     "thinking": "whole thinking",
-    "budget": "thinking up to a budget",
+    "budget": "budgets of thinking",
     "no_thinking": "no thinking",
     "summary": "summary",
-    "control": "last steps, as long as the summary",
+    "control": "last steps",
 }
 COLOURS: Final[Mapping[str, str]] = {
     "thinking": "series-1",
@@ -32,7 +33,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "control": "series-4",
 }
 MARKERS: Final[Mapping[str, str]] = {"thinking": "D", "budget": "o", "no_thinking": "s", "summary": "^", "control": "v"}
-MARK_SIZES: Final[Mapping[str, float]] = {"thinking": 6, "budget": 4, "no_thinking": 6, "summary": 7.5, "control": 6.5}
+MARK_SIZES: Final[Mapping[str, float]] = {"thinking": 6, "budget": 4, "no_thinking": 6, "summary": 6.5, "control": 9.5}
 
 
 @dataclass(frozen=True)
@@ -58,28 +59,26 @@ def draw_efficiency(points: Points, places: Sequence[str], metrics: Sequence[str
     """
     grid = panels(len(metrics), len(places), SIZES)
     ends = y_range({key: point.score for key, point in points.items()})
-    ticks = token_ticks([point.tokens for point in points.values()])
+    tokens = [point.tokens for point in points.values()] or [1.0, 2.0]
+    reach = (min(tokens) / ROOM, max(tokens) * ROOM)
     for row, metric in enumerate(metrics):
         for column, place in enumerate(places):
             axes = grid.add(row, column, f"{metric}: {place}", "tokens of an answer, thinking included", "score (%)")
             shown = {way: point for (way, at, of), point in points.items() if (at, of) == (place, metric)}
             _draw_panel(axes, shown, f"{slug(metric)}-{slug(place)}")
-            _token_axis(axes, ticks)
+            _token_axis(axes, reach)
             axes.set_ylim(*ends)
             axes.tick_params(labelleft=column == 0)
     grid.note(f"Marks with {confidence:.0%} intervals")
-    grid.legend([Line2D([], [], label=label, **_style(method)) for method, label in LABELS.items()])
+    grid.legend([_handle(method) for method in LABELS])
     return grid.figure
 
 
-def token_ticks(tokens: Sequence[float]) -> list[float]:
-    """Powers of two around `tokens`, at most some eight of them: the ends of the axis and its ticks."""
-    if not tokens:
-        return [1.0, 2.0]
-    lower, upper = math.floor(math.log2(min(tokens))), math.ceil(math.log2(max(tokens)))
-    upper = max(upper, lower + 1)
-    step = max(1, math.ceil((upper - lower) / 8))
-    return [2.0**power for power in range(lower, upper + step, step)]
+def token_ticks(lower: float, upper: float) -> list[int]:
+    """At most eight powers of two from `lower` to `upper`."""
+    powers = range(math.ceil(math.log2(lower)), math.floor(math.log2(upper)) + 1)
+    step = max(1, math.ceil(len(powers) / 8))
+    return [2**power for power in powers if power >= 0][::step]
 
 
 def _draw_panel(axes: Axes, shown: Mapping[str, Point], name: str) -> None:
@@ -105,21 +104,28 @@ def _draw_point(axes: Axes, method: str, point: Point, name: str) -> None:
     colour = LIGHT[COLOURS[method]]
     place = {"color": colour, "linewidth": 1.2, "alpha": 0.7, "zorder": 3}
     draw_interval(axes, point.tokens, point.score, **place)
-    mark = draw_mark(
-        axes, point.tokens, point.score, MARKERS[method], color=colour, markersize=MARK_SIZES[method], zorder=4
-    )
+    style = _mark_style(method) | {"color": colour, "zorder": 3.5 if method == "control" else 4}
+    mark = draw_mark(axes, point.tokens, point.score, MARKERS[method], **style)
     if method != "budget":
         mark.set_gid(f"{name}-{method.replace('_', '-')}")
 
 
-def _token_axis(axes: Axes, ticks: Sequence[float]) -> None:
+def _token_axis(axes: Axes, reach: tuple[float, float]) -> None:
+    ticks = token_ticks(*reach)
     axes.set_xscale("log", base=2)
-    axes.set_xlim(ticks[0], ticks[-1])
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.set_xlim(*reach)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(list(ticks), [f"{tick:g}" if tick < 1024 else f"{tick / 1024:g}k" for tick in ticks])
+    axes.set_xticks(ticks, [f"{tick}" if tick < 1024 else f"{tick // 1024}k" for tick in ticks])
 
 
-def _style(method: str) -> dict[str, Any]:
-    style = {"color": LIGHT[COLOURS[method]], "marker": MARKERS[method], "markersize": MARK_SIZES[method]}
-    return style if method == "budget" else style | {"linestyle": ""}
+def _mark_style(method: str) -> dict[str, Any]:
+    """Size of a mark; the control's is hollow, so that a summary on the same spot is seen inside it."""
+    hollow = {"markerfacecolor": LIGHT["surface"], "markeredgecolor": LIGHT[COLOURS[method]], "markeredgewidth": 1.3}
+    return {"markersize": MARK_SIZES[method], **(hollow if method == "control" else {})}
+
+
+def _handle(method: str) -> Line2D:
+    line = {} if method == "budget" else {"linestyle": ""}
+    style = {"color": LIGHT[COLOURS[method]], "marker": MARKERS[method], **_mark_style(method), **line}
+    return Line2D([], [], label=LABELS[method], **style)  # type: ignore[arg-type]

@@ -1,0 +1,225 @@
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from raml.config import Efficiency, Sampling
+from raml.questions.verify import family_of
+from raml.schemas import ForcedAnswer, Question, Trajectory, column_types
+from raml.step import run
+from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.trajectories.answering import Answering, Kept
+from raml.trajectories.efficiency import Job, main
+from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.rows import trajectory_row
+from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
+
+PROVENANCE = Provenance(scale="tiny", config_hash="0", code_version="0")
+SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 20, "batch_size": 5, "threads": 1}
+EFFICIENCY: dict[str, Any] = {
+    "models": ["base"], "benchmarks": ["rows", "path"], "n": 2, "budgets": [3, 30], "summaries": 2,
+    "summariser": "program", "end_of_thinking": "</think>", "answer_tokens": 6, "batch_size": 8, "threads": 1,
+}  # fmt: skip
+MARKER_WORDS = ["</think>", "\n\n**Final Answer**\n\\boxed{"]
+
+
+def question(family: str) -> dict[str, Any]:
+    draft = family_of(family).generate(1, random.Random(family))
+    return {
+        "id": f"{family}-0", "source": "raml", "family": family, "domain": "d", "split": family, "kind": "in_domain",
+        "prompt": draft.prompt, "answer": draft.answer, "answer_type": family_of(family).answer_type, "difficulty": 1,
+        "metadata": "{}",
+    }  # fmt: skip
+
+
+def sample(asked: dict[str, Any], number: int, thinking: str, answer: str | None) -> dict[str, Any]:
+    """A trajectory with this thinking, cut off if `answer` is None."""
+    tokenizer = build_tokenizer()
+    words = thinking.replace("Hold on", "Hold_on").split()
+    ids = token_ids(tokenizer, [word.replace("_", " ") for word in words])
+    if answer is not None:
+        ids += token_ids(tokenizer, [*MARKER_WORDS, *answer.split(), "}", "<eos>"])
+    return trajectory_row(asked, "base", number, 0, prompt_ids(tokenizer, asked["prompt"]), ids, None, tokenizer)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A random model, a question of each of two families, and two trajectories of each: one right, one cut off."""
+    tokenizer = build_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=1,
+        num_key_value_heads=1, max_position_embeddings=256,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    asked = [question("rows"), question("path")]
+    write_table(pl.DataFrame(asked, schema=column_types(Question)), Question, tmp_path / "q.parquet", PROVENANCE)
+    rows = [
+        sample(asked[0], 0, "B +1 = 1 3 Wait 2 b 2 ; a 3 ;", asked[0]["answer"]),
+        sample(asked[0], 1, "a 3 ; b 2 ; c 4", None),
+        sample(asked[1], 0, "A b Wait C d", asked[1]["answer"]),
+        sample(asked[1], 1, "A b", "b"),
+    ]
+    table = pl.DataFrame(rows, schema=column_types(Trajectory))
+    write_table(table, Trajectory, tmp_path / "samples.parquet", PROVENANCE)
+    return tmp_path
+
+
+def answer(
+    folder: Path, out: str = "out.parquet", seed: int = 0, given: list[Path] | None = None, **changed: Any
+) -> pl.DataFrame:
+    config = {"sampling": SAMPLING, "efficiency": EFFICIENCY | changed}
+    line = ["--scale", "tiny", "--config", json.dumps(config), "--seed", str(seed), "--writers", "base"]
+    line += ["--models", str(folder / "model"), "--samples", str(folder / "samples.parquet")]
+    line += ["--questions", str(folder / "q.parquet"), "--out", str(folder / out)]
+    line += ["--summariser", *map(str, given or [])]
+    run(
+        main, Job, inputs=["questions"], many=["models", "samples"], many_or_none=["summariser"],
+        many_names=["writers"], outputs=["out"], arguments=line,
+    )  # fmt: skip
+    return read_table(folder / out, ForcedAnswer)
+
+
+def of(table: pl.DataFrame, method: str, variant: int | None = None) -> dict[tuple[str, int], dict[str, Any]]:
+    rows = table.filter(pl.col("method") == method)
+    rows = rows if variant is None else rows.filter(pl.col("variant") == variant)
+    return {(row["question_id"], row["sample"]): row for row in rows.iter_rows(named=True)}
+
+
+def test_every_trajectory_is_answered_after_by_every_method(folder: Path) -> None:
+    table = answer(folder)
+    counts = dict(table.group_by(pl.col("method").cast(pl.String)).len().iter_rows())
+    assert counts == {"thinking": 4, "budget": 8, "no_thinking": 4, "summary": 8, "control": 8}
+    assert set(table["benchmark"]) == {"rows", "path"} and set(table["seed"]) == {0}
+    assert read_provenance(folder / "out.parquet").model_hash is not None
+
+
+def test_thinking_is_the_trajectory_with_its_own_answer(folder: Path) -> None:
+    own, samples = of(answer(folder), "thinking"), read_table(folder / "samples.parquet", Trajectory)
+    for row in samples.iter_rows(named=True):
+        found = own[row["question_id"], row["sample"]]
+        assert found["correct"] == row["correct"]
+        assert found["thinking_tokens"] == row["thinking_end"]
+        assert found["thinking_tokens"] + found["answer_tokens"] == row["n_tokens"]
+    assert {key for key, row in own.items() if row["correct"]} == {("rows-0", 0), ("path-0", 0)}
+
+
+def test_a_budget_truncates_what_is_longer_and_leaves_what_ended_before(folder: Path) -> None:
+    table = answer(folder)
+    own, short, long = of(table, "thinking"), of(table, "budget", 3), of(table, "budget", 30)
+    assert short["rows-0", 0]["thinking_tokens"] == 3
+    assert 2 < short["rows-0", 0]["answer_tokens"] <= 2 + EFFICIENCY["answer_tokens"]
+    alike = ("thinking_tokens", "answer_tokens", "correct")
+    assert [short["path-0", 1][name] for name in alike] == [own["path-0", 1][name] for name in alike]
+    assert [long["rows-0", 0][name] for name in alike] == [own["rows-0", 0][name] for name in alike]
+    assert long["rows-0", 1]["thinking_tokens"] == 8  # cut off: all of it is kept and an answer forced
+    assert long["rows-0", 1]["answer_tokens"] > 2
+
+
+def test_summary_and_control_are_equally_long(folder: Path) -> None:
+    table = answer(folder)
+    for number in (0, 1):
+        summary, control = of(table, "summary", number), of(table, "control", number)
+        assert {key: row["thinking_tokens"] for key, row in summary.items()} == {
+            ("rows-0", 0): 6, ("rows-0", 1): 9, ("path-0", 0): 2, ("path-0", 1): 2,
+        }  # fmt: skip
+        for key, row in control.items():
+            whole = of(table, "thinking")[key]["thinking_tokens"]
+            assert row["thinking_tokens"] == min(whole, summary[key]["thinking_tokens"])
+
+
+def test_a_summary_with_the_gold_answer_is_counted_and_not_answered_after(folder: Path) -> None:
+    gold = question("number_sorting")
+    tokens = gold["answer"].split()
+    steps = " ".join(f"{number} : {' '.join(tokens[place + 1 :])} ;" for place, number in enumerate(tokens))
+    write_table(pl.DataFrame([gold], schema=column_types(Question)), Question, folder / "q.parquet", PROVENANCE)
+    rows = [sample(gold, number, steps, None) for number in range(2)]
+    table = pl.DataFrame(rows, schema=column_types(Trajectory))
+    write_table(table, Trajectory, folder / "samples.parquet", PROVENANCE)
+    found = answer(folder, benchmarks=["number_sorting"])
+    summaries = found.filter(method="summary")
+    assert summaries.height == 4 and summaries["leaked"].all() and summaries["correct"].is_null().all()
+    assert not found.filter(pl.col("method") != "summary")["leaked"].any()
+    assert set(summaries["answer_tokens"]) == {0}
+
+
+def test_a_model_can_summarise(folder: Path) -> None:
+    summariser = {"model": "m", "revision": "main", "prompt": "{question} {thinking} ;", "sampling": SAMPLING}
+    table = answer(folder, given=[folder / "model"], summariser=summariser)
+    assert of(table, "summary", 0).keys() == of(table, "thinking").keys()
+    program = answer(folder, "program.parquet")
+    assert (
+        table.filter(pl.col("method") != "summary")
+        .filter(pl.col("method") != "control")
+        .equals(program.filter(pl.col("method") != "summary").filter(pl.col("method") != "control"))
+    )
+    lengths = set(table.filter(method="summary")["thinking_tokens"])
+    assert len(lengths) > 1 or max(lengths) > 9  # a random model's words, not the program's
+    assert read_provenance(folder / "out.parquet").model_hash.count(",") == 1  # type: ignore[union-attr]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_one_more_budget_changes_no_other_answer(folder: Path) -> None:
+    first, _ = answer(folder), answer(folder, "again.parquet")
+    assert (folder / "out.parquet").read_bytes() == (folder / "again.parquet").read_bytes()
+    more = answer(folder, "more.parquet", budgets=[3, 5, 30])
+    key = ["question_id", "sample", "method", "variant"]
+    assert more.join(first, on=key, how="semi").sort(key).equals(first.sort(key))
+    assert not answer(folder, "other.parquet", seed=1).drop("seed").equals(first.drop("seed"))
+
+
+def test_the_model_answers_after_what_is_kept(folder: Path) -> None:
+    """A model that repeats the number before the forced end is right after the one and wrong after the other."""
+    model, tokenizer = load_pretrained(folder / "model")
+    asked = question("rows") | {"answer": "3", "prompt": "A +1 +2 ; rows ?"}
+    heard: list[tuple[int, ...]] = []
+
+    class Echo:
+        def sample(self, requests: Any, seed: int) -> Any:
+            from raml.trajectories.engine import Completion
+
+            heard.extend(request.prompt_ids for request in requests)
+            close = token_ids(tokenizer, ["}", "<eos>"])
+            return [Completion([request.prompt_ids[-3], *close], finished=True) for request in requests]
+
+    row = sample(asked, 0, "a 3", "3")
+    three, four = (token_ids(tokenizer, [number]) for number in "34")
+    answering = Answering(
+        "base", model, tokenizer, Sampling.model_validate(SAMPLING), Efficiency.model_validate(EFFICIENCY), 0
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raml.trajectories.answering.engine_of", lambda *_: Echo())
+        found = answering.forced([Kept(row, asked, three), Kept(row, asked, four)], "summary")
+    assert [one["correct"] for one in found] == [True, False]
+    assert [list(ids[-3:]) for ids in heard] == [[*ids, *token_ids(tokenizer, MARKER_WORDS)] for ids in (three, four)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n": 3}, "holds 2 trajectories of rows-0 by 'base'; efficiency.n asks for 3"),
+        ({"benchmarks": ["rows", "gone"]}, "holds no question of gone, which efficiency.benchmarks names"),
+        ({"budgets": [8, 4]}, "budgets = [8, 4] must rise"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        answer(folder, **changed)
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (folder / "out.parquet").exists()
+
+
+def test_a_model_to_summarise_is_given_exactly_if_it_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        answer(folder, given=[folder / "model"])
+    assert "1 models given as --summariser; efficiency.summariser asks for 0" in capsys.readouterr().err
