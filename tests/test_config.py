@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from raml.config import (
     SFT,
     Architecture,
+    Efficiency,
     Evaluation,
     available_scales,
     canonical_json,
@@ -119,6 +120,12 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
         ({"pretraining": None}, r"either `pretraining` or `base`"),
         ({"base": {"model": "Qwen/Qwen2.5-7B", "revision": "main"}}, r"either `pretraining` or `base`, and not both"),
         ({"oracle": None, "writers": {}}, r"`oracle` programs solve generated `questions`"),
+        ({"efficiency": {"models": ["sft_longer"]}}, r"efficiency\.models names \['sft_longer'\]; allowed: \['base'"),
+        ({"efficiency": {"benchmarks": ["gone"]}}, r"efficiency\.benchmarks names \['gone'\]; allowed: \['path'"),
+        ({"efficiency": {"benchmarks": ["rows", "rows"]}}, r"efficiency\.benchmarks = .* names one twice"),
+        ({"efficiency": {"n": 5}}, r"efficiency\.n = 5 must be at most evaluation\.n = 4"),
+        ({"efficiency": {"budgets": [16, 8]}}, r"budgets = \[16, 8\] must rise"),
+        ({"efficiency": {"summariser": "oracle"}}, r"efficiency\.summariser"),
     ],
 )
 def test_bad_values_are_named_in_one_line(overrides: dict[str, Any], message: str) -> None:
@@ -217,3 +224,15 @@ def test_sections_cannot_be_changed() -> None:
 def test_a_section_by_itself_is_validated() -> None:
     with pytest.raises(ConfigError, match="--config: missing key k"):
         validate(Evaluation, {"n": 1, "bootstrap_resamples": 1, "confidence": 0.5}, "--config")
+
+
+def test_a_summarising_model_has_a_prompt_with_both_placeholders() -> None:
+    efficiency = load_scale("paper", folder=SCALES).efficiency.model_dump()
+    efficiency["summariser"]["prompt"] = "Shorten this: {thinking}"
+    with pytest.raises(ConfigError, match=r"prompt lacks the placeholder \{question\}"):
+        validate(Efficiency, efficiency, "here")
+
+
+def test_the_program_summarises_generated_questions_only() -> None:
+    with pytest.raises(ConfigError, match=r"efficiency\.summariser = program knows generated `questions` only"):
+        load_scale("paper", {"efficiency": {"summariser": "program"}}, SCALES)

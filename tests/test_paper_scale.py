@@ -96,6 +96,13 @@ def test_every_run_is_planned_for_what_the_launcher_starts(paper: Scale) -> None
     assert all(run.settings for batch in batches(paper) for run in batch.runs)
 
 
+def test_efficiency_is_figure_11(paper: Scale) -> None:
+    found = paper.efficiency
+    assert found.benchmarks == list(REPORTED["figure11"]) and found.n == 16
+    assert found.summariser != "program" and found.summariser.prompt.count("{thinking}") == 1
+    assert max(found.budgets) < paper.sampling.max_tokens
+
+
 def test_both_kinds_of_community_models_overlap_in_the_size_of_their_training_sets(paper: Scale) -> None:
     sizes = {
         kind: [model.questions for model in paper.community.values() if model.training == kind]

@@ -11,6 +11,7 @@ from raml.schemas import (
     BlockResidual,
     ClaimResult,
     Evaluation,
+    ForcedAnswer,
     LandscapePoint,
     MetricTable,
     OuterLoss,
@@ -29,7 +30,7 @@ FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
 SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
 DECIDED = {"decide": 1, "build_report": 1}
 PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
-ANALYSED = {"summarise": 1, **DECIDED, **FIGURES, **SCORED}
+ANALYSED = {"summarise": 1, "fig11": 1, **DECIDED, **FIGURES, **SCORED}
 SAMPLED = {"score": 1, "summarise": 1, "outer_loss": 1, "tab1": 1, **DECIDED, **SCORED}
 LOGGED = {"training_log": 1, "training_curves": 1}
 FROM_SFT_LONG = {
@@ -62,6 +63,7 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
         "probes/seed0/blocks.parquet": BlockResidual,
         "probes/seed0/outer.parquet": OuterLoss,
         "evaluations/sweeps/seed0/regimes.parquet": Trajectory,
+        "evaluations/efficiency/seed0.parquet": ForcedAnswer,
         "tables/training.parquet": TrainingRecord,
     }.items():
         read_table(results / path, schema)
@@ -111,6 +113,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
                 "sample_sft": 1,
                 "sample_policies": 1,
                 "sample_sweep": 3,
+                "efficiency": 1,
                 "probe": 1,
                 "draw_curves": 3,
             },
@@ -134,6 +137,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
         ('probing={"trajectories_per_question": 1}', {**PROBED, "write_held_out": 1}),
         ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, "decide": 1, "build_report": 1}),
         ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, "decide": 1, "build_report": 1}),
+        ('efficiency={"summaries": 1}', {"efficiency": 1, "fig11": 1, "decide": 1, "build_report": 1}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
         ('device={"utilisation": 0.9, "tflops": 1.0}', {"build_report": 1}),  # the page shows the configuration
         (
@@ -146,6 +150,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
                 "sample_sft": 1,
                 "sample_policies": 1,
                 "sample_sweep": 3,
+                "efficiency": 1,
                 **LOGGED,
                 **PROBED,
                 **ANALYSED,

@@ -20,6 +20,7 @@ PUBLISHED = {
     "fetch_questions": 1,
     "fetch_base": 1,
     "fetch_writer": 2,
+    "fetch_summariser": 1,
     **{f"{rule}_{table}": 1 for rule in ("write", "retokenise") for table in ("short", "long", "held_out_long")},
     **{"fetch_community": 9, "sample_community": 9, "score_community": 1, "fig4": 1},
 }
@@ -33,6 +34,7 @@ OUTER_LOOP = {
     **{"train_trajectories_short": 1, "train_trajectories_long": 1},
     **{"sample_base": 1, "sample_sft": 1, "sample_policies": 1, "sample_sweep": 2, "score": 1, "summarise": 1},
     **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "draw_curves": 7},
+    "efficiency": 1,
 }
 UNNEEDED = ("torch", "transformers", "datasets", "huggingface_hub", "polars", "httpx", "requests")
 

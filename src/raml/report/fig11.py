@@ -257,7 +257,12 @@ def deviations(settings: Efficiency) -> list[str]:
     """Where this differs from the paper."""
     return [
         "The paper asks Qwen3-32B on AIME24, MATH-500 level 5 and LiveMathBench hard, and a model writes its summaries."
-        + (" Here a program does, which knows the form of these tasks." if settings.summariser == "program" else ""),
+        + (
+            " Here a program does, which knows the form of these tasks and leaves in all that the answer takes: that "
+            "accuracy is kept says that results without their steps are enough, and nothing of summaries by models."
+            if settings.summariser == "program"
+            else ""
+        ),
         "Tokens are those that the answering model reads and writes after the question. A summary presupposes a whole "
         "trajectory, whose tokens are not counted, neither there nor here.",
         "The last steps, intervals, the pooled score and the leads are additions.",
