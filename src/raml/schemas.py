@@ -28,9 +28,20 @@ class Question(dy.Schema):
     kind = dy.Enum(["train", "development", *BenchmarkKind.__args__])  # type: ignore[attr-defined]
     prompt = dy.String(min_length=1)
     answer = dy.String(min_length=1)
-    answer_type = dy.Enum(["integer", "integers", "labels", "math"])
+    answer_type = dy.Enum(["integer", "integers", "labels", "math", "choice", "code"])
     difficulty = dy.Int32(min=0)
     metadata = dy.String()  # JSON that the family's verifier needs
+
+
+class CleaningCount(dy.Schema):
+    """How many published training questions one filter dropped, and some of them; a question is dropped once."""
+
+    filter_ = dy.String(alias="filter", primary_key=True, min_length=1)  # `filter` is a method of dy.Schema
+    order = dy.Int32(min=0)
+    description = dy.String()
+    dropped = dy.Int64(min=0)
+    left = dy.Int64(min=0)  # after this filter
+    examples = dy.List(dy.Struct({"row": dy.Int64(), "question": dy.String(), "answer": dy.String()}))
 
 
 class Trajectory(dy.Schema):

@@ -48,9 +48,15 @@ def published(train: Path | str, held_out: Path | str, n: int = 5, **more: Any) 
     return Published.model_validate({"train": source, "n": n, "benchmarks": {"held_out": benchmark}})
 
 
+def outputs(folder: Path) -> dict[str, Path]:
+    names = {"train": "train.parquet", "benchmarks": "benchmarks.parquet", "tests": "tests.zip"}
+    names |= {"cleaning": "cleaning.parquet", "cleaning_text": "cleaning.md"}
+    return {option: folder / name for option, name in names.items()}
+
+
 def build(folder: Path, config: Published, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    files = {name: folder / f"{name}.parquet" for name in ("train", "benchmarks")}
-    line = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    files = outputs(folder)
+    line = [word for name, path in files.items() for word in (f"--{name.replace('_', '-')}", str(path))]
     arguments = ["--scale", "tiny", "--config", canonical_json(config), "--seed", str(seed), *line]
     run(main, Published, outputs=list(files), arguments=arguments)
     return read_table(files["train"], Question), read_table(files["benchmarks"], Question)
@@ -66,7 +72,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def test_rows_become_questions(world: Path) -> None:
-    (first, *_, last) = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
+    (first, *_, last), _ = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
     assert first == {
         "id": "train-00000",
         "source": f"{world / 'train.jsonl'}@local",
@@ -94,7 +100,7 @@ def test_train_leaves_out_what_a_benchmark_asks(world: Path, capsys: pytest.Capt
     train, benchmarks = build(world, published(world / "train.jsonl", world / "held_out", n=11))
     assert benchmarks["id"].to_list() == [f"held_out-{number:05d}" for number in range(4)]
     assert "train-00003" not in train["id"] and train.height == 11
-    assert not {asked(row) for row in train.to_dicts()} & {asked(row) for row in benchmarks.to_dicts()}
+    assert not {asked(prompt) for prompt in train["prompt"]} & {asked(prompt) for prompt in benchmarks["prompt"]}
     assert "left out 1 questions that a benchmark asks too and 0 repeats" in capsys.readouterr().out
     assert read_provenance(world / "train.parquet").scale == "tiny"
 
@@ -114,39 +120,43 @@ def test_a_larger_n_adds_questions_and_changes_none(world: Path) -> None:
 
 
 def test_parquet_and_folders_hold_the_same_questions(world: Path) -> None:
-    lines = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
+    lines, _ = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
     pl.read_ndjson(world / "train.jsonl").write_parquet(world / "train.parquet")
     (world / "folder").mkdir()
     (world / "train.parquet").rename(world / "folder" / "train.parquet")
     for path in (world / "folder" / "train.parquet", world / "folder"):
-        found = question_rows(dataset(path), split="train", kind="train")
+        found, _ = question_rows(dataset(path), split="train", kind="train")
         assert [one | {"source": ""} for one in found] == [one | {"source": ""} for one in lines]
 
 
 def test_only_some_rows_are_wanted(world: Path) -> None:
-    found = question_rows(dataset(world / "train.jsonl", only={"level": 2}), split="train", kind="train")
+    found, _ = question_rows(dataset(world / "train.jsonl", only={"level": 2}), split="train", kind="train")
     assert [one["id"] for one in found] == ["train-00002", "train-00005", "train-00008", "train-00011"]
 
 
 def test_numbers_are_answers_and_incomplete_rows_are_left_out(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [row(1), row(2, answer=None), row(3, answer="  "), row(4, problem=""), row(5, answer="10 { 5")]
     write_lines(world / "train.jsonl", rows)
-    found = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
+    found, _ = question_rows(dataset(world / "train.jsonl"), split="train", kind="train")
     assert [one["id"] for one in found] == ["train-00000"]
-    assert "left out: 3 without question or answer, 1 with an answer that math-verify cannot" in capsys.readouterr().out
+    assert "left out: 3 empty, 1 not verifiable" in capsys.readouterr().out
     write_lines(world / "train.jsonl", [row(1, answer=2), row(2, answer=4)])
-    assert question_rows(dataset(world / "train.jsonl"), split="t", kind="train")[1]["answer"] == "4"
+    assert question_rows(dataset(world / "train.jsonl"), split="t", kind="train")[0][1]["answer"] == "4"
     write_lines(world / "train.jsonl", [row(1, answer=2.0), row(2, answer=0.5)])
-    answers = [one["answer"] for one in question_rows(dataset(world / "train.jsonl"), split="t", kind="train")]
+    found, _ = question_rows(dataset(world / "train.jsonl"), split="t", kind="train")
+    answers = [one["answer"] for one in found]
     assert answers == ["2", "0.5"]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "train.json"}, r"train\.json is not a file of questions; allowed: \.jsonl, \.parquet"),
+        (
+            {"dataset": "train.txt"},
+            r"train\.txt is not a file of questions; allowed: \.json, \.jsonl, \.parquet, \.csv",
+        ),
         ({"dataset": "nowhere.jsonl"}, "there is no such folder or file"),
-        ({"dataset": "own/data"}, "the Hugging Face Hub does not give it .*offline"),
+        ({"dataset": "own/data"}, "the Hugging Face Hub does not give it: HF_HUB_OFFLINE=1 forbids"),
         ({"prompt": "question"}, "has no column 'question'; it has problem, answer, level"),
         ({"only": {"year": 2024}}, "has no column 'year'"),
         ({"only": {"level": "2"}}, r"has no row with level = '2'; its level is one of 0, 1, 2"),
@@ -160,7 +170,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changes: Any, message: str
 ) -> None:
     monkeypatch.chdir(world)
-    (world / "train.json").write_text("[]")
+    (world / "train.txt").write_text("[]")
     (world / "broken.parquet").write_text("PAR1")
     write_lines(world / "lists.jsonl", [row(1, answer=["2"])])
     write_lines(world / "blank.jsonl", [row(1, answer="")])
@@ -190,7 +200,7 @@ def test_the_hub_is_asked_and_the_commit_recorded(world: Path) -> None:
     with serving(world / "home", data=data) as hub:
 
         def fetched(config: Published) -> subprocess.CompletedProcess[str]:
-            files = [f"--{name}={world / name}.parquet" for name in ("train", "benchmarks")]
+            files = [f"--{name.replace('_', '-')}={path}" for name, path in outputs(world).items()]
             command = [sys.executable, "-m", "raml.questions.published", "--scale", "tiny"]
             return subprocess.run(
                 [*command, "--config", canonical_json(config), *files],

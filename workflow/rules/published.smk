@@ -14,6 +14,9 @@ rule fetch_questions:
     output:
         train="<results>/questions/train.parquet",
         benchmarks="<results>/questions/benchmarks.parquet",
+        tests="<results>/questions/tests.zip",
+        cleaning="<results>/questions/cleaning.parquet",
+        cleaning_text="<results>/tables/cleaning.md",
     log:
         "<logs>/fetch_questions.log",
     benchmark:
@@ -24,7 +27,8 @@ rule fetch_questions:
         "Fetch the training questions and the benchmarks"
     shell:
         "HF_HUB_OFFLINE=0 python -m raml.questions.published --scale {params.scale} --config {params.config:q}"
-        " --train {output.train} --benchmarks {output.benchmarks}"
+        " --train {output.train} --benchmarks {output.benchmarks} --tests {output.tests}"
+        " --cleaning {output.cleaning} --cleaning-text {output.cleaning_text}"
         " > {log} 2>&1"
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from raml.answers.code import passes
 from raml.answers.supervisor import supervisor
 from raml.errors import InputError
 
@@ -10,6 +11,7 @@ TIMEOUT = 5.0  # seconds; an ordinary comparison takes milliseconds
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_CHOICE = re.compile(r"(?:\\[a-z]+\s*\{\s*)?\(?([A-Za-z])(?:$|[\s)}.:,])")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
 
@@ -23,6 +25,9 @@ def same_answer(answer: str, gold: str, answer_type: str = "math", timeout: floa
     - `integers`: such numbers, without thousands commas, separated by blanks or single commas; order
       and count matter.
     - `labels`: words separated in the same way; case, order and count matter.
+    - `choice`: one letter of a multiple choice, in any case, bare or as models write it: `B`, `(B)`, `B.`,
+      `\text{B}`, `B) because`.
+    - `code`: Python that passes the tests in `gold` (see `raml.answers.code`), in a sandbox.
     - `math`: equal strings, else what math-verify finds equal, in a worker process (see
       `raml.answers.supervisor`). So `1/2`, `0.5` and `\frac{1}{2}` are equal, `x=3` is `3`, `50\%`
       is both `50` and `0.5`, sets ignore order, floats are rounded to 6 decimals. math-verify reads
@@ -37,13 +42,15 @@ def same_answer(answer: str, gold: str, answer_type: str = "math", timeout: floa
         InputError: unknown `answer_type`, or a `gold` that is not of this type. A `math` gold is only
             parsed when the strings differ.
     """
-    answer, gold = _normalise(answer), _normalise(gold)
+    if answer_type == "code":
+        return bool(answer.strip()) and passes(answer, gold)
+    answer, gold = normalised(answer), normalised(gold)
     if not gold:
         raise InputError(f"gold answer is empty; give one of type {answer_type!r}")
     if answer_type == "math":
         return bool(answer) and (answer == gold or supervisor.equal(answer, gold, timeout))
     if answer_type not in _READERS:
-        raise InputError(f"answer_type = {answer_type!r} is unknown; allowed: {', '.join([*_READERS, 'math'])}")
+        raise InputError(f"answer_type = {answer_type!r} is unknown; allowed: {', '.join([*_READERS, 'code', 'math'])}")
     read = _READERS[answer_type]
     expected = read(gold)
     if expected is None:
@@ -51,7 +58,8 @@ def same_answer(answer: str, gold: str, answer_type: str = "math", timeout: floa
     return read(answer) == expected
 
 
-def _normalise(text: str) -> str:
+def normalised(text: str) -> str:
+    """`text` as answers are compared: without unescaped `$` and superfluous blanks."""
     text = _DOLLAR.sub("", text).replace("\N{MINUS SIGN}", "-")
     return " ".join(text.split())
 
@@ -80,4 +88,9 @@ def _labels(text: str) -> list[str] | None:
     return labels if all(labels) else None
 
 
-_READERS = {"integer": _integer, "integers": _integers, "labels": _labels}
+def _choice(text: str) -> list[str] | None:
+    match = _CHOICE.match(text)
+    return [match[1].upper()] if match else None
+
+
+_READERS = {"integer": _integer, "integers": _integers, "labels": _labels, "choice": _choice}

@@ -51,14 +51,15 @@ def is_formatted(completion: str) -> bool:
     closing = matching_braces(completion).get(opening)
     if closing is None or not completion[opening + 1 : closing].strip():
         return False
-    return _ends_cleanly(completion[closing + 1 :]) and _thinks_cleanly(completion, markers[0].start())
+    return _ends_cleanly(completion[closing + 1 :]) and thinks_cleanly(completion, markers[0].start())
 
 
 def _ends_cleanly(tail: str) -> bool:
     return "".join(END_OF_TEXT_PATTERN.sub("", tail).split()) in _ALLOWED_ENDINGS
 
 
-def _thinks_cleanly(completion: str, marker: int) -> bool:
+def thinks_cleanly(completion: str, marker: int) -> bool:
+    """Rules 4 and 5 of `is_formatted` for an answer that starts at `marker`."""
     starts, ends = completion.count(THINK_START), completion.count(THINK_END)
     if ends > 1 or starts > ends:
         return False

@@ -3,9 +3,9 @@
     >>> run_tests("print(int(input()) + 1)", Tests(function=None, inputs=("1",), outputs=("2",)))
     Outcome(passed=True, reason='passed all 1 tests', level='namespaces')
 
-No network, no environment of ours, a temporary folder as working folder and HOME, limits on CPU time, memory, file size,
-processes and wall time; a session of its own, killed as a whole. How far a program is cut off beyond that depends on the
-machine (`raml.answers.isolation`); an outcome says which level it was. Expected outputs stay in this process.
+No network, no environment of ours, a temporary folder as working folder and HOME, limits on CPU time, memory, file
+size, processes and wall time; a session of its own, killed as a whole. How far a program is cut off beyond that depends
+on the machine (`raml.answers.isolation`); an outcome says which level it was. Expected outputs stay in this process.
 """
 
 import json
@@ -54,7 +54,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Tests:
-    """Inputs and expected outputs: of standard input and output, or of a `function`, whose arguments and result are JSON.
+    """Inputs and expected outputs: of standard input and output, or of a `function` that takes and returns JSON.
 
     Several arguments stand on lines of their own. The function may be a method of a class `Solution`.
     """
@@ -76,8 +76,8 @@ class Outcome:
 def run_tests(code: str, tests: Tests, limits: Limits | None = None, level: Level | None = None) -> Outcome:
     """Run `code` on one test after the other until one fails.
 
-    Whatever the code does is an outcome and no error. Outputs are compared line by line without blanks at the ends, then
-    number by number; results of functions as JSON, in which tuples are lists.
+    Whatever the code does is an outcome and no error. Outputs are compared line by line without blanks at the ends,
+    then number by number; results of functions as JSON, in which tuples are lists.
 
     Args:
         code: Python 3.
@@ -122,7 +122,9 @@ def strictest_level() -> Level:
 
 def same_output(written: bytes, expected: str) -> bool:
     """Whether lines are equal, but for blanks at their ends and for how numbers are written."""
-    lines = [[line.strip() for line in text.strip().split("\n")] for text in (written.decode(errors="replace"), expected)]
+    lines = [
+        [line.strip() for line in text.strip().split("\n")] for text in (written.decode(errors="replace"), expected)
+    ]
     if len(lines[0]) != len(lines[1]):
         return False
     return all(one == other or _same_numbers(one, other) for one, other in zip(*lines, strict=True))

@@ -117,9 +117,9 @@ def _be_the_program(
         for descriptor, file in enumerate(files):
             os.dup2(file, descriptor)
         os.closerange(3, 3 + 4 * OPEN_FILES)
-        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
-        sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
-        sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         os.setsid()
         isolation.limit(resource.RLIMIT_AS, limits["memory_bytes"])
         isolation.limit(resource.RLIMIT_FSIZE, limits["output_bytes"])

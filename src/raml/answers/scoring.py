@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raml.answers.code import extract_code, is_formatted_code
 from raml.answers.compare import same_answer
 from raml.answers.extract import extract_answer, extract_loose
 from raml.answers.format import is_formatted
@@ -29,20 +30,24 @@ def judge(
     """Extract the answer of `completion`, compare it with `gold` and reward it (Eq. 21).
 
     A formatted completion answers in its box; from an unformatted one `extract_loose` takes the best
-    guess. A completion without an answer is wrong. No text of a completion raises.
+    guess. A program (`code`) is the last fenced block, and formatted if nothing follows it. A completion
+    without an answer is wrong. No text of a completion raises.
 
     Args:
         completion: decoded text, with or without think tags and end-of-text tokens.
         gold: the right answer; unused when `verify` is given.
-        answer_type: `integer`, `integers`, `labels` or `math` (see `same_answer`).
+        answer_type: `integer`, `integers`, `labels`, `choice`, `code` or `math` (see `same_answer`).
         verify: a question family's own verifier of an extracted answer, in place of `same_answer`;
             what it raises passes through.
 
     Raises:
         InputError: unknown `answer_type`, or `gold` is not of it.
     """
-    formatted = is_formatted(completion)
-    answer = extract_answer(completion) if formatted else extract_loose(completion)
+    if answer_type == "code":
+        formatted, answer = is_formatted_code(completion), extract_code(completion)
+    else:
+        formatted = is_formatted(completion)
+        answer = extract_answer(completion) if formatted else extract_loose(completion)
     if answer is None:
         correct = False
     elif verify is not None:

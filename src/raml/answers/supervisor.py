@@ -65,6 +65,28 @@ class Supervisor:
             return False
         raise InputError(f"gold answer {gold!r} crashes math-verify; give a number or LaTeX")
 
+    def parses(self, gold: str, timeout: float) -> bool:
+        """Whether math-verify can parse `gold` within `timeout` seconds and without crashing its worker.
+
+        Raises:
+            RamlError: the worker does not start.
+        """
+        request = {"gold": gold, "limit": 2 * timeout + 5}
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                try:
+                    return bool(self._ask(request, timeout)["gold_parsed"])
+                except TimeoutError:
+                    return False
+                except EOFError:
+                    continue
+                except RamlError:
+                    raise
+                except BaseException:  # an interrupt: the reply that is under way belongs to nobody
+                    self.stop()
+                    raise
+        return False
+
     def stop(self) -> None:
         """Kill the worker, if there is one. The next comparison starts another."""
         if self._process is None:

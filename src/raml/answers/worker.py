@@ -6,6 +6,8 @@ late: sympy can hang inside one C call (9^{9^{9}}), where neither threads nor Py
     <- {"ready": true}                            or {"error": why it cannot work}
     -> {"answer": ..., "gold": ..., "limit": s}
     <- {"gold_parsed": true}, then {"equal": ...}    or {"gold_parsed": false} alone
+    -> {"gold": ..., "limit": s}
+    <- {"gold_parsed": ...}
 
 Only the standard library is imported at the top: the supervisor imports this module for its path.
 """
@@ -91,7 +93,7 @@ def _serve(
     with contextlib.suppress(Exception):
         gold = parse(request["gold"])
     _reply(replies, gold_parsed=bool(gold))
-    if not gold:
+    if not gold or "answer" not in request:
         return
     equal = False
     with contextlib.suppress(Exception):

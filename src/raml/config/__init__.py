@@ -7,6 +7,7 @@ section as JSON, so that a changed value reruns exactly the jobs that depend on 
 from raml.config.data import (
     Benchmark,
     BenchmarkKind,
+    CodeColumns,
     CommunityModel,
     Dataset,
     EngineSettings,
@@ -19,6 +20,7 @@ from raml.config.data import (
     QuestionSet,
     Sampling,
     Style,
+    TrainingDataset,
     Writer,
 )
 from raml.config.load import (
@@ -56,6 +58,7 @@ __all__ = [
     "Architecture",
     "Benchmark",
     "BenchmarkKind",
+    "CodeColumns",
     "CommunityModel",
     "Dataset",
     "Device",
@@ -82,6 +85,7 @@ __all__ = [
     "Summariser",
     "Sweeps",
     "Training",
+    "TrainingDataset",
     "Updates",
     "Writer",
     "available_scales",

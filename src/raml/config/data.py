@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raml.config.section import Section
 
@@ -10,6 +10,13 @@ Style = Literal["short", "long"]
 FamilyName = Literal["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting"]
 Level = Annotated[int, Field(ge=1, le=3)]
 BenchmarkKind = Literal["in_domain", "in_domain_hard", "within_domain", "other_domain"]
+
+
+def _with_places(template: str, *places: str) -> str:
+    for place in places:
+        if place not in template:
+            raise ValueError(f"it must hold {place}")
+    return template
 
 
 class QuestionSet(Section):
@@ -34,17 +41,75 @@ class Questions(Section):
     benchmarks: dict[str, Benchmark] = Field(min_length=1)
 
 
+class CodeColumns(Section):
+    """Columns of a data set of programming questions in the schema of LiveCodeBench, beside question and answer."""
+
+    public: str = Field(min_length=1, description="the column with the public tests; the answer's has the private ones")
+    starter: str = Field(
+        min_length=1, description="the column with the code to be completed, empty where there is none"
+    )
+    function: str = Field(min_length=1, description="the column with the name of the function that tests call, if any")
+    starter_template: str = Field(description="what a model is asked where there is code to be completed")
+
+    @field_validator("starter_template")
+    @classmethod
+    def _has_places(cls, template: str) -> str:
+        return _with_places(template, "{question}", "{starter}")
+
+
 class Dataset(Section):
-    """Published questions: on the Hugging Face Hub, or a folder, JSONL or Parquet file with the same columns."""
+    """Published questions: on the Hugging Face Hub, or a folder, JSON, JSONL or Parquet file with the same columns.
+
+    A column may be the way to a part of one: `1.ground_truth.value` is of column `1` the value of the value; numbers
+    count the items of lists, and text on the way is read as JSON.
+    """
 
     dataset: str = Field(min_length=1, description="its name on the Hub, or a path")
     revision: str = Field(min_length=1, description="a commit, tag or branch; of a path unused")
     subset: str | None = Field(default=None, min_length=1, description="where a data set has several")
+    files: list[str] = Field(default=[], description="JSONL files of the data set, where it has no list of its own")
     split: str = Field(min_length=1)
     prompt: str = Field(min_length=1, description="the column with the question")
     answer: str = Field(min_length=1, description="the column with the gold answer")
     only: dict[str, str | int] = Field(default={}, description="columns and the value that kept rows have")
     domain: str = Field(min_length=1)
+    answer_type: Literal["math", "choice", "code"] = "math"
+    incorrect: list[str] = Field(
+        default=[], description="columns with wrong answers, to be shuffled with the right one"
+    )
+    code: CodeColumns | None = None
+    template: str | None = Field(
+        default=None,
+        description="what a model is asked: {question}, and {choices} where there are some, in an instruction; "
+        "null: the question and below it raml.answers.format.INSTRUCTION",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _has_places(cls, template: str | None) -> str | None:
+        return None if template is None else _with_places(template, "{question}")
+
+    @model_validator(mode="after")
+    def _answer_is_of_its_type(self) -> Self:
+        if self.incorrect and self.answer_type != "choice":
+            raise ValueError(f"incorrect answers belong to answer_type: choice, not to {self.answer_type!r}")
+        if self.incorrect and "{choices}" not in (self.template or ""):
+            raise ValueError("template must hold {choices}, where incorrect answers are shuffled with the right one")
+        if len(self.incorrect) > 9:
+            raise ValueError(f"incorrect names {len(self.incorrect)} columns; at most 9, as letters go from A to J")
+        if (self.code is None) != (self.answer_type != "code"):
+            raise ValueError("answer_type: code and the columns of `code` go together")
+        if self.answer_type == "code" and self.template is None:
+            raise ValueError("answer_type: code needs a template, which asks for a program")
+        return self
+
+
+class TrainingDataset(Dataset):
+    """The training questions. Cleaned by our filters, or by others before us."""
+
+    cleaning: bool = Field(
+        default=False, description="the paper's cleaning of Open Reasoner Zero; false: what others left"
+    )
 
 
 class PublishedBenchmark(Dataset):
@@ -57,7 +122,7 @@ class PublishedBenchmark(Dataset):
 class Published(Section):
     """Questions that are not generated but read from the hub."""
 
-    train: Dataset
+    train: TrainingDataset
     n: int = Field(gt=0, description="training questions that trajectories are written for")
     benchmarks: dict[str, PublishedBenchmark] = Field(min_length=1)
 

@@ -7,6 +7,7 @@ from raml.answers.compare import same_answer
 from raml.errors import ConfigError
 from raml.questions.family import Family
 from raml.questions.gym import NUMBER_SORTING
+from raml.questions.program_tests import tests_of
 from raml.questions.rows import ROWS, ROWS_SORT, ROWS_TOP
 from raml.questions.trees import PATH, PATH_BACK
 
@@ -27,9 +28,12 @@ def family_of(name: str) -> Family:
 def verify(question: Mapping[str, Any], answer: str) -> bool:
     """Whether `answer` answers `question` (a row of `schemas.Question`), by its family's own verifier.
 
-    Questions of data sets without a family (mathematical answers) are compared with their gold answer.
+    Questions of data sets without a family (mathematical answers) are compared with their gold answer; programs are
+    run on their tests.
     """
     family = FAMILIES.get(question["family"])
+    if question["answer_type"] == "code":
+        return same_answer(answer, tests_of(question), "code")
     if family is None:
         return same_answer(answer, question["answer"], question["answer_type"])
     return family.verify(question, answer)
