@@ -31,8 +31,17 @@ class Hub:
 
 
 @contextmanager
-def serving(home: Path, *, models: dict[str, Path] | None = None, data: dict[str, Path] | None = None) -> Iterator[Hub]:
-    """A hub with `models` and data sets by `owner/name`; `home` is where its clients keep what they fetch."""
+def serving(
+    home: Path,
+    *,
+    models: dict[str, Path] | None = None,
+    data: dict[str, Path] | None = None,
+    gated: frozenset[str] = frozenset(),
+) -> Iterator[Hub]:
+    """A hub with `models` and data sets by `owner/name`; `home` is where its clients keep what they fetch.
+
+    Of those that are `gated` everyone may see what files there are, and nobody may have one.
+    """
     repositories = {("models", name): path for name, path in (models or {}).items()}
     repositories |= {("datasets", name): path for name, path in (data or {}).items()}
 
@@ -65,6 +74,8 @@ def serving(home: Path, *, models: dict[str, Path] | None = None, data: dict[str
                 self._send(404, b"", body, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "No such revision"})
             elif is_api:
                 self._send(200, json.dumps(_described(root, name, rest, sent)).encode(), body, {})
+            elif name in gated:
+                self._send(403, b"", body, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
             else:
                 file = root.joinpath(*rest[2:])
                 if not file.is_file():

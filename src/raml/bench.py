@@ -37,6 +37,7 @@ def main() -> None:
     """Measure and write."""
     from raml.probing.bench import pretrained_benchmark, probing_benchmark
     from raml.probing.landscape_bench import landscape_benchmark
+    from raml.questions.bench import cleaning_benchmark
     from raml.training.bench import training_benchmark
     from raml.training.plan_check import plan_benchmark
     from raml.trajectories.bench import sampler_benchmark
@@ -51,6 +52,7 @@ def main() -> None:
             ),
         },
         "run": measure("micro", BENCHMARKS).model_dump(mode="json"),
+        "cleaning": cleaning_benchmark(),
         "sampler": sampler_benchmark(MODEL, QUESTIONS, sampling=load_scale("micro").sampling),
         "probing": probing_benchmark(),
         "probing_smollm2": pretrained_benchmark(SMOLLM2),

@@ -147,3 +147,26 @@ def test_the_hub_is_asked_for_a_revision_and_the_commit_recorded(tmp_path: Path)
     cached = fetched(tmp_path / "again", COMMIT, HF_HUB_OFFLINE="1")
     assert cached.returncode == 0, cached.stderr
     assert origin(tmp_path / "again").model_hash == COMMIT
+    offline = fetched(tmp_path / "other", 40 * "0", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 2
+    assert "it is not whole in the cache and HF_HUB_OFFLINE=1 forbids to ask" in error_line(offline)
+
+
+def test_a_gated_model_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    source = save(tmp_path / "source")
+    command = [sys.executable, "-m", "raml.trajectories.fetch", *line("own/model", tmp_path / "out")]
+    with serving(tmp_path / "home", models={"own/model": source}, gated=frozenset({"own/model"})) as hub:
+        environment = {**os.environ, **hub.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert error_line(ran).startswith(
+        "error: model own/model is gated: accept its conditions at https://huggingface.co"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def error_line(ran: subprocess.CompletedProcess[str]) -> str:
+    """The one line of error that a step ends with."""
+    assert "Traceback" not in ran.stderr
+    (found,) = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
+    return found

@@ -1,6 +1,6 @@
 """Programs as answers: where a completion has its program, what formatted means of it, and whether it passes its tests.
 
-The gold answer of such a question is a text of tests as `tests_text` writes it.
+The gold answer of such a question is a text of tests as `gold_text` writes it.
 """
 
 import base64
@@ -12,7 +12,7 @@ import zlib
 from typing import Any, Final
 
 from raml.answers.format import END_OF_TEXT_PATTERN, THINK_END, thinks_cleanly
-from raml.answers.sandbox import Tests, run_tests
+from raml.answers.sandbox import Cases, run_tests
 from raml.errors import InputError
 
 _BLOCK = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -23,8 +23,8 @@ _OTHER_OPCODES: Final = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "
 
 def extract_code(completion: str) -> str | None:
     """The last closed fenced block after the thinking; None where there is none or it is empty."""
-    blocks = _BLOCK.findall(completion.rpartition(THINK_END)[2])
-    return (blocks[-1] if blocks[-1].strip() else None) if blocks else None
+    *_, last = [None, *_BLOCK.finditer(_after_thinking(completion))]
+    return last[1] if last and last[1].strip() else None
 
 
 def is_formatted_code(completion: str) -> bool:
@@ -32,11 +32,16 @@ def is_formatted_code(completion: str) -> bool:
 
     Whitespace and end-of-text tokens may follow; think tags must be as `is_formatted` asks.
     """
-    blocks = list(_BLOCK.finditer(completion))
-    if not blocks or not blocks[-1][1].strip():
+    text = _after_thinking(completion)
+    *_, last = [None, *_BLOCK.finditer(text)]
+    if not last or not last[1].strip():
         return False
-    after = END_OF_TEXT_PATTERN.sub("", completion[blocks[-1].end() :])
-    return not after.strip() and thinks_cleanly(completion, blocks[-1].start())
+    after = END_OF_TEXT_PATTERN.sub("", text[last.end() :])
+    return not after.strip() and thinks_cleanly(completion, len(completion) - len(text) + last.start())
+
+
+def _after_thinking(completion: str) -> str:
+    return completion.rpartition(THINK_END)[2]
 
 
 def passes(code: str, gold: str) -> bool:
@@ -49,21 +54,21 @@ def passes(code: str, gold: str) -> bool:
     return run_tests(code, read_tests(gold)).passed
 
 
-def tests_text(tests: Tests) -> str:
+def gold_text(tests: Cases) -> str:
     """Tests as JSON, the same for the same tests."""
     value = {"function": tests.function, "inputs": tests.inputs, "outputs": tests.outputs}
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def read_tests(text: str) -> Tests:
-    """Tests from what `tests_text` has written.
+def read_tests(text: str) -> Cases:
+    """Tests from what `gold_text` has written.
 
     Raises:
         InputError: it is something else, or holds no test.
     """
     try:
         value = json.loads(text)
-        tests = Tests(value["function"], tuple(value["inputs"]), tuple(value["outputs"]))
+        tests = Cases(value["function"], tuple(value["inputs"]), tuple(value["outputs"]))
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{text[:60]!r} are no tests of a program") from None
     texts = [*tests.inputs, *tests.outputs, tests.function or ""]
@@ -72,7 +77,7 @@ def read_tests(text: str) -> Tests:
     return tests
 
 
-def published_tests(public: str, private: str, function: str | None) -> Tests:
+def published_tests(public: str, private: str, function: str | None) -> Cases:
     """Tests as LiveCodeBench publishes them, the public ones first.
 
     Args:
@@ -86,7 +91,7 @@ def published_tests(public: str, private: str, function: str | None) -> Tests:
     cases = [*_cases(public, "public"), *_cases(_plain(private), "private")]
     if not cases:
         raise InputError("there is neither a public nor a private test")
-    return Tests(function or None, *(tuple(case[side] for case in cases) for side in ("input", "output")))
+    return Cases(function or None, *(tuple(case[side] for case in cases) for side in ("input", "output")))
 
 
 def unpickled_text(data: bytes) -> str:

@@ -11,7 +11,7 @@ TIMEOUT = 5.0  # seconds; an ordinary comparison takes milliseconds
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
-_CHOICE = re.compile(r"(?:\\[a-z]+\s*\{\s*)?\(?([A-Za-z])(?:$|[\s)}.:,])")
+_CHOICE = re.compile(r"(?:\\(?:text|textbf|textit|mathrm|mathbf|boxed)\s*\{\s*)?\(?([A-Za-z])(?:$|[\s)}.:,])")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
 

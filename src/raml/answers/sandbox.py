@@ -1,6 +1,6 @@
 """Generated Python runs here: in a child process with nothing but its input, under limits.
 
-    >>> run_tests("print(int(input()) + 1)", Tests(function=None, inputs=("1",), outputs=("2",)))
+    >>> run_tests("print(int(input()) + 1)", Cases(function=None, inputs=("1",), outputs=("2",)))
     Outcome(passed=True, reason='passed all 1 tests', level='namespaces')
 
 No network, no environment of ours, a temporary folder as working folder and HOME, limits on CPU time, memory, file
@@ -30,7 +30,7 @@ START_LIMIT: Final = 60.0  # seconds; starting takes a tenth of one, more on a b
 GRACE: Final = 10.0  # seconds that the child may be later than its own limit
 LEVELS: Final[tuple[Level, ...]] = ("namespaces", "limits")
 
-# -I: neither environment, nor the user's packages, nor the working folder. The package is found for this start alone.
+# Neither the working folder nor the user's packages are on the path, and the package for this start alone.
 _START: Final = (
     "import sys; sys.path.insert(0, {!r}); from raml.answers.sandbox_child import main; del sys.path[0]; main()"
 )
@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Cases:
     """Inputs and expected outputs: of standard input and output, or of a `function` that takes and returns JSON.
 
     Several arguments stand on lines of their own. The function may be a method of a class `Solution`.
@@ -73,7 +73,7 @@ class Outcome:
     level: Level
 
 
-def run_tests(code: str, tests: Tests, limits: Limits | None = None, level: Level | None = None) -> Outcome:
+def run_tests(code: str, tests: Cases, limits: Limits | None = None, level: Level | None = None) -> Outcome:
     """Run `code` on one test after the other until one fails.
 
     Whatever the code does is an outcome and no error. Outputs are compared line by line without blanks at the ends,
@@ -116,7 +116,7 @@ def strictest_level() -> Level:
         RamlError: no sandbox can be started.
     """
     if "level" not in _known:
-        run_tests("", Tests(None, ("",), ("",)))
+        run_tests("", Cases(None, ("",), ("",)))
     return _known["level"]
 
 
@@ -249,7 +249,7 @@ def _popen(folder: str, limits: Limits, level: Level) -> "subprocess.Popen[bytes
     settings = {"level": level, "folder": folder, "limits": asdict(limits) | {"needs_filter": level == "limits"}}
     source = str(Path(raml.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", _START.format(source), json.dumps(settings)],
+        [sys.executable, "-P", "-s", "-c", _START.format(source), json.dumps(settings)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -12,22 +12,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from raml.answers.code import tests_text
-from raml.answers.sandbox import Tests
+from raml.answers.code import gold_text
+from raml.answers.sandbox import Cases
 from raml.errors import DataError
 from raml.storage import atomic_path
 
 
-def digest(tests: Tests) -> str:
+def digest(tests: Cases) -> str:
     """What stands for tests as a question's answer: `sha256:` and the digest of their text."""
-    return f"sha256:{hashlib.sha256(tests_text(tests).encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(gold_text(tests).encode()).hexdigest()}"
 
 
-def write_archive(tests: Mapping[str, Tests], path: Path) -> None:
+def write_archive(tests: Mapping[str, Cases], path: Path) -> None:
     """Write tests by question id; the same ones make the same bytes."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for question, one in tests.items():
-            archive.writestr(zipfile.ZipInfo(question), tests_text(one), zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(question), gold_text(one), zipfile.ZIP_DEFLATED)
 
 
 @lru_cache(maxsize=4)  # completions of a question are judged one after the other

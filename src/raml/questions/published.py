@@ -25,7 +25,7 @@ import polars as pl
 from raml.answers.code import published_tests
 from raml.answers.format import INSTRUCTION
 from raml.answers.parsable import parsable
-from raml.answers.sandbox import Tests
+from raml.answers.sandbox import Cases
 from raml.config import Dataset, Published
 from raml.errors import DataError, InputError
 from raml.questions.cleaning import ANSWER_FILTERS, FILTERS, Cleaned, Raw, clean, counts
@@ -49,14 +49,14 @@ def main(step: Step[Published]) -> None:
     """Write the training questions, all benchmarks, the tests of programs and the tables of what was left out."""
     published, files = step.config, step.files
     benchmarks: list[Row] = []
-    tests: dict[str, Tests] = {}
+    tests: dict[str, Cases] = {}
     held_out: set[str] = set()
     for name, benchmark in published.benchmarks.items():
         rows, raw = question_rows(benchmark, split=name, kind=benchmark.kind, seed=step.seed)
         if len(rows) != benchmark.n:
             print(f"{name}: the configuration expects n = {benchmark.n}, by which alone `raml plan` reckons")
         for row, one in zip(rows, raw, strict=True):
-            if isinstance(found := row.pop("tests", None), Tests):
+            if isinstance(found := row.pop("tests", None), Cases):
                 tests[row["id"]] = found
                 row["metadata"] = json.dumps({"tests": str(files["tests"])})
             held_out.add(asked(one.question))
@@ -211,7 +211,7 @@ def filled(template: str, places: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: places.get(match[1], match[0]), template)
 
 
-def _tests(source: Dataset, row: Row, name: str) -> Tests:
+def _tests(source: Dataset, row: Row, name: str) -> Cases:
     assert source.code is not None
     columns = (source.code.public, source.answer, source.code.function)
     try:

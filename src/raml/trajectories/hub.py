@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from httpx import HTTPError
 from huggingface_hub import model_info, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
 
@@ -86,6 +86,8 @@ def _load(name: str, revision: str | None, precision: Any, place: str, local: bo
     except RamlError:
         raise
     except Exception as error:  # broken files make transformers, tokenizers and pydantic raise nearly anything
+        if isinstance(error, GatedRepoError) or "gated repo" in str(error):
+            raise _gated(name) from None
         if _is_out_of_memory(error):
             helpful = {"--dtype bfloat16": precision == torch.float32, "--device cpu": place == "cuda"}
             mends = " or ".join(option for option, helps in helpful.items() if helps)
@@ -178,10 +180,24 @@ def _look_up(name: str, revision: str | None) -> None:
         model_info(name, revision=revision, timeout=HUB_TIMEOUT)
     except HFValidationError:
         raise DataError(f"model {name}: there is no such folder, and no Hub model can have that name") from None
+    except GatedRepoError:
+        raise _gated(name) from None
+    except OfflineModeIsEnabled:
+        raise InputError(
+            f"model {name}: there is no such folder, and the Hugging Face Hub does not give it: it is not whole in the "
+            f"cache and HF_HUB_OFFLINE=1 forbids to ask; unset it, or name a folder"
+        ) from None
     except (HTTPError, OSError) as error:
         raise InputError(
             f"model {name}: there is no such folder, and the Hugging Face Hub does not give it ({_short(error)})"
         ) from None
+
+
+def _gated(name: str) -> InputError:
+    return InputError(
+        f"model {name} is gated: accept its conditions at https://huggingface.co/{name} and log in with `hf auth login`, "
+        f"or name a folder that holds it"
+    )
 
 
 def _short(error: Exception) -> str:
