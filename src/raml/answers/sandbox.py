@@ -229,7 +229,7 @@ def _until_ready(pipe: int, event: int, deadline: float) -> None:
 
 
 def _start(folder: str, limits: Limits, level: Level | None) -> tuple[_Child, Level]:
-    refusals = []
+    refusals: list[str] = []
     for wanted in [level] if level else [_known["level"]] if "level" in _known else LEVELS:
         child = _Child(_popen(folder, limits, wanted))
         try:
@@ -237,8 +237,9 @@ def _start(folder: str, limits: Limits, level: Level | None) -> tuple[_Child, Le
         except (TimeoutError, EOFError):
             greeting = {"error": "no sign of life"}
         if "error" not in greeting:
-            if level is None:
+            if level is None and "level" not in _known:
                 _known["level"] = wanted
+                print("; ".join([f"generated programs run at the level {wanted!r}", *refusals]), file=sys.stderr)
             return child, wanted
         child.end()
         refusals.append(f"{wanted}: {greeting['error']}")

@@ -195,8 +195,8 @@ def _look_up(name: str, revision: str | None) -> None:
 
 def _gated(name: str) -> InputError:
     return InputError(
-        f"model {name} is gated: accept its conditions at https://huggingface.co/{name} and log in with `hf auth login`, "
-        f"or name a folder that holds it"
+        f"model {name} is gated: accept its conditions at https://huggingface.co/{name} and log in with `hf auth "
+        f"login`, or name a folder that holds it"
     )
 
 
