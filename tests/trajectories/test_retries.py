@@ -44,7 +44,7 @@ def failing(*errors):
 def test_pauses_double_up_to_a_limit_and_vary():
     pauses = Pauses()
     errors = [NoAnswerError("busy")] * 9
-    assert with_retries(failing(*errors), "x", tries=10, failed=pauses) == "answer"
+    assert with_retries(failing(*errors), "x", tries=10, given_up=pauses) == "answer"
     limits = [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert all(limit / 2 <= pause <= limit for pause, limit in zip(pauses.seconds, limits, strict=True))
     assert len({pause / limit for pause, limit in zip(pauses.seconds, limits, strict=True)}) == len(limits)
@@ -53,7 +53,7 @@ def test_pauses_double_up_to_a_limit_and_vary():
 def test_the_server_may_ask_for_longer_pauses_but_not_for_shorter_ones():
     pauses = Pauses()
     asked = [7.5, 0.001, 1e9]
-    with_retries(failing(*(NoAnswerError("busy", pause) for pause in asked)), "x", tries=4, failed=pauses)
+    with_retries(failing(*(NoAnswerError("busy", pause) for pause in asked)), "x", tries=4, given_up=pauses)
     assert pauses.seconds[0] == 7.5
     assert 1 <= pauses.seconds[1] <= 2
     assert pauses.seconds[2] == retries.LONGEST_ASKED_PAUSE
@@ -63,29 +63,29 @@ def test_the_server_may_ask_for_longer_pauses_but_not_for_shorter_ones():
     "error", [httpx.ReadError("x"), httpx.RemoteProtocolError("x"), httpx.ReadTimeout("x"), httpx.DecodingError("x")]
 )
 def test_lost_connections_are_tried_again(error):
-    assert with_retries(failing(error), "x", tries=2, failed=Pauses()) == "answer"
+    assert with_retries(failing(error), "x", tries=2, given_up=Pauses()) == "answer"
 
 
 def test_other_errors_are_not():
     pauses = Pauses()
     with pytest.raises(InputError, match="no"):
-        with_retries(failing(InputError("no")), "x", tries=5, failed=pauses)
+        with_retries(failing(InputError("no")), "x", tries=5, given_up=pauses)
     assert not pauses.seconds
 
 
 def test_the_last_try_is_followed_by_no_pause():
     pauses = Pauses()
     with pytest.raises(RamlError, match=r"^the question: no answer after 3 tries \(still busy\)$"):
-        with_retries(failing(*[NoAnswerError("still\nbusy")] * 3), "the question", tries=3, failed=pauses)
+        with_retries(failing(*[NoAnswerError("still\nbusy")] * 3), "the question", tries=3, given_up=pauses)
     assert len(pauses.seconds) == 2
 
 
 def test_a_pause_ends_when_nobody_waits_any_more():
-    failed = threading.Event()
-    threading.Timer(0.1, failed.set).start()
+    given_up = threading.Event()
+    threading.Timer(0.1, given_up.set).start()
     start = time.monotonic()
     with pytest.raises(RamlError, match="after 1 tries"):
-        with_retries(failing(*[NoAnswerError("busy", 300.0)] * 5), "x", tries=5, failed=failed)
+        with_retries(failing(*[NoAnswerError("busy", 300.0)] * 5), "x", tries=5, given_up=given_up)
     assert time.monotonic() - start < 30
 
 

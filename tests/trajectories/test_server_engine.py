@@ -2,7 +2,7 @@ import pytest
 from misbehaving_server import NAME, STOP, serving, tokens
 from plain_sampling import requests
 
-from raml.config import Sampling
+from raml.config import EngineSettings, Sampling
 from raml.errors import ConfigError, InputError, RamlError
 from raml.trajectories import retries
 from raml.trajectories.engine import Completion, Origin, Request
@@ -20,7 +20,11 @@ def short_pauses(monkeypatch):
 
 
 def engine(server, model=NAME, sampling=SAMPLING, **changes):
-    return ServerEngine(model, sampling, [STOP, 7], url=server.url, dtype="bfloat16", **changes)
+    return ServerEngine(model, sampling, [STOP, 7], settings(server.url, **changes))
+
+
+def settings(url, **changes):
+    return EngineSettings(name="server", url=url, dtype="bfloat16", **changes)
 
 
 def expected(seed, asked=MIXED):
@@ -93,7 +97,7 @@ def test_no_more_requests_than_asked_for_are_under_way():
 
 def test_the_server_says_what_it_is():
     with serving("500", "half of JSON") as server:
-        assert engine(server).origin == Origin(engine="server", version="0.31.0", dtype="bfloat16")
+        assert engine(server).origin == Origin("server", "0.31.0", "bfloat16")
 
 
 def test_a_model_is_known_by_its_name_its_root_or_its_folder(tmp_path, monkeypatch):
@@ -154,18 +158,18 @@ def test_nobody_listens():
     with serving() as server:
         url = server.url
     with pytest.raises(RamlError, match=rf"{url}/version: no answer after 3 tries \(ConnectError"):
-        ServerEngine(NAME, SAMPLING, [STOP], url=url, dtype="float32")
+        ServerEngine(NAME, SAMPLING, [STOP], settings(url))
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://[", ""])
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(ConfigError, match=r"engine\.url"):
-        ServerEngine(NAME, SAMPLING, [STOP], url=url, dtype="float32")
+        ServerEngine(NAME, SAMPLING, [STOP], settings(url))
 
 
 def test_a_url_may_name_the_version_of_the_api():
     with serving() as server:
-        written = ServerEngine(NAME, SAMPLING, [STOP, 7], url=f"{server.url}/v1/", dtype="float32").sample(MIXED, 0)
+        written = ServerEngine(NAME, SAMPLING, [STOP, 7], settings(f"{server.url}/v1/")).sample(MIXED, 0)
     assert written == expected(0)
 
 

@@ -8,6 +8,8 @@ from raml.config import EngineSettings, Sampling
 from raml.trajectories.engine import Engine
 from raml.trajectories.pretrained import load_model, on_device
 from raml.trajectories.sampler import TorchSampler
+from raml.trajectories.server_engine import ServerEngine
+from raml.trajectories.vllm_engine import VllmEngine
 
 
 def open_engine(
@@ -17,7 +19,14 @@ def open_engine(
 
     Raises:
         DataError: the folder holds no model.
-        ConfigError: the engine is not installed, or a server has another model.
+        ConfigError: the engine is not installed.
+        InputError: the engine cannot serve the model, or a server has another one.
+        RamlError: a server does not answer.
     """
+    stop_ids = [tokenizer.eos_token_id]
+    if settings.name == "vllm":
+        return VllmEngine(folder, sampling, stop_ids, settings)
+    if settings.name == "server":
+        return ServerEngine(folder, sampling, stop_ids, settings)
     model = load_model(folder, settings.dtype)
-    return TorchSampler(on_device(model), sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
+    return TorchSampler(on_device(model), sampling, stop_ids, pad_id=tokenizer.pad_token_id)

@@ -26,7 +26,7 @@ class NoAnswerError(Exception):
         self.pause = pause
 
 
-def with_retries(ask: Callable[[], T], what: str, *, tries: int, failed: Event | None = None) -> T:
+def with_retries(ask: Callable[[], T], what: str, *, tries: int, given_up: Event | None = None) -> T:
     """The answer of `ask`, called up to `tries` times while it raises `NoAnswerError` or loses its connection.
 
     Pauses double from `FIRST_PAUSE` to `LONGEST_PAUSE` and are drawn between half and whole, so that requests that
@@ -42,7 +42,7 @@ def with_retries(ask: Callable[[], T], what: str, *, tries: int, failed: Event |
         RamlError: no try brought an answer.
         InputError: as raised by `ask`.
     """
-    failed = failed or Event()
+    given_up = given_up or Event()
     for number in range(tries):
         try:
             return ask()
@@ -52,8 +52,8 @@ def with_retries(ask: Callable[[], T], what: str, *, tries: int, failed: Event |
             reason, asked = f"{type(error).__name__}: {error}", 0.0
         if number + 1 < tries:
             pause = min(FIRST_PAUSE * 2**number, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-            failed.wait(max(pause, min(asked, LONGEST_ASKED_PAUSE)))
-        if failed.is_set():
+            given_up.wait(max(pause, min(asked, LONGEST_ASKED_PAUSE)))
+        if given_up.is_set():
             break
     raise RamlError(f"{what}: no answer after {number + 1} tries ({' '.join(reason.split())[:200]})")
 

@@ -5,7 +5,7 @@ connections, half an answer) is sent again, with the same seed, after a pause th
 request ends with one completion or the whole call with an error.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
@@ -13,10 +13,9 @@ from typing import Any
 
 import httpx
 
-from raml.config import Sampling
+from raml.config import EngineSettings, Sampling
 from raml.errors import ConfigError, InputError
-from raml.progress import progress
-from raml.trajectories.engine import Completion, Origin, Request, check_prompts
+from raml.trajectories.engine import Completion, Origin, Request, check_prompts, in_order
 from raml.trajectories.retries import NoAnswerError, judge_answer, with_retries
 from raml.trajectories.vllm_parameters import completion, request_seed, sampling_parameters
 
@@ -29,66 +28,54 @@ class ServerEngine:
     """The `Engine` for models that a vLLM server holds, for other jobs too."""
 
     def __init__(
-        self,
-        model: str,
-        sampling: Sampling,
-        stop_ids: Collection[int],
-        *,
-        url: str,
-        dtype: str,
-        concurrency: int = 16,
+        self, model: Path | str, sampling: Sampling, stop_ids: Collection[int], settings: EngineSettings
     ) -> None:
-        """Ask the server at `url` what it is; a completion ends after any of `stop_ids`.
+        """Ask the server what it is; a completion ends after any of `stop_ids`.
 
         Args:
             model: what the server must serve: the name or folder that it was started with, or its
                 `--served-model-name`.
             sampling: parameters; `batch_size` and `threads` are the server's own affair.
             stop_ids: tokens that end a completion and stay in it.
-            url: where the server listens, such as `http://localhost:8000`.
-            dtype: the precision that the server was started with; it does not tell.
-            concurrency: requests that are under way at once.
+            settings: the server's `url`, how many requests are under way at once, and the precision that it was
+                started with, which it does not tell.
 
         Raises:
-            ConfigError: `url` is none; vLLM does not sample at this temperature.
+            ConfigError: the url is none; vLLM does not sample at this temperature.
             InputError: the server is no vLLM server or serves another model.
             RamlError: it does not answer.
         """
         self.sampling = sampling
         self._stop_ids = frozenset(stop_ids)
         self._parameters = sampling_parameters(sampling, stop_ids)
-        self._url = _checked(url)
-        self._concurrency = concurrency
+        self._url = _checked(settings.url or "")
+        self._concurrency = settings.concurrency
         with self._client() as client:
             version = self._ask(client, "/version").get("version")
-            self._served, self._context = self._find(model, self._ask(client, "/v1/models"))
-        self.origin = Origin(engine="server", version=str(version), dtype=dtype)
+            self._served, self._context = self._find(str(model), self._ask(client, "/v1/models"))
+        self.origin = Origin("server", str(version), settings.dtype)
 
     def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
-        """One completion per request, in order; see `Engine.sample`.
+        """One completion per request, in order; see `Engine.sample`."""
+        return in_order(self.stream(requests, seed), len(requests))
+
+    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+        """Each request's place and completion, in the order in which the server ends them; see `Engine.stream`.
 
         Raises:
             InputError: a prompt is empty or does not fit the model's context; the server refuses a request.
             RamlError: the server does not answer, or only with errors, for longer than `TRIES` last.
         """
-        check_prompts(requests, self.sampling.max_tokens, self._context)
-        completions: dict[int, Completion] = {}
-        failed = Event()
-        with (
-            progress("sampling", len(requests), "completion") as line,
-            self._client() as client,
-            ThreadPoolExecutor(self._concurrency) as pool,
-        ):
-            jobs = {pool.submit(self._complete, client, each, seed, failed): i for i, each in enumerate(requests)}
+        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=self._context)
+        given_up = Event()
+        with self._client() as client, ThreadPoolExecutor(self._concurrency) as pool:
+            jobs = {pool.submit(self._complete, client, each, seed, given_up): i for i, each in enumerate(requests)}
             try:
                 for job in as_completed(jobs):
-                    completions[jobs[job]] = job.result()
-                    line.update()
-            except BaseException:  # an interrupt too: nobody waits for what is not under way
-                failed.set()
+                    yield jobs[job], job.result()
+            finally:  # an error, an interrupt, a caller who has enough: only what is under way is waited for
+                given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [completions[index] for index in range(len(requests))]
 
     def _client(self) -> httpx.Client:
         return httpx.Client(
@@ -112,7 +99,7 @@ class ServerEngine:
         names = ", ".join(name for name, _, _ in served)
         raise InputError(f"{self._url} serves {names or 'nothing'}, not {model}; start `vllm serve {model}` there")
 
-    def _complete(self, client: httpx.Client, request: Request, seed: int, failed: Event) -> Completion:
+    def _complete(self, client: httpx.Client, request: Request, seed: int, given_up: Event) -> Completion:
         asked = {
             **self._parameters,
             "model": self._served,
@@ -124,7 +111,7 @@ class ServerEngine:
             lambda: self._read(judge_answer(client.post("/v1/completions", json=asked))),
             f"{self._url}: sample {request.sample} of question {request.question_id}",
             tries=TRIES,
-            failed=failed,
+            given_up=given_up,
         )
 
     def _read(self, answer: dict[str, Any]) -> Completion:
@@ -159,7 +146,7 @@ def _checked(url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ConfigError(f"engine.url = {url} is no URL ({error})") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not parsed.host.strip("[]"):
         raise ConfigError(f"engine.url = {url}: it must begin with http:// or https:// and name a host")
     return url.rstrip("/").removesuffix("/v1")
 

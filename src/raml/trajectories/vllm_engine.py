@@ -1,26 +1,26 @@
 """vLLM as a sampling engine, in this process, on CUDA or on a CPU; `make vllm` installs the one that fits.
 
-The same requests and seed give the same completions in every process on the same machine: the scheduler runs in
-this process, where it does not depend on timing, each completion has a seed of its own, and what earlier calls
-left in the prefix cache is dropped. Beside what other requests a completion is written may change its last bits:
-in fp32 that changes hardly any completion, in bf16 it changes many.
+The same batch of requests and seed give the same completions in every process on the same machine: the scheduler runs
+in this process, where it does not depend on timing, each completion has a seed of its own, batches follow one another,
+and what an earlier one left in the prefix cache is dropped. Beside what other requests a completion is written may
+change the last bits of its probabilities: in float32 that changes hardly any completion, in bfloat16 some.
 """
 
+import gc
 import importlib
 import importlib.util
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from raml.config import Sampling
+from raml.config import EngineSettings, Sampling
 from raml.errors import ConfigError, InputError, RamlError
-from raml.progress import progress
-from raml.trajectories.engine import Completion, Origin, Request, check_prompts
+from raml.trajectories.engine import Completion, Origin, Request, check_prompts, in_order
 from raml.trajectories.vllm_parameters import completion, request_seed, sampling_parameters
 
 ENVIRONMENT = {
@@ -36,70 +36,70 @@ CPU_ENVIRONMENT = {
 
 
 class VllmEngine:
-    """The `Engine` for models of any size, one to a process at a time."""
+    """The `Engine` for models of any size; a process holds one at a time."""
 
     def __init__(
         self,
         model: Path | str,
         sampling: Sampling,
         stop_ids: Collection[int],
+        settings: EngineSettings,
         *,
-        dtype: str,
-        tensor_parallel: int = 1,
         revision: str | None = None,
     ) -> None:
         """Load `model` with vLLM; a completion ends after any of `stop_ids`.
 
         Args:
             model: a Hugging Face folder, or a name on the Hub.
-            sampling: parameters; at most `batch_size` completions are written at once. On a CPU vLLM has `threads`.
+            sampling: parameters; `batch_size` completions are written at once. On a CPU vLLM has `threads`.
             stop_ids: tokens that end a completion and stay in it.
-            dtype: `float32` or `bfloat16`.
-            tensor_parallel: number of GPUs that share the model.
+            settings: precision, and how many GPUs share the model.
             revision: commit, tag or branch on the Hub; of a folder unused.
 
         Raises:
             ConfigError: vLLM is not installed, or twice; it does not sample at this temperature.
-            InputError: vLLM cannot serve the model here. The process can load no other model afterwards.
+            InputError: vLLM cannot serve the model here. The process can then load no other one with vLLM.
             RamlError: the model predicts NaN.
         """
         self.sampling = sampling
+        self._model = str(model)
         self._stop_ids = frozenset(stop_ids)
         self._parameters = sampling_parameters(sampling, stop_ids)
         self._vllm = _import_vllm()
-        self._model = str(model)
-        self._llm = self._load(dtype, tensor_parallel, None if Path(model).is_dir() else revision)
+        self._llm = self._load(settings, None if Path(model).is_dir() else revision)
         self._context: int = self._llm.model_config.max_model_len
         self._vocabulary: int = self._llm.model_config.get_vocab_size()
-        self.origin = Origin(engine="vllm", version=self._vllm.__version__, dtype=dtype)
         self._check_predictions()
+        self.origin = Origin("vllm", self._vllm.__version__, settings.dtype)
 
     def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
-        """One completion per request, in order; see `Engine.sample`.
+        """One completion per request, in order; see `Engine.sample`."""
+        return in_order(self.stream(requests, seed), len(requests))
+
+    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+        """Each request's place and completion, batch by batch; see `Engine.stream`.
 
         Raises:
             InputError: a prompt is empty, does not fit the model's context or holds a token that the model lacks.
             RamlError: vLLM died.
         """
-        check_prompts(requests, self.sampling.max_tokens, self._context)
+        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=self._context)
         for request in requests:
-            if not all(0 <= token < self._vocabulary for token in request.prompt_ids):
+            if max(request.prompt_ids) >= self._vocabulary:
                 raise InputError(
-                    f"question {request.question_id}: the prompt holds tokens outside the model's vocabulary of "
-                    f"{self._vocabulary}; its tokenizer is another model's"
+                    f"question {request.question_id}: token {max(request.prompt_ids)} is none of the model's "
+                    f"{self._vocabulary}; is the tokenizer that of {self._model}?"
                 )
-        if not requests:
-            return []
-        seeds = [request_seed(seed, request) for request in requests]
-        outputs = self._complete([request.prompt_ids for request in requests], [{"seed": each} for each in seeds])
-        return [completion(output.token_ids, self._stop_ids) for output in outputs]
+        size = self.sampling.batch_size
+        for start in range(0, len(requests), size):
+            batch = requests[start : start + size]
+            own = [{"seed": request_seed(seed, request)} for request in batch]
+            outputs = self._complete([request.prompt_ids for request in batch], own)
+            for place, output in enumerate(outputs, start):
+                yield place, completion(output.token_ids, self._stop_ids)
 
-    def close(self) -> None:
-        """Give the model's memory back, so that the process can load another one."""
-        self._llm.llm_engine.engine_core.shutdown()
-        del self._llm
-
-    def _load(self, dtype: str, tensor_parallel: int, revision: str | None) -> Any:
+    def _load(self, settings: EngineSettings, revision: str | None) -> Any:
+        gc.collect()  # an engine that nobody holds any more gives its memory back
         on_cpu = not torch.cuda.is_available()
         set_threads = torch.set_num_threads
         set_threads(self.sampling.threads)
@@ -107,8 +107,8 @@ class VllmEngine:
             return self._vllm.LLM(
                 self._model,
                 revision=revision,
-                dtype=dtype,
-                tensor_parallel_size=tensor_parallel,
+                dtype=settings.dtype,
+                tensor_parallel_size=settings.tensor_parallel,
                 max_num_seqs=self.sampling.batch_size,
                 enforce_eager=on_cpu,
                 generation_config="vllm",
@@ -124,25 +124,19 @@ class VllmEngine:
 
     def _check_predictions(self) -> None:
         """One token after one token: sampling would make some token of NaN without a word."""
-        (output,) = self._complete([(min(self._stop_ids, default=0),)], [{"max_tokens": 1, "logprobs": 0}], quiet=True)
+        (output,) = self._complete([(min(self._stop_ids, default=0),)], [{"max_tokens": 1, "logprobs": 0}])
         if any(math.isnan(chosen.logprob) for chosen in output.logprobs[0].values()):
             raise RamlError(f"{self._model} predicts NaN; its training diverged")
 
-    def _complete(
-        self, prompts: Sequence[Sequence[int]], parameters: Sequence[dict[str, Any]], *, quiet: bool = False
-    ) -> list[Any]:
-        """vLLM's outputs for the prompts in order, each with `parameters` of its own beside the engine's."""
-        given = [self._vllm.SamplingParams(**(self._parameters | own), detokenize=False) for own in parameters]
-        line = progress("sampling", len(prompts), "completion")
-        line.disable = quiet
+    def _complete(self, prompts: Sequence[Sequence[int]], own: Sequence[dict[str, Any]]) -> list[Any]:
+        """vLLM's outputs for one batch of prompts, each with parameters of its `own` beside the engine's."""
+        parameters = [self._vllm.SamplingParams(**(self._parameters | each), detokenize=False) for each in own]
+        given = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         try:
             self._llm.reset_prefix_cache()
-            self._llm.enqueue([{"prompt_token_ids": list(prompt)} for prompt in prompts], given, use_tqdm=False)
-            outputs = self._llm.wait_for_completion(use_tqdm=lambda **_: line)
+            outputs = self._llm.generate(given, parameters, use_tqdm=False)
         except Exception as error:  # whatever kills the engine
-            raise RamlError(f"vLLM died after {line.n} of {len(prompts)} completions ({_one_line(error)})") from None
-        finally:
-            line.close()
+            raise RamlError(f"vLLM died over {self._model} ({_one_line(error)})") from None
         return [output.outputs[0] for output in outputs]
 
 
