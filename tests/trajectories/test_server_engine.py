@@ -161,7 +161,7 @@ def test_nobody_listens():
         ServerEngine(NAME, SAMPLING, [STOP], settings(url))
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://[", ""])
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://host:port", ""])
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(ConfigError, match=r"engine\.url"):
         ServerEngine(NAME, SAMPLING, [STOP], settings(url))

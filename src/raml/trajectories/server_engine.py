@@ -146,7 +146,7 @@ def _checked(url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ConfigError(f"engine.url = {url} is no URL ({error})") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host.strip("[]"):
+    if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigError(f"engine.url = {url}: it must begin with http:// or https:// and name a host")
     return url.rstrip("/").removesuffix("/v1")
 

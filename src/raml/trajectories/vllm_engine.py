@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 CPU_ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; taken from the system as it fills
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, 46,000 tokens of SmolLM2-135M in bfloat16; all of it is taken at once
     "TORCHDYNAMO_DISABLE": "1",  # vLLM compiles its sampler even where it is asked for none; that takes a compiler
 }
 """Set before vLLM is imported, unless the user has set them."""
@@ -69,7 +69,6 @@ class VllmEngine:
         self._llm = self._load(settings, None if Path(model).is_dir() else revision)
         self._context: int = self._llm.model_config.max_model_len
         self._vocabulary: int = self._llm.model_config.get_vocab_size()
-        self._check_predictions()
         self.origin = Origin("vllm", self._vllm.__version__, settings.dtype)
 
     def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
@@ -94,17 +93,21 @@ class VllmEngine:
         for start in range(0, len(requests), size):
             batch = requests[start : start + size]
             own = [{"seed": request_seed(seed, request)} for request in batch]
-            outputs = self._complete([request.prompt_ids for request in batch], own)
+            try:
+                outputs = self._complete(self._llm, [request.prompt_ids for request in batch], own)
+            except Exception as error:  # whatever kills the engine
+                raise RamlError(f"vLLM died over {self._model} ({_one_line(error)}); run again to go on") from None
             for place, output in enumerate(outputs, start):
                 yield place, completion(output.token_ids, self._stop_ids)
 
     def _load(self, settings: EngineSettings, revision: str | None) -> Any:
+        """The model, once it has written a token: some models load and cannot be run, and of NaN tokens are sampled."""
         gc.collect()  # an engine that nobody holds any more gives its memory back
         on_cpu = not torch.cuda.is_available()
         set_threads = torch.set_num_threads
         set_threads(self.sampling.threads)
         try:
-            return self._vllm.LLM(
+            llm = self._vllm.LLM(
                 self._model,
                 revision=revision,
                 dtype=settings.dtype,
@@ -117,26 +120,20 @@ class VllmEngine:
                 use_tqdm_on_load=False,
                 seed=0,
             )
+            (output,) = self._complete(llm, [(0,)], [{"max_tokens": 1, "logprobs": 0}])
         except Exception as error:  # pydantic's, vLLM's, torch's and transformers' own, and bare ones
             raise InputError(f"vLLM cannot serve {self._model} ({_one_line(error)})") from None
         finally:
             torch.set_num_threads = set_threads  # of which vLLM makes a warning
-
-    def _check_predictions(self) -> None:
-        """One token after one token: sampling would make some token of NaN without a word."""
-        (output,) = self._complete([(min(self._stop_ids, default=0),)], [{"max_tokens": 1, "logprobs": 0}])
         if any(math.isnan(chosen.logprob) for chosen in output.logprobs[0].values()):
             raise RamlError(f"{self._model} predicts NaN; its training diverged")
+        return llm
 
-    def _complete(self, prompts: Sequence[Sequence[int]], own: Sequence[dict[str, Any]]) -> list[Any]:
+    def _complete(self, llm: Any, prompts: Sequence[Sequence[int]], own: Sequence[dict[str, Any]]) -> list[Any]:
         """vLLM's outputs for one batch of prompts, each with parameters of its `own` beside the engine's."""
         parameters = [self._vllm.SamplingParams(**(self._parameters | each), detokenize=False) for each in own]
-        given = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        try:
-            self._llm.reset_prefix_cache()
-            outputs = self._llm.generate(given, parameters, use_tqdm=False)
-        except Exception as error:  # whatever kills the engine
-            raise RamlError(f"vLLM died over {self._model} ({_one_line(error)})") from None
+        llm.reset_prefix_cache()
+        outputs = llm.generate([{"prompt_token_ids": list(prompt)} for prompt in prompts], parameters, use_tqdm=False)
         return [output.outputs[0] for output in outputs]
 
 

