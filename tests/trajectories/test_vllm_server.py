@@ -1,4 +1,4 @@
-"""A real `vllm serve` on a CPU (`make test-vllm`), beside the engine in this process."""
+"""A real vLLM server on a CPU (`make test-vllm`), beside the engine in this process."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
@@ -37,7 +36,8 @@ def url(folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        str(Path(sys.executable).with_name("vllm")), "serve", str(folder), "--host", "127.0.0.1", "--port", str(port),
+        sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry",  # `vllm serve` asks for the package `vllm`
+        "--model", str(folder), "--host", "127.0.0.1", "--port", str(port),
         "--dtype", "float32", "--enforce-eager", "--generation-config", "vllm",
     ]  # fmt: skip
     log = folder / "server.log"
@@ -50,8 +50,9 @@ def url(folder):
         wait_for(server, f"{address}/health", log)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
 
 
 def wait_for(server, address, log):
@@ -100,5 +101,5 @@ def test_bad_input_is_refused(url, folder):
         sampled.sample([Request("q", (5,) * 110, 0)], 0)
     with pytest.raises(InputError, match=r"/v1/completions refuses: HTTP 400: .*vocabulary"):
         sampled.sample([Request("q", (5, 9999), 0)], 0)
-    with pytest.raises(InputError, match="serves .*qwen2, not other/model"):
+    with pytest.raises(InputError, match=r"serves .*qwen2, not other/model"):
         engine(url, "other/model")
