@@ -55,7 +55,7 @@ test-pretrained: $(SETUP) $(SMOLLM2)
 	@$(PYTEST) -m pretrained $(TESTS)
 
 test-vllm: $(VLLM)
-	@$(PYTEST) -m vllm $(TESTS)
+	@$(PYTEST) -m vllm -n $(CORES) --dist loadgroup $(TESTS)
 
 test-dag: $(SETUP)
 	@$(PYTEST) -m dag $(TESTS)

@@ -227,5 +227,5 @@ def test_temperatures_that_vllm_lacks_are_refused_first(tmp_path):
 
 def test_nothing_is_imported_before_it_is_needed():
     assert module.__name__ in sys.modules
-    code = "import sys, raml.trajectories.engines; sys.exit('vllm' in sys.modules)"
+    code = "import sys, raml.trajectories.engines, raml.training.grpo; sys.exit('vllm' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from raml.config import GRPO
 from raml.training.arguments import CPU_SEQUENCES
 from raml.training.subset import Batch, chosen_rows, moving_rows, parts, take_rows, trim
+from raml.training.trl_grpo import GRPOTrainer
 
 # TRL's names of what it measures on the completions of a batch, and ours.
 OF_THE_BATCH = {

@@ -14,11 +14,11 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedTokenizerBase
 from trl.models.utils import unwrap_model_for_generation
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from raml.config import GRPO, Sampling
 from raml.errors import InputError, RamlError
 from raml.questions.family import stable_seed
+from raml.training.trl_grpo import GRPOTrainer
 from raml.training.watch import NoPredictionError
 from raml.trajectories.engine import Request
 from raml.trajectories.sampler import TorchSampler
