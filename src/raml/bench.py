@@ -3,11 +3,13 @@
     make bench
 
 Sampler, probing, landscapes and training are measured side by side with what they are compared with, on one thread,
-on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; commands by
+on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; vLLM too after
+`make vllm`; commands by
 the wall clock, the best of three; the run itself from Snakemake's benchmark files.
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import subprocess
@@ -60,6 +62,10 @@ def main() -> None:
         "training": training_benchmark(load_scale("micro"), BASE, TRAIN, TRAJECTORIES),
         "plan": plan_benchmark(BASE, TRAJECTORIES, TRAIN, load_scale("micro")),
     }
+    if importlib.util.find_spec("vllm"):  # last, since it changes the process's environment
+        from raml.trajectories.vllm_bench import vllm_benchmark
+
+        measured["vllm"] = vllm_benchmark(SMOLLM2)
     write_json(measured, OUT)
     print(f"written: {OUT}")
 

@@ -23,4 +23,4 @@ def test_a_row_is_counted_up_to_its_end_of_text():
             return torch.tensor([[9, 9, 5, 2, 0], [9, 9, 5, 5, 5], [9, 9, 2, 0, 0]])
 
     requests = [bench.Request("q", (9, 9), sample) for sample in range(3)]
-    assert bench._generated_tokens(Scripted(), requests, SAMPLING, 0, 2) == 2 + 3 + 1
+    assert bench.generated_tokens(Scripted(), requests, SAMPLING, 0, 2) == 2 + 3 + 1

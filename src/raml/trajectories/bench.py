@@ -1,7 +1,7 @@
 """How fast the torch sampler is beside transformers' `generate`, on the micro architecture."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def sampler_benchmark(
         lengths `sampler_mean_tokens` and `generate_mean_tokens`, `rows`, `max_tokens` and the `model`'s path
         or `random`.
     """
-    network, prompts, pad, stop = _random_model() if model is None else _trained_model(model, questions)
+    network, prompts, pad, stop = random_model() if model is None else _trained_model(model, questions)
     requests = [Request(str(index), prompt, n) for index, prompt in enumerate(prompts) for n in range(SAMPLES)]
     engine = TorchSampler(network, sampling, [stop], pad_id=pad)
 
@@ -55,26 +55,42 @@ def sampler_benchmark(
 
     def theirs(seed: int) -> int:
         torch.manual_seed(seed)
-        return _generated_tokens(network, requests, sampling, pad, stop)
+        return generated_tokens(network, requests, sampling, pad, stop)
 
-    with one_thread():
-        ours(0), theirs(0)  # the first calls allocate memory
-        turns = [(_speed(ours, seed), _speed(theirs, seed)) for seed in range(1, rounds + 1)]
-    speeds = np.array([[speed for speed, _ in turn] for turn in turns])
-    tokens = np.array([[count for _, count in turn] for turn in turns]).mean(axis=0) / len(requests)
-    return {
-        "sampler_tokens_per_second": float(np.median(speeds[:, 0])),
-        "generate_tokens_per_second": float(np.median(speeds[:, 1])),
-        "ratio": float(np.median(speeds[:, 0] / speeds[:, 1])),
-        "sampler_mean_tokens": float(tokens[0]),
-        "generate_mean_tokens": float(tokens[1]),
+    return take_turns({"sampler": ours, "generate": theirs}, len(requests), rounds) | {
         "rows": len(requests),
         "max_tokens": sampling.max_tokens,
         "model": "random" if model is None else str(model),
     }
 
 
-def _random_model() -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:
+def take_turns(writers: Mapping[str, Callable[[int], int]], rows: int, rounds: int) -> dict[str, float | str]:
+    """Compare two writers of tokens, on one thread, by turns.
+
+    Args:
+        writers: by name, what writes `rows` completions with a seed and returns their tokens.
+        rows: completions of a call.
+        rounds: measurements of each, after a first call that does not count: it allocates memory.
+
+    Returns:
+        `<name>_tokens_per_second` (a CPU second; median) and `<name>_mean_tokens` (of a completion) of both, and
+        `ratio`, the median of the rounds' ratios of the first to the second.
+    """
+    with one_thread():
+        for write in writers.values():
+            write(0)
+        turns = [[speed(write, seed) for write in writers.values()] for seed in range(1, rounds + 1)]
+    speeds = np.array([[rate for rate, _ in turn] for turn in turns])
+    tokens = np.array([[count for _, count in turn] for turn in turns]).mean(axis=0) / rows
+    measured: dict[str, float | str] = {"ratio": float(np.median(speeds[:, 0] / speeds[:, 1]))}
+    for index, name in enumerate(writers):
+        measured[f"{name}_tokens_per_second"] = float(np.median(speeds[:, index]))
+        measured[f"{name}_mean_tokens"] = float(tokens[index])
+    return measured
+
+
+def random_model() -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:
+    """Random weights of micro size, random prompts, the ids of padding and of the end of text."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -103,7 +119,7 @@ def _trained_model(folder: Path, questions: Path | None) -> tuple[PreTrainedMode
 
 
 @torch.inference_mode()
-def _generated_tokens(model: Any, requests: Sequence[Request], sampling: Sampling, pad: int, stop: int) -> int:
+def generated_tokens(model: Any, requests: Sequence[Request], sampling: Sampling, pad: int, stop: int) -> int:
     """Tokens that `generate` writes, up to and including the end of text of each row."""
     longest = max(len(request.prompt_ids) for request in requests)
     gaps = [longest - len(request.prompt_ids) for request in requests]
@@ -123,7 +139,7 @@ def _generated_tokens(model: Any, requests: Sequence[Request], sampling: Samplin
     return int((stopped.cumsum(-1) - stopped.int() == 0).sum())
 
 
-def _speed(write: Callable[[int], int], seed: int) -> tuple[float, int]:
+def speed(write: Callable[[int], int], seed: int) -> tuple[float, int]:
     """Tokens per CPU second, and tokens."""
     start = time.process_time()
     tokens = write(seed)
