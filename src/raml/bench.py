@@ -3,9 +3,9 @@
     make bench
 
 Sampler, probing, landscapes and training are measured side by side with what they are compared with, on one thread,
-on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; vLLM too after
-`make vllm`; commands by
-the wall clock, the best of three; the run itself from Snakemake's benchmark files.
+on the micro architecture and, where prompts are as long as in life, on SmolLM2-135M from PyPI; vLLM too where
+`make vllm` has installed it; commands by the wall clock, the best of three; the run itself from Snakemake's benchmark
+files.
 """
 
 import importlib.metadata
