@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import vllm_models
+from plain_sampling import requests
 from scipy.stats import chisquare
 from transformers import GPT2Config, GPT2LMHeadModel
 from vllm_models import MIXED, SETTINGS, STOPS, model, sampling, save, torch_sampler, vllm_engine
@@ -169,11 +170,13 @@ def test_greedy_equals_the_torch_sampler(folders, name):
 
 @needs_vllm
 def test_max_tokens_cuts_without_changing_what_comes_before(folders, expected):
-    for whole, cut in zip(
-        expected.values(), vllm_engine(folders["qwen2"], sampling(max_tokens=6)).sample(MIXED, 5), strict=True
-    ):
+    short = vllm_engine(folders["qwen2"], sampling(max_tokens=6, batch_size=64))
+    for whole, cut in zip(expected.values(), short.sample(MIXED, 5), strict=True):
         assert cut.token_ids == whole.token_ids[:6]
         assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)
+    # With more prompt tokens at once than vLLM reads in a step, 4,096, what each gets is the same.
+    many = requests([110] * 60, n=1)
+    assert [short.sample([request], 0)[0] for request in many[35:40]] == short.sample(many, 0)[35:40]
 
 
 @needs_vllm

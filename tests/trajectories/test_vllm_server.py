@@ -38,7 +38,7 @@ def url(folder):
     command = [
         sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry",  # `vllm serve` asks for the package `vllm`
         "--model", str(folder), "--host", "127.0.0.1", "--port", str(port),
-        "--dtype", "float32", "--enforce-eager", "--generation-config", "vllm",
+        "--dtype", "float32", "--enforce-eager", "--no-enable-chunked-prefill", "--generation-config", "vllm",
     ]  # fmt: skip
     log = folder / "server.log"
     with log.open("w") as output:

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import math
 import os
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,7 @@ from raml.trajectories.vllm_parameters import completion, request_seed, sampling
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # a scheduler in another process would depend on timing
-    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_LEVEL": "CRITICAL",  # an engine that dies writes pages; what kills it comes as an exception too
     "VLLM_NO_USAGE_STATS": "1",
 }
 CPU_ENVIRONMENT = {
@@ -107,19 +108,22 @@ class VllmEngine:
         set_threads = torch.set_num_threads
         set_threads(self.sampling.threads)
         try:
-            llm = self._vllm.LLM(
-                self._model,
-                revision=revision,
-                dtype=settings.dtype,
-                tensor_parallel_size=settings.tensor_parallel,
-                max_num_seqs=self.sampling.batch_size,
-                enforce_eager=on_cpu,
-                generation_config="vllm",
-                skip_tokenizer_init=True,
-                trust_remote_code=False,
-                use_tqdm_on_load=False,
-                seed=0,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of torch, about names that vLLM looks up
+                llm = self._vllm.LLM(
+                    self._model,
+                    revision=revision,
+                    dtype=settings.dtype,
+                    tensor_parallel_size=settings.tensor_parallel,
+                    max_num_seqs=self.sampling.batch_size,
+                    enforce_eager=on_cpu,
+                    enable_chunked_prefill=not on_cpu,  # which fails there: seeded generators of a CPU cannot be set back
+                    generation_config="vllm",
+                    skip_tokenizer_init=True,
+                    trust_remote_code=False,
+                    use_tqdm_on_load=False,
+                    seed=0,
+                )
             (output,) = self._complete(llm, [(0,)], [{"max_tokens": 1, "logprobs": 0}])
         except Exception as error:  # pydantic's, vLLM's, torch's and transformers' own, and bare ones
             raise InputError(f"vLLM cannot serve {self._model} ({_one_line(error)})") from None
