@@ -50,7 +50,7 @@ def generate_comparison(
         As `take_turns` of `vllm` and `generate`, with `rows` and `max_tokens`.
     """
     model, tokenizer = load_pretrained(folder)
-    model = model.to(torch.bfloat16).eval()
+    model = model.bfloat16().eval()
     prompts = [tuple(question_ids(tokenizer, question)) for question in questions]
     requests = [Request(str(i), prompt, n) for i, prompt in enumerate(prompts) for n in range(SAMPLES_EACH)]
     stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id

@@ -117,7 +117,7 @@ class VllmEngine:
                     tensor_parallel_size=settings.tensor_parallel,
                     max_num_seqs=self.sampling.batch_size,
                     enforce_eager=on_cpu,
-                    enable_chunked_prefill=not on_cpu,  # which fails there: seeded generators of a CPU cannot be set back
+                    enable_chunked_prefill=not on_cpu,  # there vLLM cannot set seeded generators back
                     generation_config="vllm",
                     skip_tokenizer_init=True,
                     trust_remote_code=False,
