@@ -78,7 +78,7 @@ def test_empty_gold_is_bad_input(answer_type: str) -> None:
 
 
 def test_unknown_type_is_bad_input() -> None:
-    with pytest.raises(InputError, match="'words' is unknown; allowed: integer, integers, labels, math"):
+    with pytest.raises(InputError, match="'words' is unknown; allowed: integer, integers, labels, choice, code, math"):
         same_answer("1", "1", "words")
 
 
