@@ -41,9 +41,12 @@ def test_a_job_asks_for_the_threads_of_all_its_processes(shown: Callable[..., di
     assert found["trajectories.sample"] == {"threads=1 gpu=0"}
 
 
-def test_jobs_on_gpus_have_a_node_to_themselves(shown: Callable[..., dict[str, set[str]]]) -> None:
+def test_only_sampling_shares_a_node(
+    shown: Callable[..., dict[str, set[str]]],
+) -> None:
     found = shown("--cores", "128", "--config", "scale=paper")
     assert found["training.grpo"] == {"threads=64 gpu=8 launcher=config/accelerate/fsdp.yaml"}
-    assert found["trajectories.sample"] == {"threads=8 gpu=8"}
+    assert found["trajectories.sample"] == {"threads=8 gpu=1"}
     on_four = shown("--cores", "128", "--resources", "gpu=4", "--config", "scale=paper")
-    assert on_four["trajectories.sample"] == {"threads=8 gpu=4"}  # a job that wants more takes all there are
+    # a job that wants more takes all there are
+    assert on_four["training.grpo"] == {"threads=64 gpu=4 launcher=config/accelerate/fsdp.yaml"}

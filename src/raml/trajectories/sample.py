@@ -25,6 +25,7 @@ from raml.storage import model_hash, read_table, write_table
 from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import Completion, Origin, Request
 from raml.trajectories.engines import open_engine
+from raml.trajectories.gpus import take_gpus
 from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
 from raml.trajectories.shards import Shards, sample_in_shards
@@ -58,6 +59,7 @@ def main(step: Step[Job]) -> None:
     """Write each table of `outs` once, the trajectories of its models in order; the file records their hashes."""
     folders, writers, outs = step.lists["models"], step.name_lists["writers"], step.lists["outs"]
     check_lengths({"--models": folders, "--writers": writers, "--outs": outs})
+    take_gpus(step.config.engine.tensor_parallel)
     torch.set_num_threads(step.config.sampling.threads)
     questions = _questions(step)
     for table in dict.fromkeys(outs):
