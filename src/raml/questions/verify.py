@@ -32,8 +32,7 @@ def verify(question: Mapping[str, Any], answer: str) -> bool:
     run on their tests.
     """
     family = FAMILIES.get(question["family"])
-    if question["answer_type"] == "code":
-        return same_answer(answer, tests_of(question), "code")
     if family is None:
-        return same_answer(answer, question["answer"], question["answer_type"])
+        gold = tests_of(question) if question["answer_type"] == "code" else question["answer"]
+        return same_answer(answer, gold, question["answer_type"])
     return family.verify(question, answer)
