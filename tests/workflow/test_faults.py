@@ -26,6 +26,8 @@ from raml.storage import Provenance, atomic_folder, read_table, write_table
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.timeout(900)  # the first to need the whole DAG waits for it
+
 SCALE = load_scale("minimal", folder=ROOT / "config" / "scales")
 PROVENANCE = Provenance(scale="minimal", config_hash="c", code_version="v", seed=0)
 
