@@ -238,7 +238,10 @@ def test_a_policy_that_only_gets_the_lowest_reward_ends_the_job(
     )
 
 
-def test_without_vllm_its_rollouts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_vllm_its_rollouts_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raml.training.grpo.find_spec", lambda _: None)  # here it may be installed
     code, message = exit_of(capsys, tmp_path, grpo(), rollouts="vllm")
     assert code == 2
     assert "hardware.rollouts = vllm, but vLLM is not installed; docs/training.md says how" in message
