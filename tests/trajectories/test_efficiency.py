@@ -15,6 +15,7 @@ from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
 from raml.trajectories.answering import Answering, Kept
 from raml.trajectories.efficiency import Job, main
+from raml.trajectories.engine import PROGRAM
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.rows import trajectory_row
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
@@ -44,7 +45,8 @@ def sample(asked: dict[str, Any], number: int, thinking: str, answer: str | None
     ids = token_ids(tokenizer, [word.replace("_", " ") for word in words])
     if answer is not None:
         ids += token_ids(tokenizer, [*MARKER_WORDS, *answer.split(), "}", "<eos>"])
-    return trajectory_row(asked, "base", number, 0, prompt_ids(tokenizer, asked["prompt"]), ids, None, tokenizer)
+    prompt = prompt_ids(tokenizer, asked["prompt"])
+    return trajectory_row(asked, "base", number, 0, prompt, ids, None, tokenizer, PROGRAM)
 
 
 @pytest.fixture
