@@ -2,11 +2,14 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -187,12 +190,23 @@ def test_without_namespaces_root_becomes_a_user_that_owns_nothing(tmp_path: Path
     assert printed("import os\nprint(os.getuid() > 0, os.getgroups())", "True []", level="limits").passed
 
 
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """Where no other worker's sandboxes are; any user can enter it."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @levels
-def test_the_folder_is_gone_afterwards_and_empty_before(level: Level) -> None:
+def test_the_folder_is_gone_afterwards_and_empty_before(
+    level: Level, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(own_folder))
     code = "import os\nprint(os.getcwd(), file=sys.stderr)\nprint(os.listdir('.'))\nopen('a', 'w').write('b')"
-    before = set(Path("/tmp").glob("raml-sandbox-*"))
     assert run_tests(code, Cases(None, ("",), ("[]",)), QUICK, level).passed
-    assert set(Path("/tmp").glob("raml-sandbox-*")) <= before
+    assert not any(own_folder.iterdir())
 
 
 @levels
@@ -308,13 +322,14 @@ def test_no_sandbox_at_all_is_an_error_with_both_reasons(monkeypatch: pytest.Mon
         printed("")
 
 
-def test_the_sandbox_ends_with_its_owner() -> None:
+def test_the_sandbox_ends_with_its_owner(own_folder: Path) -> None:
     code = "import time\ntime.sleep(1000)"
     script = (
         f"from raml.answers.sandbox import *\nrun_tests({code!r}, Cases(None, ('',), ('',)), Limits(wall_seconds=1000))"
     )
     owner = subprocess.Popen(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(own_folder)},
     )
     deadline = time.monotonic() + 60
     while len(inner := psutil.Process(owner.pid).children(recursive=True)) < 2 and time.monotonic() < deadline:
@@ -322,9 +337,6 @@ def test_the_sandbox_ends_with_its_owner() -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     assert inner and not psutil.wait_procs(inner, timeout=10)[1]
-    for folder in Path("/tmp").glob("raml-sandbox-*"):
-        if not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def test_our_own_limits_stay_as_they_are() -> None:

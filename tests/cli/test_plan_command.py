@@ -47,7 +47,7 @@ def test_eighty_columns_are_enough(
 def test_what_this_version_cannot_do_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caveat = "This version samples with plain torch"
+    caveat = "with `engine.name: torch` it takes many times as long"
     for scale, expected in (("paper", True), ("micro", False)):
         assert raml_plan(monkeypatch, "--scale", scale) == 0
         assert (caveat in " ".join(capsys.readouterr().out.split())) == expected

@@ -141,18 +141,17 @@ def _assumptions(made: "Plan") -> str:
     return (
         f"Reckoned with {lengths}; tokens trained on include prompts. GRPO splits the rows that its gradient comes "
         "from; those without advantage, which cost nothing, are counted too. Not counted: writing and judging the "
-        f"trajectories of SFT, probes, loading, saving.{_not_there_yet(made)}"
+        f"trajectories of SFT, probes, loading, saving.{_taken_for_granted(made)}"
     )
 
 
-def _not_there_yet(made: "Plan") -> str:
+def _taken_for_granted(made: "Plan") -> str:
     """What a plan for large models takes for granted."""
     if made.hardware.rollouts != "vllm":
         return ""
     return (
-        " Evaluation is priced as if vLLM wrote its samples, as it does GRPO's. This version samples with plain torch, "
-        "which takes many times as long: writing trajectories and evaluating at this scale wait for a vLLM engine of "
-        "that step (docs/training.md)."
+        " Evaluation is priced as if vLLM wrote its samples, as it does GRPO's; with `engine.name: torch` it takes "
+        "many times as long (docs/engines.md)."
     )
 
 
