@@ -44,7 +44,7 @@ def test_eighty_columns_are_enough(
     assert narrow.split() == wide.split()  # nothing is cut, and no cell is broken over two lines
 
 
-def test_what_this_version_cannot_do_is_said(
+def test_what_a_plan_takes_for_granted_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caveat = "with `engine.name: torch` it takes many times as long"

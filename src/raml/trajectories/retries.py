@@ -36,7 +36,7 @@ def with_retries(ask: Callable[[], T], what: str, *, tries: int, given_up: Event
         ask: what is tried.
         what: what is asked for, for messages.
         tries: at least 1.
-        failed: once it is set, by another thread, nobody waits for the answer: no further tries.
+        given_up: once it is set, by another thread, nobody waits for the answer: no further tries.
 
     Raises:
         RamlError: no try brought an answer.
