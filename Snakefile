@@ -21,6 +21,14 @@ else:
 
     include: "workflow/rules/questions.smk"
     include: "workflow/rules/trajectories.smk"
+
+
+if SCALE.base:
+
+    include: "workflow/rules/base.smk"
+
+else:
+
     include: "workflow/rules/pretraining.smk"
 
 

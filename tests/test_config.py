@@ -41,6 +41,12 @@ trees = st.recursive(st.integers(), lambda children: st.dictionaries(keys, child
 mappings = st.dictionaries(keys, trees, max_size=3)
 
 
+def load_published() -> dict[str, Any]:
+    published = load_scale("paper", folder=SCALES).published
+    assert published is not None
+    return published.model_dump()
+
+
 @pytest.mark.parametrize("name", available_scales(SCALES))
 def test_every_scale_is_valid(name: str) -> None:
     assert load_scale(name, folder=SCALES).scale == name
@@ -120,6 +126,10 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
         ({"pretraining": None}, r"either `pretraining` or `base`"),
         ({"base": {"model": "Qwen/Qwen2.5-7B", "revision": "main"}}, r"either `pretraining` or `base`, and not both"),
         ({"oracle": None, "writers": {}}, r"`oracle` programs solve generated `questions`"),
+        (
+            {"oracle": None, "writers": {}, "questions": None, "published": load_published()},
+            r"`pretraining` is on what `oracle` programs write",
+        ),
         ({"efficiency": {"models": ["sft_longer"]}}, r"efficiency\.models names \['sft_longer'\]; allowed: \['base'"),
         ({"efficiency": {"benchmarks": ["gone"]}}, r"efficiency\.benchmarks names \['gone'\]; allowed: \['path'"),
         ({"efficiency": {"benchmarks": ["rows", "rows"]}}, r"efficiency\.benchmarks = .* names one twice"),
@@ -170,6 +180,34 @@ def test_a_scale_bears_its_files_name(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text((SCALES / "minimal.yaml").read_text())
     with pytest.raises(ConfigError, match="must be the file's own name, 'other'"):
         load_scale("other", folder=tmp_path)
+
+
+def test_a_scale_extends_another(tmp_path: Path) -> None:
+    shutil.copy(SCALES / "minimal.yaml", tmp_path)
+    (tmp_path / "own.yaml").write_text("extends: minimal\nscale: own\nseeds: [4]\nsft: {long: {batch_size: 5}}\n")
+    (tmp_path / "further.yaml").write_text("extends: own\nscale: further\nsft: {long: {learning_rate: 0.5}}\n")
+    minimal, further = load_scale("minimal", folder=tmp_path), load_scale("further", folder=tmp_path)
+    assert further.seeds == [4]
+    changed = {"batch_size": 5, "learning_rate": 0.5}
+    assert further.sft["long"].model_dump() == minimal.sft["long"].model_dump() | changed
+    assert further.sft["short"] == minimal.sft["short"]
+    overridden = load_scale("further", {"sft": {"long": {"batch_size": 6}}}, tmp_path)
+    assert overridden.sft["long"].batch_size == 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("second", "first", r"second\.yaml: extends = 'first' leads back to itself"),
+        ("first", "first", r"first\.yaml: extends = 'first' leads back to itself"),
+        ("third", "first", r"unknown scale 'third'; allowed: first, second"),
+    ],
+)
+def test_what_a_scale_extends_exists_and_is_another(tmp_path: Path, first: str, second: str, message: str) -> None:
+    for name, extended in (("first", first), ("second", second)):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {extended}\nscale: {name}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_scale("first", folder=tmp_path)
 
 
 def test_overrides_replace_lists_and_merge_mappings() -> None:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from checkout import Checkout, children_cpu_seconds, environment
 from published_world import SCALE, write_scale
@@ -120,7 +121,9 @@ def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempP
 def test_published_questions_and_trajectories_reach_training(trained: Path) -> None:
     train = read_table(trained / "questions" / "train.parquet", Question)
     assert train.height == 8 and set(train["answer"]) == {"4"}
-    written = read_table(trained / "trajectories" / "written" / "long.parquet", Trajectory)
+    parts = sorted((trained / "trajectories" / "written" / "long").iterdir())
+    assert [path.name for path in parts] == ["part0.parquet", "part1.parquet"]
+    written = pl.concat(read_table(path, Trajectory) for path in parts)
     rewritten = read_table(trained / "trajectories" / "long.parquet", Trajectory)
     judged = ["question_id", "sample", "correct", "text"]
     assert rewritten.select(judged).equals(written.select(judged))

@@ -1,6 +1,24 @@
-"""Pretraining from scratch: what the base models of a seed share."""
+"""Pretraining from scratch: the tokenizer, and what the base models of a seed share."""
 
 from raml.runs import TRUNK
+
+
+rule build_tokenizer:
+    output:
+        **tokenizer_files(TOKENIZER),
+    log:
+        "<logs>/build_tokenizer.log",
+    benchmark:
+        "<benchmarks>/build_tokenizer.tsv"
+    params:
+        **step("raml.trajectories.tokenizer", {}),
+        folder=subpath(output.tokenizer, parent=True),
+    message:
+        "Build the word-level tokenizer"
+    shell:
+        "python -m raml.trajectories.tokenizer --scale {params.scale} --config {params.config:q}"
+        " --out {params.folder}"
+        " > {log} 2>&1"
 
 
 rule pretrain:

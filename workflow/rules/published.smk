@@ -1,4 +1,4 @@
-"""Published questions and models, at scales that neither generate questions nor pretrain.
+"""Published questions, and published models that write trajectories of them.
 
 Jobs run offline but for those that fetch, here and in `community.smk`.
 """
@@ -29,25 +29,6 @@ rule fetch_questions:
         "HF_HUB_OFFLINE=0 python -m raml.questions.published --scale {params.scale} --config {params.config:q}"
         " --train {output.train} --benchmarks {output.benchmarks} --tests {output.tests}"
         " --cleaning {output.cleaning} --cleaning-text {output.cleaning_text}"
-        " > {log} 2>&1"
-
-
-rule fetch_base:
-    output:
-        weights=expand(weights(["base"]), seed=SCALE.seeds),
-        others=expand(files(["base"]), seed=SCALE.seeds),
-    log:
-        "<logs>/fetch_base.log",
-    benchmark:
-        "<benchmarks>/fetch_base.tsv"
-    params:
-        **step("raml.trajectories.fetch", SCALE.base),
-        folders=lambda wildcards, output: [os.path.dirname(file) for file in output.weights],
-    message:
-        "Fetch the base model, the same for all seeds"
-    shell:
-        "HF_HUB_OFFLINE=0 python -m raml.trajectories.fetch --scale {params.scale} --config {params.config:q}"
-        " --outs {params.folders}"
         " > {log} 2>&1"
 
 

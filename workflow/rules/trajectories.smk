@@ -1,24 +1,6 @@
-"""Trajectories: the micro tokenizer and the oracle programs that write with it."""
+"""Trajectories of generated questions, which oracle programs write in the tokens of the trained models."""
 
 FEW_VARIANTS = SCALE.oracle.model_copy(update={"variants_per_question": SCALE.probing.trajectories_per_question})
-
-
-rule build_tokenizer:
-    output:
-        **tokenizer_files(TOKENIZER),
-    log:
-        "<logs>/build_tokenizer.log",
-    benchmark:
-        "<benchmarks>/build_tokenizer.tsv"
-    params:
-        **step("raml.trajectories.tokenizer", {}),
-        folder=subpath(output.tokenizer, parent=True),
-    message:
-        "Build the word-level tokenizer"
-    shell:
-        "python -m raml.trajectories.tokenizer --scale {params.scale} --config {params.config:q}"
-        " --out {params.folder}"
-        " > {log} 2>&1"
 
 
 rule write_oracles:
@@ -68,7 +50,7 @@ rule write_held_out:
 
 rule trajectories_phase:
     input:
-        rules.build_tokenizer.output,
+        tokenizer_files(TOKENIZER).values(),
         rules.write_oracles.output,
         rules.write_held_out.output,
     message:

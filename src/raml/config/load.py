@@ -36,11 +36,24 @@ def available_scales(folder: Path = SCALES_DIR) -> list[str]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None, folder: Path = SCALES_DIR) -> Scale:
     """Read `<folder>/<name>.yaml`, lay `overrides` (nested, like the file) over it and validate.
 
+    A file whose `extends` names another scale is laid over that one; null takes away what is not needed there.
+
     Raises:
-        ConfigError: unknown scale, unreadable YAML, unknown key or value out of range; the message
+        ConfigError: unknown scale, one that extends itself, unreadable YAML, unknown key or value out of range; the message
             names the key's path, the value and what is allowed. Or `hardware.launcher` names no file of
             `<folder>/../accelerate/`, or one that shards where `hardware.sharded` does not, or the other way round.
     """
+    path = folder / f"{name}.yaml"
+    scale = validate(Scale, merge(_read(name, folder, []), overrides or {}), str(path))
+    if scale.scale != name:
+        raise ConfigError(f"{path}: scale = {scale.scale!r} must be the file's own name, {name!r}")
+    if scale.hardware.launcher is not None:
+        _check_launcher(scale.hardware.launcher, scale.hardware.sharded, folder.parent / "accelerate", path)
+    return scale
+
+
+def _read(name: str, folder: Path, below: list[str]) -> dict[str, Any]:
+    """The scale `name` as written, laid over the one that it extends; `below` are the scales that led here."""
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or not path.is_file():
         raise ConfigError(f"unknown scale {name!r}; allowed: {', '.join(available_scales(folder)) or '(none)'}")
@@ -50,12 +63,12 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None, folder: Path 
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping, found {type(raw).__name__}")
-    scale = validate(Scale, merge(raw, overrides or {}), str(path))
-    if scale.scale != name:
-        raise ConfigError(f"{path}: scale = {scale.scale!r} must be the file's own name, {name!r}")
-    if scale.hardware.launcher is not None:
-        _check_launcher(scale.hardware.launcher, scale.hardware.sharded, folder.parent / "accelerate", path)
-    return scale
+    extended = raw.pop("extends", None)
+    if extended is None:
+        return raw
+    if str(extended) in [*below, name]:
+        raise ConfigError(f"{path}: extends = {extended!r} leads back to itself")
+    return merge(_read(str(extended), folder, [*below, name]), raw)
 
 
 def _check_launcher(name: str, sharded: bool, folder: Path, where: Path) -> None:

@@ -25,7 +25,8 @@ class Scale(Section):
     """Everything that defines a run.
 
     Questions are generated (`questions`, with `oracle` programs as writers) or published (`published`, with
-    models as `writers`); the base model is pretrained from scratch (`pretraining`) or published (`base`).
+    models as `writers`); the base model is pretrained from scratch (`pretraining`, on documents that the programs
+    write) or published (`base`).
     """
 
     scale: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
@@ -63,6 +64,8 @@ class Scale(Section):
                 raise ValueError(f"a scale has either `{one}` or `{other}`, and not both")
         if (self.questions is None) != (self.oracle is None):
             raise ValueError("`oracle` programs solve generated `questions`; published ones need `writers`")
+        if self.pretraining is not None and self.oracle is None:
+            raise ValueError("`pretraining` is on what `oracle` programs write; published questions need a `base`")
         return self
 
     @model_validator(mode="after")
