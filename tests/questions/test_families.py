@@ -2,6 +2,9 @@
 
 import json
 import random
+import re
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, get_args
 
 import pytest
@@ -11,8 +14,9 @@ from pydantic import ValidationError
 
 from raml.config import FamilyName, QuestionSet
 from raml.errors import ConfigError
+from raml.questions import spelling, sums
 from raml.questions.family import Draft, stable_seed
-from raml.questions.verify import FAMILIES, family_of, verify
+from raml.questions.verify import FAMILIES, IN_ENGLISH, IN_MICRO_WORDS, family_of, verify
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 
 EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels]
@@ -39,11 +43,13 @@ def test_verifier_accepts_the_generators_answer_only(family: str, level: int, se
     assert verify(row, f"  {draft.answer.replace(' ', '  ')} ")
     parts = draft.answer.split()
     for wrong in ("", "nonsense", f"{draft.answer} {parts[0]}", " ".join(parts[:-1]), "-1", "7" * 5000):
-        assert not verify(row, wrong)
+        assert verify(row, wrong) == (wrong == draft.answer)
 
 
 def reordered(family: str, prompt: str, rng: random.Random) -> str:
-    """The same question: its numbers, edges or the terms of its rows in another order."""
+    """The same question: its numbers, animals, sentences, edges or the terms of its rows in another order."""
+    if FAMILIES[family] in IN_ENGLISH:
+        return reordered_text(family, prompt, rng)
     if family == "number_sorting":
         direction, *numbers, mark = prompt.split()
         return " ".join([direction, *rng.sample(numbers, len(numbers)), mark])
@@ -56,6 +62,24 @@ def reordered(family: str, prompt: str, rng: random.Random) -> str:
     return " ; ".join([*map(" ".join, rows), question])
 
 
+def reordered_text(family: str, prompt: str, rng: random.Random) -> str:
+    question, instruction = prompt.split("\n\nWork")
+    if family == "chain_sum":
+        before, numbers, after = re.fullmatch(r"(.*problem: \S+)((?: [+-] \d+)+)( =)", question).groups()  # type: ignore[union-attr]
+        question = before + "".join(shuffled(re.findall(r" [+-] \d+", numbers), rng)) + after
+    elif family == "leg_counting":
+        before, animals = question.removesuffix("?").split("if you have ")
+        question = f"{before}if you have {', '.join(shuffled(animals.split(', '), rng))}?"
+    elif family == "word_problem":
+        first, *events, last = re.split(r"(?<=\.) ", question)
+        question = " ".join([first, *shuffled(events, rng), last])
+    return f"{question}\n\nWork{instruction}"
+
+
+def shuffled(parts: list[str], rng: random.Random) -> list[str]:
+    return rng.sample(parts, len(parts))
+
+
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
 def test_the_order_of_what_a_prompt_names_makes_no_other_question(family: str, level: int) -> None:
     rng = random.Random(level)
@@ -65,7 +89,7 @@ def test_the_order_of_what_a_prompt_names_makes_no_other_question(family: str, l
         other = reordered(family, draft.prompt, rng)
         assert FAMILIES[family].asked(other) == FAMILIES[family].asked(draft.prompt)
         assert verify({**row, "prompt": other}, draft.answer)
-        assert asked.setdefault(FAMILIES[family].asked(draft.prompt), draft.answer) == draft.answer
+        assert verify(row, asked.setdefault(FAMILIES[family].asked(draft.prompt), draft.answer))
 
 
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
@@ -74,7 +98,7 @@ def test_the_same_seed_gives_the_same_question(family: str, level: int) -> None:
     assert len({draw(family, level, seed)[0].prompt for seed in range(20)}) > 15
 
 
-@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
+@pytest.mark.parametrize(("family", "level"), [pair for pair in EVERY_LEVEL if FAMILIES[pair[0]] in IN_MICRO_WORDS])
 def test_prompts_and_answers_are_words_of_the_tokenizer(family: str, level: int) -> None:
     tokenizer = build_tokenizer()
     for seed in range(50):
@@ -104,10 +128,43 @@ def test_levels_get_longer(family: str) -> None:
         ("path", "D f F i D b B h F j ; path D h ?", "h", False),
         ("path_back", "D f F i D b B h F j ; back D h ?", "h b", True),
         ("path_back", "D f F i D b B h F j ; back D h ?", "b h", False),
+        ("chain_sum", "the following arithmetic problem: 5 - 12 + 4 =", "-3", True),
+        ("chain_sum", "the following arithmetic problem: 5 - 12 + 4 =", "3", False),
+        ("chain_sum", "the following arithmetic problem: 5 - 12 + 4 =", "-3.0", False),
+        ("leg_counting", "are there in total if you have 3 praying mantiss, 1 snake, 2 lions?", "26", True),
+        ("leg_counting", "are there in total if you have 3 praying mantiss, 1 snake, 2 lions?", "27", False),
+        (
+            "word_problem",
+            "Mia has 9 cards. Mia buys 2 boxes of 3 cards. Mia gives 4 friends 2 cards each. How",
+            "7",
+            True,
+        ),
+        ("word_problem", "Mia has 9 cards. Mia buys 2 more cards. Mia gives 4 cards to a friend. How", "7", True),
+        ("word_problem", "Mia has 9 cards. Mia buys 2 more cards. Mia gives 4 cards to a friend. How", "15", False),
+        ("spell_backward", "Spell this word backward (example: sun -> nus): train", "niart", True),
+        ("spell_backward", "Spell this word backward (example: sun -> nus): train", "n i a r t", False),
     ],
 )
 def test_by_hand(family: str, prompt: str, answer: str, right: bool) -> None:
     assert FAMILIES[family].verify({"prompt": prompt}, answer) is right
+
+
+@pytest.mark.parametrize(
+    ("family", "data_set"),
+    [("chain_sum", sums._chains), ("leg_counting", sums._legs), ("spell_backward", spelling._words)],
+)
+def test_reasoning_gym_answers_its_questions_as_we_do(family: str, data_set: Callable[[int], Any]) -> None:
+    for level in FAMILIES[family].levels:
+        for item in range(100):
+            entry = data_set(level)[item]
+            assert FAMILIES[family].verify({"prompt": entry["question"]}, entry["answer"])
+
+
+@given(seed=st.integers(0, 2**62), level=st.sampled_from([1, 2, 3]))
+@settings(max_examples=100, deadline=None)
+def test_nobody_gives_away_what_there_is_not(seed: int, level: int) -> None:
+    owned = list(accumulate(term.value for term in sums.parse(draw("word_problem", level, seed)[0].prompt)))
+    assert min(owned) >= 0
 
 
 def test_number_sorting_is_stricter_than_reasoning_gym() -> None:
@@ -127,7 +184,7 @@ def test_a_question_without_a_family_is_compared_with_its_answer() -> None:
 def test_the_configuration_knows_every_family_and_level() -> None:
     assert set(get_args(FamilyName)) == set(FAMILIES)
     for family in FAMILIES.values():
-        for level in family.levels[1:]:
+        for level in filter(None, family.levels):
             QuestionSet(family=family.name, levels=[level], n=1)
         with pytest.raises(ValidationError):
             QuestionSet(family=family.name, levels=[family.levels[-1] + 1], n=1)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from byte_level import byte_level_tokenizer
 from raml.answers.format import MARKER
 from raml.errors import InputError
-from raml.questions.verify import FAMILIES
+from raml.questions.family import Family
+from raml.questions.verify import IN_MICRO_WORDS
 from raml.trajectories.chat import question_ids
 from raml.trajectories.rows import spans
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
@@ -18,9 +19,9 @@ from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
 BYTE_LEVEL = byte_level_tokenizer(400)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_micro_models_prompt_is_what_it_was_trained_on(family: str) -> None:
-    prompt = FAMILIES[family].generate(FAMILIES[family].levels[-1], random.Random(0)).prompt
+@pytest.mark.parametrize("family", IN_MICRO_WORDS, ids=lambda family: family.name)
+def test_a_micro_models_prompt_is_what_it_was_trained_on(family: Family) -> None:
+    prompt = family.generate(family.levels[-1], random.Random(0)).prompt
     assert question_ids(build_tokenizer(), prompt) == prompt_ids(build_tokenizer(), prompt)
 
 

@@ -1,12 +1,15 @@
 """Oracles: right ones are right, wrong ones wrong, variants are different solutions, slips are masked."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byte_level import byte_level_tokenizer
+from raml.answers.format import MARKER
 from raml.config import Oracle
 from raml.errors import ConfigError
 from raml.questions.verify import FAMILIES
@@ -15,9 +18,10 @@ from raml.trajectories.oracle import Job, main
 from raml.trajectories.oracles.write import WRITERS, completion, distinct_solutions, write_solution
 from raml.trajectories.tokenizer import build_tokenizer
 
+SUMS = ["chain_sum", "leg_counting", "word_problem"]
 WORDS = {"Wait", "ok", "=", ";", ":"}
 SETTINGS = Oracle(variants_per_question=32, slip_rate=0.2, check_rate=0.5)
-EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels[1:]]
+EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels if level]
 
 
 def question(family: str, level: int, seed: int) -> dict[str, str]:
@@ -88,6 +92,70 @@ def test_dead_ends_are_search_and_not_masked() -> None:
     solutions = distinct_solutions("path", drawn["prompt"], "long", random.Random(0), SETTINGS)
     assert any("Wait" in solution.thinking for solution in solutions)
     assert all(all(solution.imitate) for solution in solutions)
+
+
+EQUATION = re.compile(r"(-?\d+) ([-+*]) (-?\d+) = (-?\d+)")
+OPERATIONS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
+
+
+def holds(equation: tuple[str, str, str, str]) -> bool:
+    one, operation, other, result = equation
+    return OPERATIONS[operation](int(one), int(other)) == int(result)
+
+
+@pytest.mark.parametrize("family", SUMS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), level=st.sampled_from([1, 2, 3]))
+def test_steps_of_sums_are_right_but_for_slips(family: str, seed: int, level: int) -> None:
+    prompt = question(family, level, seed)["prompt"]
+    for style in ("short", "long"):
+        solution = write_solution(family, prompt, style, random.Random(seed), SETTINGS)
+        for piece, imitate in zip(solution.thinking, solution.imitate, strict=True):
+            assert all(holds(equation) == imitate for equation in EQUATION.findall(piece))
+        assert EQUATION.findall(" ".join(solution.thinking))
+    wrong = write_solution(family, prompt, "wrong", random.Random(seed), SETTINGS)
+    assert not all(map(holds, EQUATION.findall(" ".join(wrong.thinking))))
+    assert all(wrong.imitate)
+
+
+def test_the_first_term_of_a_sum_is_positive() -> None:
+    prompt = "the following arithmetic problem: 5 - 12 + 4 ="
+    found = distinct_solutions("chain_sum", prompt, "short", random.Random(0), SETTINGS)
+    texts = {" ".join(solution.thinking) for solution in found}
+    assert texts == {
+        "5 - 12 = -7. -7 + 4 = -3.",
+        "5 + 4 = 9. 9 - 12 = -3.",
+        "4 - 12 = -8. -8 + 5 = -3.",
+        "4 + 5 = 9. 9 - 12 = -3.",
+    }
+
+
+def test_numbers_of_two_digits_are_taken_apart() -> None:
+    prompt = "the following arithmetic problem: 53 - 27 ="
+    plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 1.0})
+    solution = write_solution("chain_sum", prompt, "long", random.Random(0), plain)
+    assert " ".join(solution.thinking) == (
+        "Take 53 - 27. 53 - 27: 53 - 20 = 33, 33 - 7 = 26. 53 - 27 = 26. Hold on, 26 + 27 = 53, ok."
+    )
+
+
+@pytest.mark.parametrize("family", [*SUMS, "spell_backward", "rows"])
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_any_tokenizer_writes_the_same_completion(family: str, seed: int) -> None:
+    tokenizer = byte_level_tokenizer(400)
+    drawn = question(family, 2, seed)
+    solution = write_solution(family, drawn["prompt"], "long", random.Random(seed), SETTINGS)
+    ids, mask = completion(tokenizer, solution)
+    assert len(ids) == len(mask) and ids[-1] == tokenizer.eos_token_id
+    text = tokenizer.decode(ids[:-1])
+    assert text == f"{' '.join(solution.thinking)}\n</think>{MARKER}{drawn['answer']}}}"
+    wrong = [piece for piece, imitate in zip(solution.thinking, solution.imitate, strict=True) if not imitate]
+    masked = [tokenizer.decode([token]) for token, learn in zip(ids, mask, strict=True) if not learn]
+    # A token may begin with the blank before a wrong attempt, never with that after one.
+    assert "".join("".join(masked).split()) == "".join("".join(wrong).split())
+    without, _ = completion(tokenizer, solution, close_thinking=False)
+    assert tokenizer.decode(without[:-1]) == text.replace("\n</think>", "")
 
 
 def test_completion_ends_with_the_answer_in_the_box() -> None:

@@ -10,7 +10,8 @@ from raml.questions.verify import family_of
 from raml.trajectories.oracles.write import write_solution
 from raml.trajectories.summaries import asked_to_summarise, occurs, program_summaries, without_answer
 
-FAMILIES = ["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting"]
+SUMS = ["chain_sum", "leg_counting", "word_problem"]
+FAMILIES = ["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting", *SUMS]
 WORDS = st.lists(
     st.sampled_from(["A", "+9", "-2", "=", "a", "b", "9", "7", "12", ";", ":", "Wait", "Hold on", "ok", "m", "D"]),
     max_size=40,
@@ -34,6 +35,10 @@ def summary(family: str, thinking: str) -> str:
         ("path_back", "D f F i Wait", "D f F i"),
         ("number_sorting", "4 : 12 7 ; 7 : 12 ; 12 : ;", "4 7 12"),
         ("number_sorting", "4 7 12", "4 7 12"),
+        ("chain_sum", "Take 9 - 3. 9 - 3 = 5. Wait, 9 - 3 = 6. Hold on, 6 + 3 = 9, ok.\n", "9 - 3 = 6."),
+        ("chain_sum", "3 + 15: 3 + 10 = 13, 13 + 5 = 17. Wait, 13 + 5 = 18. 3 + 15 = 18. 18 - 2 = 1", "3 + 15 = 18."),
+        ("chain_sum", "-7 + 4 = -3. -3 - 15: -3 - 10 = -13, -13 - 5", "-7 + 4 = -3."),  # cut off
+        ("leg_counting", "3 lions have 4 legs each. 3 * 4 = 12. 12 + 8 = 20.", "3 * 4 = 12. 12 + 8 = 20."),
         *((family, "", "") for family in FAMILIES),
     ],
 )

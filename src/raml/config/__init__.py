@@ -5,6 +5,7 @@ section as JSON, so that a changed value reruns exactly the jobs that depend on 
 """
 
 from raml.config.data import (
+    Base,
     Benchmark,
     BenchmarkKind,
     CodeColumns,
@@ -56,6 +57,7 @@ __all__ = [
     "SFT",
     "Annealing",
     "Architecture",
+    "Base",
     "Benchmark",
     "BenchmarkKind",
     "CodeColumns",

@@ -7,7 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from raml.config.section import Section
 
 Style = Literal["short", "long"]
-FamilyName = Literal["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting"]
+FamilyName = Literal[
+    "rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting",
+    "chain_sum", "leg_counting", "word_problem", "spell_backward",
+]  # fmt: skip
 Level = Annotated[int, Field(ge=1, le=3)]
 BenchmarkKind = Literal["in_domain", "in_domain_hard", "within_domain", "other_domain"]
 
@@ -132,6 +135,14 @@ class HubModel(Section):
 
     model: str = Field(min_length=1, description="its name on the Hub, or a path")
     revision: str = Field(min_length=1, description="a commit, tag or branch; of a path unused")
+
+
+class Base(HubModel):
+    """A published model as a base for training."""
+
+    dtype: Literal["saved", "float32"] = Field(
+        default="saved", description="of the copy that is kept, which the probes compute in; saved: as it was published"
+    )
 
 
 class Oracle(Section):

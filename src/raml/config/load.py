@@ -39,8 +39,8 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None, folder: Path 
     A file whose `extends` names another scale is laid over that one; null takes away what is not needed there.
 
     Raises:
-        ConfigError: unknown scale, one that extends itself, unreadable YAML, unknown key or value out of range; the message
-            names the key's path, the value and what is allowed. Or `hardware.launcher` names no file of
+        ConfigError: unknown scale, one that extends itself, unreadable YAML, unknown key or value out of range; the
+            message names the key's path, the value and what is allowed. Or `hardware.launcher` names no file of
             `<folder>/../accelerate/`, or one that shards where `hardware.sharded` does not, or the other way round.
     """
     path = folder / f"{name}.yaml"

@@ -5,10 +5,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from raml.config.data import (
+    Base,
     BenchmarkKind,
     CommunityModel,
     EngineSettings,
-    HubModel,
     Oracle,
     Published,
     Questions,
@@ -37,7 +37,7 @@ class Scale(Section):
     writers: dict[Style, Writer] | None = None
     architecture: Architecture
     pretraining: Pretraining | None = None
-    base: HubModel | None = None
+    base: Base | None = None
     hardware: Hardware
     device: Device
     sft: dict[Style, SFT] = Field(min_length=1)

@@ -9,9 +9,13 @@ from raml.questions.family import Family
 from raml.questions.gym import NUMBER_SORTING
 from raml.questions.program_tests import tests_of
 from raml.questions.rows import ROWS, ROWS_SORT, ROWS_TOP
+from raml.questions.spelling import SPELL_BACKWARD
+from raml.questions.sums import CHAIN_SUM, LEG_COUNTING, WORD_PROBLEM
 from raml.questions.trees import PATH, PATH_BACK
 
-FAMILIES = {family.name: family for family in (ROWS, ROWS_TOP, ROWS_SORT, PATH, PATH_BACK, NUMBER_SORTING)}
+IN_MICRO_WORDS = (ROWS, ROWS_TOP, ROWS_SORT, PATH, PATH_BACK, NUMBER_SORTING)  # the micro tokenizer's
+IN_ENGLISH = (CHAIN_SUM, LEG_COUNTING, WORD_PROBLEM, SPELL_BACKWARD)
+FAMILIES = {family.name: family for family in (*IN_MICRO_WORDS, *IN_ENGLISH)}
 
 
 def family_of(name: str) -> Family:

@@ -2,14 +2,14 @@
 
     python -m raml.trajectories.fetch --scale S --config '{"model": "owner/name", "revision": "main"}' --outs OUT...
 
-Each folder holds the weights as one `model.safetensors` in the precision that they were published in, the tokenizer
-with its chat template, and `raml.json`, whose model hash is the Hub's commit (of a folder: that of the weights).
-The first folder is written, further ones get second names for its files.
+Each folder holds the weights as one `model.safetensors`, in the precision that they were published in unless the
+configuration has a `dtype`, the tokenizer with its chat template, and `raml.json`, whose model hash is the Hub's commit
+(of a folder: that of the weights). The first folder is written, further ones get second names for its files.
 """
 
 from transformers import PreTrainedTokenizerBase
 
-from raml.config import HubModel
+from raml.config import Base
 from raml.errors import DataError
 from raml.step import Step, run
 from raml.storage import atomic_folder, link_folder, model_hash
@@ -18,10 +18,10 @@ from raml.trajectories.hub import load_named
 ONE_FILE = 2**50  # bytes; more than any model has
 
 
-def main(step: Step[HubModel]) -> None:
+def main(step: Step[Base]) -> None:
     """Fetch the model into each of `outs`."""
     wanted, (first, *others) = step.config, step.lists["outs"]
-    model, tokenizer = load_named(wanted.model, revision=wanted.revision, device="cpu", dtype="saved")
+    model, tokenizer = load_named(wanted.model, revision=wanted.revision, device="cpu", dtype=wanted.dtype)
     complete_tokenizer(tokenizer, wanted.model)
     with atomic_folder(first) as folder:
         model.save_pretrained(folder, max_shard_size=ONE_FILE)
@@ -53,4 +53,4 @@ def complete_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, HubModel, many_outputs=["outs"])
+    run(main, Base, many_outputs=["outs"])

@@ -18,12 +18,12 @@ from raml.questions.family import stable_seed
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, check_lengths, run
 from raml.storage import read_table, write_table
+from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import PROGRAM
 from raml.trajectories.oracles.solution import OracleStyle
 from raml.trajectories.oracles.write import completion, distinct_solutions
 from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
-from raml.trajectories.tokenizer import prompt_ids
 
 
 class Job(Section):
@@ -57,7 +57,7 @@ def question_rows(
         RamlError: the verifier disagrees with the oracle.
     """
     rng = random.Random(stable_seed(seed, "oracle", style, question["id"]))
-    prompt = prompt_ids(tokenizer, question["prompt"])
+    prompt = question_ids(tokenizer, question["prompt"])
     rows: list[dict[str, Any]] = []
     for solution in distinct_solutions(question["family"], question["prompt"], style, rng, settings):
         completion_ids, loss_mask = completion(tokenizer, solution)

@@ -11,9 +11,11 @@ attempts, dead ends) and keeps what came out of it:
     path       D f F i Wait D b B h ok                                           ->  D b B h ok
     sorting    4 : 12 7 ; 7 : 12 ; 12 : ;                                        ->  4 7 12
                the numbers picked, which are the answer, so that all right ones leak
+    sums       12 + 15: 12 + 10 = 22, 22 + 5 = 28. Wait, 22 + 5 = 27. 12 + 15 = 27. Hold on, 27 - 15 = 12, ok.
+                                                                                 ->  12 + 15 = 27.
 
-Results of rows can stand in any order, and each further summary of a trajectory draws another one; a path has one order
-only, so that its further summaries are the same.
+Results of rows and sums can stand in any order, and each further summary of a trajectory draws another one; a path has
+one order only, so that its further summaries are the same.
 """
 
 import random
@@ -25,9 +27,11 @@ from raml.errors import InputError
 
 Parts = list[str]
 
-_RECHECK = re.compile(r"(?<!\S)Hold on(?!\S).*?(?:(?<!\S)ok(?!\S)|$)", re.DOTALL)
+_RECHECK = re.compile(r"(?<!\S)Hold on\b.*?(?:(?<!\S)ok\b|$)", re.DOTALL)
 _RESULT = re.compile(r"(?<!\S)([a-z]) (\d+)(?!\S)")
 _WAIT = re.compile(r"(?<!\S)Wait(?!\S)")
+_TAKEN_APART = re.compile(r"-?\d+ [-+*] -?\d+:[^.]*\.(?: Wait,[^.]*\.)*")
+_EQUATION = re.compile(r"-?\d+ [-+*] -?\d+ = -?\d+\.(?! Wait)")
 _BOUNDARY = re.compile(r"(?<=[.!?;])(?=\s)|(?<=\n)")
 
 
@@ -96,6 +100,11 @@ def _sorting(text: str) -> Parts:
     return [" ".join(picked)] if picked else []
 
 
+def _sums(text: str) -> Parts:
+    """Each step with its result, without the smaller steps that it was taken apart into."""
+    return [str(equation) for equation in _EQUATION.findall(_TAKEN_APART.sub("", text))]
+
+
 _PROGRAMS: Final[Mapping[str, Callable[[str], Parts]]] = {
     "rows": _rows,
     "rows_top": _rows,
@@ -103,4 +112,7 @@ _PROGRAMS: Final[Mapping[str, Callable[[str], Parts]]] = {
     "path": _path,
     "path_back": _path,
     "number_sorting": _sorting,
+    "chain_sum": _sums,
+    "leg_counting": _sums,
+    "word_problem": _sums,
 }

@@ -60,6 +60,12 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def is_word_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether `tokenizer` reads words as ours does; others read any text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return isinstance(getattr(backend, "model", None), models.WordLevel)
+
+
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     """Token ids of `<bos> QUESTION <think>`.
 
