@@ -97,7 +97,8 @@ def test_the_text_says_what_was_done(drawn: tuple[Path, Exhibit]) -> None:
 
 def test_a_summarising_model_is_named(drawn: tuple[Path, Exhibit], tmp_path: Path) -> None:
     model = {"model": "owner/model", "revision": "main", "prompt": "{question} {thinking}"}
-    named = SETTINGS.model_dump() | {"summariser": model | {"sampling": scale().sampling.model_dump()}}
+    how = {name: getattr(scale(), name).model_dump() for name in ("engine", "sampling")}
+    named = SETTINGS.model_dump() | {"summariser": model | how}
     exhibit = draw([drawn[0] / "answers.parquet"], tmp_path, Efficiency.model_validate(named))
     assert "2 of each trajectory, by owner/model" in " ".join(exhibit.done)
 

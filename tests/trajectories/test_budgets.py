@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from byte_level import byte_level_tokenizer
 from raml.answers.format import MARKER, THINK_END
-from raml.trajectories.budgets import end_ids, ends_within, first_tokens, forced_prompt, last_tokens, thinking_ids
+from raml.trajectories.budgets import end_ids, ends_within, forced_prompt, last_tokens, thinking_ids
 from raml.trajectories.tokenizer import build_tokenizer
 
 IDS = st.lists(st.integers(0, 500), max_size=60)
@@ -23,28 +23,10 @@ def trajectory(thinking: list[int], after: list[int], answer_start: int | None) 
 
 
 @given(IDS, COUNTS)
-def test_a_truncation_is_no_longer_than_its_budget_and_where_the_thinking_began(ids: list[int], budget: int) -> None:
-    kept = first_tokens(ids, budget)
-    assert len(kept) == min(budget, len(ids))
-    assert ids[: len(kept)] == kept
-
-
-@given(IDS, COUNTS)
-def test_a_budget_of_the_whole_thinking_keeps_all_of_it(ids: list[int], more: int) -> None:
-    assert first_tokens(ids, len(ids) + more) == ids == last_tokens(ids, len(ids) + more)
-
-
-@given(IDS, COUNTS)
-def test_a_longer_budget_only_adds(ids: list[int], budget: int) -> None:
-    shorter, longer = first_tokens(ids, budget), first_tokens(ids, budget + 1)
-    assert longer[: len(shorter)] == shorter
-
-
-@given(IDS, COUNTS)
-def test_first_and_last_tokens_make_up_the_whole(ids: list[int], n: int) -> None:
+def test_last_tokens_are_where_the_thinking_ends(ids: list[int], n: int) -> None:
     last = last_tokens(ids, n)
     assert len(last) == min(n, len(ids))
-    assert first_tokens(ids, len(ids) - len(last)) + last == ids
+    assert ids[: len(ids) - len(last)] + last == ids
 
 
 @given(IDS, IDS, IDS)

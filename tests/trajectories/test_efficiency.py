@@ -1,5 +1,6 @@
 import json
 import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,18 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from raml.config import Efficiency, Sampling
+from raml.config import Efficiency
 from raml.questions.verify import family_of
 from raml.schemas import ForcedAnswer, Question, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
 from raml.trajectories.answering import Answering, Kept
 from raml.trajectories.efficiency import Job, main
-from raml.trajectories.engine import PROGRAM
-from raml.trajectories.pretrained import load_pretrained
+from raml.trajectories.engine import PROGRAM, Completion, Request, in_order
+from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
+from raml.trajectories.sampler import TorchSampler
+from raml.trajectories.shards import ShardedEngine
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
 
 PROVENANCE = Provenance(scale="tiny", config_hash="0", code_version="0")
@@ -26,7 +29,13 @@ EFFICIENCY: dict[str, Any] = {
     "models": ["base"], "benchmarks": ["rows", "path"], "n": 2, "budgets": [3, 30], "summaries": 2,
     "summariser": "program", "end_of_thinking": "</think>", "answer_tokens": 6, "batch_size": 8, "threads": 1,
 }  # fmt: skip
+ENGINE = {"name": "torch", "dtype": "float32"}
 MARKER_WORDS = ["</think>", "\n\n**Final Answer**\n\\boxed{"]
+
+
+SUMMARISER = {
+    "model": "m", "revision": "main", "prompt": "{question} {thinking} ;", "engine": ENGINE, "sampling": SAMPLING
+}  # fmt: skip
 
 
 def question(family: str) -> dict[str, Any]:
@@ -74,16 +83,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answer(
-    folder: Path, out: str = "out.parquet", seed: int = 0, given: list[Path] | None = None, **changed: Any
+    folder: Path,
+    out: str = "out.parquet",
+    seed: int = 0,
+    given: list[Path] | None = None,
+    engine: dict[str, Any] | None = None,
+    **changed: Any,
 ) -> pl.DataFrame:
-    config = {"sampling": SAMPLING, "efficiency": EFFICIENCY | changed}
+    config = {"engine": engine or ENGINE, "sampling": SAMPLING, "efficiency": EFFICIENCY | changed}
     line = ["--scale", "tiny", "--config", json.dumps(config), "--seed", str(seed), "--writers", "base"]
     line += ["--models", str(folder / "model"), "--samples", str(folder / "samples.parquet")]
-    line += ["--questions", str(folder / "q.parquet"), "--out", str(folder / out)]
+    line += ["--questions", str(folder / "q.parquet"), "--work", str(folder / "work"), "--out", str(folder / out)]
     line += ["--summariser", *map(str, given or [])]
     run(
         main, Job, inputs=["questions"], many=["models", "samples"], many_or_none=["summariser"],
-        many_names=["writers"], outputs=["out"], arguments=line,
+        many_names=["writers"], outputs=["work", "out"], arguments=line,
     )  # fmt: skip
     return read_table(folder / out, ForcedAnswer)
 
@@ -152,8 +166,7 @@ def test_a_summary_with_the_gold_answer_is_counted_and_not_answered_after(folder
 
 
 def test_a_model_can_summarise(folder: Path) -> None:
-    summariser = {"model": "m", "revision": "main", "prompt": "{question} {thinking} ;", "sampling": SAMPLING}
-    table = answer(folder, given=[folder / "model"], summariser=summariser)
+    table = answer(folder, given=[folder / "model"], summariser=SUMMARISER)
     assert of(table, "summary", 0).keys() == of(table, "thinking").keys()
     program = answer(folder, "program.parquet")
     assert (
@@ -177,28 +190,85 @@ def test_the_same_seed_gives_the_same_bytes_and_one_more_budget_changes_no_other
 
 def test_the_model_answers_after_what_is_kept(folder: Path) -> None:
     """A model that repeats the number before the forced end is right after the one and wrong after the other."""
-    model, tokenizer = load_pretrained(folder / "model")
+    tokenizer = load_tokenizer(folder / "model")
     asked = question("rows") | {"answer": "3", "prompt": "A +1 +2 ; rows ?"}
     heard: list[tuple[int, ...]] = []
+    limits: list[int | None] = []
 
     class Echo:
-        def sample(self, requests: Any, seed: int) -> Any:
-            from raml.trajectories.engine import Completion
+        origin = PROGRAM
 
-            heard.extend(request.prompt_ids for request in requests)
+        def stream(
+            self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+        ) -> Iterator[tuple[int, Completion]]:
+            limits.append(max_tokens)
             close = token_ids(tokenizer, ["}", "<eos>"])
-            return [Completion([request.prompt_ids[-3], *close], finished=True) for request in requests]
+            for place, request in enumerate(requests):
+                heard.append(request.prompt_ids)
+                yield place, Completion([request.prompt_ids[-3], *close], finished=True)
+
+        def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
+            return in_order(self.stream(requests, seed, max_tokens=max_tokens), len(requests))
 
     row = sample(asked, 0, "a 3", "3")
     three, four = (token_ids(tokenizer, [number]) for number in "34")
-    answering = Answering(
-        "base", model, tokenizer, Sampling.model_validate(SAMPLING), Efficiency.model_validate(EFFICIENCY), 0
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raml.trajectories.answering.engine_of", lambda *_: Echo())
-        found = answering.forced([Kept(row, asked, three), Kept(row, asked, four)], "summary")
+    engine = ShardedEngine(Echo(), folder / "work", {}, 8)
+    answering = Answering("base", engine, tokenizer, Efficiency.model_validate(EFFICIENCY), 0)
+    found = answering.forced([Kept(row, asked, three), Kept(row, asked, four)], "summary")
+    answering.forced([Kept(row, asked, [])], "no_thinking")
+    assert limits == [EFFICIENCY["answer_tokens"], None]  # without a marker: as much as when it was sampled
+    heard.pop()
     assert [one["correct"] for one in found] == [True, False]
     assert [list(ids[-3:]) for ids in heard] == [[*ids, *token_ids(tokenizer, MARKER_WORDS)] for ids in (three, four)]
+
+
+def test_each_model_is_opened_once_in_the_engine_that_is_configured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+    usual = TorchSampler.__init__
+
+    def noted(self: TorchSampler, model: Any, sampling: Any, *arguments: Any, **more: Any) -> None:
+        opened.append((str(model.dtype), sampling.batch_size))
+        usual(self, model, sampling, *arguments, **more)
+
+    monkeypatch.setattr(TorchSampler, "__init__", noted)
+    summariser = SUMMARISER | {"engine": ENGINE | {"dtype": "bfloat16"}}
+    answer(folder, given=[folder / "model"], summariser=summariser)
+    assert opened == [("torch.bfloat16", SAMPLING["batch_size"]), ("torch.float32", EFFICIENCY["batch_size"])]
+
+
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(folder, "undisturbed.parquet", given=[folder / "model"], summariser=SUMMARISER)
+    assert not any((folder / "work").iterdir())
+    calls: list[int] = []
+    usual = TorchSampler._prefill
+
+    def killed_in_the_sixth_batch(sampler: TorchSampler, requests: list[Request], steps: int) -> Any:
+        calls.append(len(requests))
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return usual(sampler, requests, steps)
+
+    monkeypatch.setattr(TorchSampler, "_prefill", killed_in_the_sixth_batch)
+    with pytest.raises(KeyboardInterrupt):
+        answer(folder, "killed.parquet", given=[folder / "model"], summariser=SUMMARISER)
+    assert not (folder / "killed.parquet").exists()
+    answer(folder, "killed.parquet", given=[folder / "model"], summariser=SUMMARISER)
+    assert (folder / "killed.parquet").read_bytes() == (folder / "undisturbed.parquet").read_bytes()
+    assert calls[:2] == [5, 3]  # eight summaries in batches of five
+    assert len(calls) == 6 + 4  # two summaries with their controls; budgets and no thinking were kept
+    assert not any((folder / "work").iterdir())
+
+
+@pytest.mark.vllm
+def test_greedy_answers_of_vllm_are_those_of_the_torch_sampler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAMPLING, "temperature", 0.0)
+    vllm = ENGINE | {"name": "vllm"}
+    found = answer(
+        folder, "vllm.parquet", given=[folder / "model"], engine=vllm, summariser=SUMMARISER | {"engine": vllm}
+    )
+    assert found.equals(answer(folder, "torch.parquet", given=[folder / "model"], summariser=SUMMARISER))
 
 
 @pytest.mark.parametrize(

@@ -217,11 +217,11 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(folder, monkeypatch):
     undisturbed = sample(folder, "undisturbed.parquet").read_bytes()
     calls, usual = [], TorchSampler._prefill
 
-    def killed_in_the_second_batch(sampler, requests):
+    def killed_in_the_second_batch(sampler, requests, steps):
         calls.append(len(requests))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return usual(sampler, requests)
+        return usual(sampler, requests, steps)
 
     monkeypatch.setattr(TorchSampler, "_prefill", killed_in_the_second_batch)
     with pytest.raises(KeyboardInterrupt):

@@ -96,6 +96,15 @@ def test_max_tokens_cuts_without_changing_what_comes_before(qwen2):
         assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)
 
 
+def test_a_limit_of_one_call_is_that_of_an_engine_of_its_own(qwen2):
+    short = sampler(qwen2, max_tokens=6)
+    assert sampler(qwen2).sample(MIXED, 5, max_tokens=6) == short.sample(MIXED, 5)
+    assert short.sample(MIXED, 5, max_tokens=SAMPLING.max_tokens) == sampler(qwen2).sample(MIXED, 5)
+    with pytest.raises(InputError, match="110 prompt tokens"):
+        short.sample([Request("q", (5,) * 110, 0)], 0, max_tokens=24)
+    short.sample([Request("q", (5,) * 110, 0)], 0)
+
+
 def test_stops_end_a_completion_and_stay_in_it(qwen2):
     for completion in sampler(qwen2).sample(MIXED, 5):
         *before, last = completion.token_ids
@@ -123,7 +132,7 @@ def test_nothing_to_sample(qwen2):
 def test_bad_prompts_are_refused(qwen2):
     with pytest.raises(InputError, match="question q has an empty prompt"):
         sampler(qwen2).sample([Request("q", (), 0)], 0)
-    with pytest.raises(InputError, match=r"110 prompt tokens \+ sampling\.max_tokens = 134 exceed .* context of 128"):
+    with pytest.raises(InputError, match=r"110 prompt tokens \+ 24 to be written = 134 exceed .* context of 128"):
         sampler(qwen2).sample([Request("q", (5,) * 110, 0)], 0)
     sampler(qwen2).sample([Request("q", (5,) * 104, 0)], 0)
 

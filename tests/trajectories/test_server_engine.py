@@ -27,8 +27,8 @@ def settings(url, **changes):
     return EngineSettings(name="server", url=url, dtype="bfloat16", **changes)
 
 
-def expected(seed, asked=MIXED):
-    written = [tokens(request_seed(seed, request), SAMPLING.max_tokens) for request in asked]
+def expected(seed, asked=MIXED, max_tokens=SAMPLING.max_tokens):
+    written = [tokens(request_seed(seed, request), max_tokens) for request in asked]
     return [Completion(ids, finished=ids[-1] in (STOP, 7)) for ids in written]
 
 
@@ -67,6 +67,13 @@ def test_all_troubles_one_after_the_other():
         writer = engine(server)
         server.troubles = TROUBLES
         assert writer.sample(MIXED, seed=1) == expected(1)
+
+
+def test_a_call_may_have_a_limit_of_its_own():
+    with serving() as server:
+        assert engine(server).sample(MIXED, seed=1, max_tokens=3) == expected(1, max_tokens=3)
+        with pytest.raises(InputError, match="100 prompt tokens"):
+            engine(server).sample([Request("q", (5,) * 100, 0)], 0, max_tokens=29)
 
 
 def test_trouble_that_stays_ends_with_one_line():
@@ -178,7 +185,7 @@ def test_bad_prompts_are_refused_before_anything_is_sent():
         writer = engine(server)
         with pytest.raises(InputError, match="question q has an empty prompt"):
             writer.sample([*MIXED, Request("q", (), 0)], 0)
-        with pytest.raises(InputError, match=r"123 prompt tokens \+ sampling\.max_tokens = 129 exceed .* of 128"):
+        with pytest.raises(InputError, match=r"123 prompt tokens \+ 6 to be written = 129 exceed .* of 128"):
             writer.sample([*MIXED, Request("q", (5,) * 123, 0)], 0)
         assert not server.asked
         assert writer.sample([], 0) == []

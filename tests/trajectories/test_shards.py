@@ -29,20 +29,23 @@ class Counting:
         self.made = 0
         self.killed_after, self.order, self.repeat, self.lose = killed_after, order, repeat, lose
 
-    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def stream(
+        self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+    ) -> Iterator[tuple[int, Completion]]:
         places = list(range(len(requests)))[:: self.order]
         for place in places[self.lose :]:
             if self.made == self.killed_after:
                 raise Killed
             self.made += 1
             request = requests[place]
-            completion = Completion([*request.prompt_ids, request.sample, seed], finished=request.sample % 2 == 0)
+            ids = [*request.prompt_ids, request.sample, seed][:max_tokens]
+            completion = Completion(ids, finished=request.sample % 2 == 0)
             yield place, completion
             if self.repeat:
                 yield place, completion
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
-        return in_order(self.stream(requests, seed), len(requests))
+    def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
+        return in_order(self.stream(requests, seed, max_tokens=max_tokens), len(requests))
 
 
 def asked(questions: int, n: int) -> list[Request]:

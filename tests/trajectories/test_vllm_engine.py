@@ -122,7 +122,7 @@ def test_log_probabilities_equal_those_of_transformers(engine):
 def test_bad_prompts_are_refused(engine):
     with pytest.raises(InputError, match="question q has an empty prompt"):
         engine.sample([*MIXED, Request("q", (), 0)], 0)
-    with pytest.raises(InputError, match=r"110 prompt tokens \+ sampling\.max_tokens = 134 exceed .* context of 128"):
+    with pytest.raises(InputError, match=r"110 prompt tokens \+ 24 to be written = 134 exceed .* context of 128"):
         engine.sample([Request("q", (5,) * 110, 0)], 0)
     with pytest.raises(InputError, match=r"question q: token 9999 is none of the model's \d+; is the tokenizer"):
         engine.sample([Request("q", (5, 9999), 0)], 0)
@@ -171,6 +171,7 @@ def test_greedy_equals_the_torch_sampler(folders, name):
 @needs_vllm
 def test_max_tokens_cuts_without_changing_what_comes_before(folders, expected):
     short = vllm_engine(folders["qwen2"], sampling(max_tokens=6, batch_size=64))
+    assert short.sample(MIXED, 5, max_tokens=24) == list(expected.values())
     for whole, cut in zip(expected.values(), short.sample(MIXED, 5), strict=True):
         assert cut.token_ids == whole.token_ids[:6]
         assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)

@@ -100,7 +100,7 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
         "efficiency": {
             **minimal["efficiency"],
             "benchmarks": ["plus"],
-            "summariser": model("writer", prompt="{question} {thinking}", sampling=sampling),
+            "summariser": model("writer", prompt="{question} {thinking}", engine=minimal["engine"], sampling=sampling),
         },
         "community": {
             "Zero-1M": model("base", engine=minimal["engine"], training="on_policy", questions=57_000),

@@ -3,6 +3,10 @@
 PROGRAM = SCALE.efficiency.summariser == "program"
 SUMMARISER = {} if PROGRAM else model_files("<results>/models/summariser")
 
+# One model after the other, each in its engine.
+ENGINES = [SCALE.engine, *([] if PROGRAM else [SCALE.efficiency.summariser.engine])]
+THREADS = [SCALE.efficiency.threads, *([] if PROGRAM else [SCALE.efficiency.summariser.sampling.threads])]
+
 if not PROGRAM:
 
     rule fetch_summariser:
@@ -37,11 +41,15 @@ rule efficiency:
         "<logs>/efficiency/seed{seed}.log",
     benchmark:
         "<benchmarks>/efficiency/seed{seed}.tsv"
-    threads: SCALE.efficiency.threads
+    threads: max(THREADS)
     resources:
-        gpu=GPUS,
+        gpu=max(engine.tensor_parallel for engine in ENGINES) if SCALE.device.kind == "gpu" else 0,
     params:
-        **step("raml.trajectories.efficiency", {"sampling": SCALE.sampling, "efficiency": SCALE.efficiency}),
+        **step(
+            "raml.trajectories.efficiency",
+            {"engine": SCALE.engine, "sampling": SCALE.sampling, "efficiency": SCALE.efficiency},
+        ),
+        work=SHARDS,
         models=lambda wildcards, input: [os.path.dirname(file) for file in input.weights],
         writers=SCALE.efficiency.models,
         summariser=lambda wildcards, input: [
@@ -52,7 +60,7 @@ rule efficiency:
     shell:
         "python -m raml.trajectories.efficiency --scale {params.scale} --config {params.config:q}"
         " --seed {wildcards.seed} --models {params.models} --writers {params.writers} --samples {input.samples}"
-        " --questions {input.questions} {params.summariser} --out {output}"
+        " --questions {input.questions} {params.summariser} --work {params.work} --out {output}"
         " > {log} 2>&1"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raml.config.data import HubModel, Sampling
+from raml.config.data import EngineSettings, HubModel, Sampling
 from raml.config.section import Section
 
 Normalisation = Literal["filter", "tensor"]
@@ -72,6 +72,7 @@ class Summariser(HubModel):
     """A published model that summarises trajectories, how it is asked and how it writes."""
 
     prompt: str = Field(description="holds the placeholders {question} and {thinking}")
+    engine: EngineSettings
     sampling: Sampling
 
     @model_validator(mode="after")

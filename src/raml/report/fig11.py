@@ -14,7 +14,7 @@ from raml.claims.decision import difference_or_none
 from raml.claims.method_lead import leaked_shares
 from raml.config import Efficiency, Evaluation, Section
 from raml.errors import DataError
-from raml.evaluation.efficiency import budgets_of, mean_tokens, metric_names, way_scores
+from raml.evaluation.efficiency import BUDGET, budgets_of, mean_tokens, metric_names, way_scores
 from raml.evaluation.intervals import Bootstrap, paired_cells
 from raml.report.exhibit import NONE, Cell, Column, Exhibit, Row, Table, read_sources, write_exhibit
 from raml.report.fig11_figure import LABELS, Point, draw_efficiency
@@ -211,7 +211,7 @@ def reported_table(reported: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def label(way: str) -> str:
     """A way to answer for people: `no thinking`, `32 tokens of thinking`."""
-    return f"{way.split()[1]} tokens of thinking" if way.startswith("budget ") else LABELS[way]
+    return f"{way.removeprefix(BUDGET)} tokens of thinking" if way.startswith(BUDGET) else LABELS[way]
 
 
 def describe(points: Points, place: str, metrics: Sequence[str]) -> str:

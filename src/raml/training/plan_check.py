@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import SaveStrategy
 
-from raml.config import Sampling, Scale
+from raml.config import Scale
 from raml.schemas import Question, Trajectory
 from raml.storage import read_table
 from raml.training.costs import Load, forward_flops, training_flops
@@ -172,8 +172,7 @@ def _writing(start: Path, questions: Path, scale: Scale) -> dict[str, Any]:
     requests = [
         Request(name, tuple(prompt), sample) for name, prompt in prompts.items() for sample in range(COMPLETIONS)
     ]
-    sampling: Sampling = scale.sampling
-    sampler = TorchSampler(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
+    sampler = TorchSampler.until_end_of_text(model, tokenizer, scale.sampling)
     began = time.process_time()
     completions = sampler.sample(requests, 0)
     seconds = time.process_time() - began

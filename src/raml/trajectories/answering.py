@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from raml.answers import judge
-from raml.config import Efficiency, Sampling
+from raml.config import Efficiency
 from raml.questions.family import stable_seed
 from raml.questions.verify import verify
 from raml.trajectories.budgets import end_ids, forced_prompt, thinking_ids
-from raml.trajectories.engine import Engine, Request
-from raml.trajectories.sampler import TorchSampler
+from raml.trajectories.engine import Request
+from raml.trajectories.shards import ShardedEngine
 
 Row = dict[str, Any]
 
@@ -30,12 +30,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Answering:
-    """A model that answers, and how it is sampled."""
+    """A model that answers, in its engine, which samples as when it wrote the trajectories."""
 
     writer: str
-    model: PreTrainedModel
+    engine: ShardedEngine
     tokenizer: PreTrainedTokenizerBase
-    sampling: Sampling
     settings: Efficiency
     seed: int
     judged: dict[tuple[str, str], bool] = field(default_factory=dict)  # by question and text, since answers repeat
@@ -64,13 +63,10 @@ class Answering:
             for one in kept
             if not one.leaked
         ]
-        limit = self.settings.answer_tokens if marker else self.sampling.max_tokens
-        sampling = self.sampling.model_copy(
-            update={"max_tokens": limit, "batch_size": self.settings.batch_size, "threads": self.settings.threads}
-        )
-        engine = engine_of(self.model, self.tokenizer, sampling)
+        limit = self.settings.answer_tokens if marker else None
         seed = stable_seed(self.seed, "efficiency", method, variant)
-        completions = iter(engine.sample(requests, seed) if requests else [])
+        label = f"{self.writer}, {method} {variant}"
+        completions = iter(self.engine.sample(requests, seed, label, max_tokens=limit))
         rows = []
         for one in kept:
             if one.leaked:
@@ -115,8 +111,3 @@ class Answering:
             "leaked": correct is None,
             "correct": correct,
         }
-
-
-def engine_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> Engine:
-    """The engine that samples from `model` until its end of text."""
-    return TorchSampler(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)

@@ -28,11 +28,6 @@ def ends_within(trajectory: Mapping[str, Any], budget: int) -> bool:
     return trajectory["answer_start"] is not None and len(thinking_ids(trajectory)) <= budget
 
 
-def first_tokens(ids: Sequence[int], budget: int) -> list[int]:
-    """The first `budget` of `ids`, all of them if they are no more."""
-    return list(ids[:budget])
-
-
 def last_tokens(ids: Sequence[int], n: int) -> list[int]:
     """The last `n` of `ids`, all of them if they are no more."""
     return list(ids[max(len(ids) - n, 0) :])

@@ -1,8 +1,8 @@
 """Answers after all, part, none or a summary of the thinking of sampled trajectories (Figure 11).
 
-    python -m raml.trajectories.efficiency --scale S --config '<sampling, efficiency>' --seed 0 --models MODEL... \
-        --writers NAME... --samples SAMPLES... --questions Q [--summariser MODEL] \
-        --out results/S/evaluations/efficiency/seed0.parquet
+    python -m raml.trajectories.efficiency --scale S --config '<engine, sampling, efficiency>' --seed 0 \
+        --models MODEL... --writers NAME... --samples SAMPLES... --questions Q [--summariser MODEL] \
+        --work .cache/sampling/S --out results/S/evaluations/efficiency/seed0.parquet
 
 No thinking is sampled: of each question the first `n` trajectories that a model wrote for its evaluation are taken,
 right or wrong, whole or cut off.
@@ -15,12 +15,13 @@ right or wrong, whole or cut off.
     control       the trajectory's last tokens, as many as a summary has, then as for a budget
 
 Summary and control are of the thinking without the parts in which the gold answer stands; if it occurs in them all the
-same they are counted and not answered after. Answers are judged as samples are.
+same they are counted and not answered after. Answers are judged as samples are. One model at a time is in its engine,
+and what it writes is kept in shards below `--work` until the table is there.
 """
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,17 +29,20 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raml.config import Efficiency, Sampling, Section, Summariser
+from raml.config import Efficiency, EngineSettings, Sampling, Section, Summariser
 from raml.errors import ConfigError, DataError
 from raml.questions.family import stable_seed
 from raml.schemas import ForcedAnswer, Question, Trajectory, column_types
 from raml.step import Step, check_lengths, run
 from raml.storage import model_hash, read_table, write_table
-from raml.trajectories.answering import Answering, Kept, Row, engine_of
-from raml.trajectories.budgets import ends_within, first_tokens, last_tokens, thinking_ids
+from raml.trajectories.answering import Answering, Kept, Row
+from raml.trajectories.budgets import ends_within, last_tokens, thinking_ids
 from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import Request
-from raml.trajectories.pretrained import load_pretrained, load_tokenizer, on_device
+from raml.trajectories.engines import open_engine
+from raml.trajectories.gpus import take_gpus
+from raml.trajectories.pretrained import load_tokenizer
+from raml.trajectories.shards import ShardedEngine, Shards
 from raml.trajectories.summaries import asked_to_summarise, occurs, program_summaries, without_answer
 
 FROM_SUMMARIES: Final = ("summary", "control")
@@ -47,6 +51,7 @@ FROM_SUMMARIES: Final = ("summary", "control")
 class Job(Section):
     """How models answer, and after what."""
 
+    engine: EngineSettings
     sampling: Sampling
     efficiency: Efficiency
 
@@ -60,6 +65,25 @@ class Followed:
     bare: str
 
 
+@dataclass(frozen=True)
+class Engines:
+    """The models of a job, one after the other in their engines: hashes and shards of those so far."""
+
+    step: Step[Job]
+    hashes: list[str] = field(default_factory=list)
+    shards: list[Shards] = field(default_factory=list)
+
+    def open(
+        self, folder: Path, tokenizer: PreTrainedTokenizerBase, settings: EngineSettings, sampling: Sampling
+    ) -> ShardedEngine:
+        """The next model; nobody may hold the one before any more."""
+        torch.set_num_threads(sampling.threads)
+        self.hashes.append(model_hash(folder))
+        engine = open_engine(folder, tokenizer, settings, sampling)
+        identity = {**self.step.provenance(model_hash=self.hashes[-1]).model_dump(), **engine.origin.columns()}
+        return ShardedEngine(engine, self.step.files["work"], identity, sampling.batch_size, self.shards)
+
+
 def main(step: Step[Job]) -> None:
     """Write one row for each answer, and for each summary or control that leaks.
 
@@ -70,31 +94,29 @@ def main(step: Step[Job]) -> None:
     settings, folders, writers = step.config.efficiency, step.lists["models"], step.name_lists["writers"]
     summarisers = step.lists["summariser"]
     check_lengths({"--models": folders, "--writers": writers, "--samples": step.lists["samples"]})
-    wanted = 0 if settings.summariser == "program" else 1
+    summariser = settings.summariser if isinstance(settings.summariser, Summariser) else None
+    wanted = 0 if summariser is None else 1
     if len(summarisers) != wanted:
         raise ConfigError(f"{len(summarisers)} models given as --summariser; efficiency.summariser asks for {wanted}")
-    torch.set_num_threads(settings.threads)
+    used = [step.config.engine, *([summariser.engine] if summariser else [])]
+    take_gpus(max(engine.tensor_parallel for engine in used))
     questions = asked_questions(step.files["questions"], settings.benchmarks)
+    followed = [
+        without_gold(first_trajectories(path, writer, questions, settings.n), questions, load_tokenizer(folder))
+        for folder, writer, path in zip(folders, writers, step.lists["samples"], strict=True)
+    ]
+    engines = Engines(step)
+    if summariser is None:
+        summaries = [written_by_program(of_model, settings.summaries, step.seed) for of_model in followed]
+    else:
+        summaries = written_by_model(summarisers[0], summariser, followed, engines)
     rows: list[Row] = []
-    for folder, writer, path in zip(folders, writers, step.lists["samples"], strict=True):
-        trajectories = first_trajectories(path, writer, questions, settings.n)
-        followed = without_gold(trajectories, questions, load_tokenizer(folder))
-        if isinstance(settings.summariser, Summariser):
-            summaries = written_by_model(summarisers[0], settings.summariser, followed, settings.summaries, step.seed)
-        else:
-            summaries = written_by_program(followed, settings.summaries, step.seed)
-        model, tokenizer = load_pretrained(folder)
-        answering = Answering(writer, on_device(model), tokenizer, step.config.sampling, settings, step.seed)
-        found = answers(answering, followed, summaries)
-        rows += found
-        summary, control = (sum(row["leaked"] for row in found if row["method"] == method) for method in FROM_SUMMARIES)
-        print(
-            f"{writer}: {len(found)} answers of {len(trajectories)} trajectories; the gold answer occurs in {summary} "
-            f"summaries and {control} controls, which are not answered after"
-        )
-    hashes = ",".join(model_hash(folder) for folder in [*folders, *summarisers])
+    for folder, writer, of_model, texts in zip(folders, writers, followed, summaries, strict=True):
+        rows += answered_by_model(folder, writer, of_model, texts, engines)
     table = pl.DataFrame(rows, schema=column_types(ForcedAnswer))
-    write_table(table, ForcedAnswer, step.files["out"], step.provenance(model_hash=hashes))
+    write_table(table, ForcedAnswer, step.files["out"], step.provenance(model_hash=",".join(engines.hashes)))
+    for shards in engines.shards:
+        shards.delete()
 
 
 def asked_questions(path: Path, benchmarks: Sequence[str]) -> dict[str, Row]:
@@ -153,19 +175,44 @@ def written_by_program(followed: Sequence[Followed], n: int, seed: int) -> list[
 
 
 def written_by_model(
-    folder: Path, settings: Summariser, followed: Sequence[Followed], n: int, seed: int
-) -> list[list[str]]:
-    """`n` summaries of each trajectory by the model in `folder`, which is asked as `settings` say."""
-    model, tokenizer = load_pretrained(folder)
-    requests = []
-    for one in followed:
-        message = asked_to_summarise(settings.prompt, one.question["prompt"], one.bare)
-        prompt, first = tuple(question_ids(tokenizer, message)), one.trajectory["sample"] * n
-        requests += [Request(one.question["id"], prompt, first + number) for number in range(n)]
-    engine = engine_of(on_device(model), tokenizer, settings.sampling)
-    completions = engine.sample(requests, stable_seed(seed, "summaries"))
-    texts = [_text(one.token_ids, tokenizer).strip() for one in completions]
-    return [texts[start : start + n] for start in range(0, len(texts), n)]
+    folder: Path, settings: Summariser, followed: Sequence[Sequence[Followed]], engines: Engines
+) -> list[list[list[str]]]:
+    """Summaries of each trajectory of each model, by the model in `folder`, which is asked as `settings` say."""
+    step, tokenizer = engines.step, load_tokenizer(folder)
+    n = step.config.efficiency.summaries
+    engine = engines.open(folder, tokenizer, settings.engine, settings.sampling)
+    summaries = []
+    for of_model in followed:
+        requests = []
+        for one in of_model:
+            message = asked_to_summarise(settings.prompt, one.question["prompt"], one.bare)
+            prompt, first = tuple(question_ids(tokenizer, message)), one.trajectory["sample"] * n
+            requests += [Request(one.question["id"], prompt, first + number) for number in range(n)]
+        completions = engine.sample(requests, stable_seed(step.seed, "summaries"), "summaries")
+        texts = [_text(one.token_ids, tokenizer).strip() for one in completions]
+        summaries.append([texts[start : start + n] for start in range(0, len(texts), n)])
+    return summaries
+
+
+def answered_by_model(
+    folder: Path,
+    writer: str,
+    followed: Sequence[Followed],
+    summaries: Sequence[Sequence[str]],
+    engines: Engines,
+) -> list[Row]:
+    """Rows of `schemas.ForcedAnswer` of the model in `folder`, after its own trajectories and their `summaries`."""
+    job, tokenizer = engines.step.config, load_tokenizer(folder)
+    settings = job.efficiency
+    sampling = job.sampling.model_copy(update={"batch_size": settings.batch_size, "threads": settings.threads})
+    engine = engines.open(folder, tokenizer, job.engine, sampling)
+    rows = answers(Answering(writer, engine, tokenizer, settings, engines.step.seed), followed, summaries)
+    summary, control = (sum(row["leaked"] for row in rows if row["method"] == method) for method in FROM_SUMMARIES)
+    print(
+        f"{writer}: {len(rows)} answers of {len(followed)} trajectories; the gold answer occurs in {summary} "
+        f"summaries and {control} controls, which are not answered after"
+    )
+    return rows
 
 
 def answers(answering: Answering, followed: Sequence[Followed], summaries: Sequence[Sequence[str]]) -> list[Row]:
@@ -182,7 +229,7 @@ def answers(answering: Answering, followed: Sequence[Followed], summaries: Seque
         kept = [one for one in followed if ends_within(one.trajectory, budget)]
         rows += [answering.own(one.trajectory, one.question, "budget", budget) for one in kept]
         cut = [one for one in followed if not ends_within(one.trajectory, budget)]
-        firsts = [Kept(one.trajectory, one.question, first_tokens(thinking_ids(one.trajectory), budget)) for one in cut]
+        firsts = [Kept(one.trajectory, one.question, thinking_ids(one.trajectory)[:budget]) for one in cut]
         rows += answering.forced(firsts, "budget", budget)
     rows += answering.forced([Kept(one.trajectory, one.question, []) for one in followed], "no_thinking")
     bare = [_bare_ids(one, tokenizer) for one in followed]
@@ -216,5 +263,5 @@ if __name__ == "__main__":
         many=["models", "samples"],
         many_or_none=["summariser"],
         many_names=["writers"],
-        outputs=["out"],
+        outputs=["work", "out"],
     )

@@ -1,7 +1,7 @@
 """What every sampling engine takes and gives: prompts as token ids in, completions as token ids out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import raml
@@ -35,8 +35,7 @@ class Origin:
 
     def columns(self) -> dict[str, str]:
         """As the columns of `schemas.Trajectory`."""
-        named = asdict(self)
-        return {"engine": named["engine"], "engine_version": named["version"], "dtype": named["dtype"]}
+        return {"engine": self.engine, "engine_version": self.version, "dtype": self.dtype}
 
 
 PROGRAM: Final = Origin("program", raml.__version__, "none")
@@ -51,10 +50,17 @@ class Engine(Protocol):
         """What makes the completions."""
         ...
 
-    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def stream(
+        self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+    ) -> Iterator[tuple[int, Completion]]:
         """One completion for each of `requests` with its place among them, in any order, as they are finished.
 
         The randomness of a completion depends on (`seed`, question id, sample number) alone.
+
+        Args:
+            requests: what to complete.
+            seed: of the randomness.
+            max_tokens: length of these completions at most; None: as the sampling parameters say.
 
         Raises:
             InputError: a prompt is empty or does not fit the model's context together with its completion.
@@ -62,7 +68,7 @@ class Engine(Protocol):
         """
         ...
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
+    def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
         """The completions of `stream`, in the order of `requests`."""
         ...
 
@@ -85,6 +91,6 @@ def check_prompts(requests: Sequence[Request], *, max_tokens: int, context: int 
         needed = len(request.prompt_ids) + max_tokens
         if context is not None and needed > context:
             raise InputError(
-                f"question {request.question_id}: {len(request.prompt_ids)} prompt tokens + sampling.max_tokens "
+                f"question {request.question_id}: {len(request.prompt_ids)} prompt tokens + {max_tokens} to be written "
                 f"= {needed} exceed the model's context of {context}; lower sampling.max_tokens"
             )

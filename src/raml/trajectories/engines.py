@@ -23,10 +23,8 @@ def open_engine(
         InputError: the engine cannot serve the model, or a server has another one.
         RamlError: a server does not answer.
     """
-    stop_ids = [tokenizer.eos_token_id]
     if settings.name == "vllm":
-        return VllmEngine(folder, sampling, stop_ids, settings)
+        return VllmEngine(folder, sampling, [tokenizer.eos_token_id], settings)
     if settings.name == "server":
-        return ServerEngine(folder, sampling, stop_ids, settings)
-    model = load_model(folder, settings.dtype)
-    return TorchSampler(on_device(model), sampling, stop_ids, pad_id=tokenizer.pad_token_id)
+        return ServerEngine(folder, sampling, [tokenizer.eos_token_id], settings)
+    return TorchSampler.until_end_of_text(on_device(load_model(folder, settings.dtype)), tokenizer, sampling)

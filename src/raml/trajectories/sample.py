@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from raml.answers.format import THINK_END
 from raml.config import BenchmarkKind, EngineSettings, Sampling, Section
 from raml.errors import DataError
-from raml.progress import progress, track
+from raml.progress import track
 from raml.schemas import Question, Trajectory, column_types
 from raml.step import Step, check_lengths, run
 from raml.storage import model_hash, read_table, write_table
@@ -28,7 +28,7 @@ from raml.trajectories.engines import open_engine
 from raml.trajectories.gpus import take_gpus
 from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.rows import trajectory_row
-from raml.trajectories.shards import Shards, sample_in_shards
+from raml.trajectories.shards import ShardedEngine, Shards
 
 
 class Part(Section):
@@ -67,16 +67,17 @@ def main(step: Step[Job]) -> None:
             (folder, writer) for folder, writer, out in zip(folders, writers, outs, strict=True) if out == table
         ]
         rows: list[dict[str, Any]] = []
-        finished = []
+        finished: list[Shards] = []
+        hashes: list[str] = []
         for folder, writer in together:
-            found, shards = _written(folder, writer, questions, step)
+            hashes.append(model_hash(folder))
+            found, shards = _written(folder, hashes[-1], writer, questions, step)
             rows += found
-            finished.append(shards)
-        hashes = ",".join(model_hash(folder) for folder, _ in together)
+            finished += shards
         trajectories = pl.DataFrame(rows, schema=column_types(Trajectory))
-        write_table(trajectories, Trajectory, table, step.provenance(model_hash=hashes))
-        for shards in finished:
-            shards.delete()
+        write_table(trajectories, Trajectory, table, step.provenance(model_hash=",".join(hashes)))
+        for done in finished:
+            done.delete()
 
 
 def _questions(step: Step[Job]) -> pl.DataFrame:
@@ -93,9 +94,12 @@ def _questions(step: Step[Job]) -> pl.DataFrame:
 
 
 def _written(
-    folder: Path, writer: str, questions: pl.DataFrame, step: Step[Job]
-) -> tuple[list[dict[str, Any]], Shards]:
-    """Rows of the trajectories that one model writes, and the shards that hold them until they are in a table."""
+    folder: Path, hashed: str, writer: str, questions: pl.DataFrame, step: Step[Job]
+) -> tuple[list[dict[str, Any]], list[Shards]]:
+    """Rows of the trajectories that one model writes, and the shards that hold them until they are in a table.
+
+    `hashed` is the model's hash.
+    """
     job = step.config
     tokenizer = load_tokenizer(folder)
     prompts = [question_ids(tokenizer, prompt) for prompt in questions["prompt"]]
@@ -108,15 +112,11 @@ def _written(
         for sample in range(job.n)
     ]
     engine = open_engine(folder, tokenizer, job.engine, job.sampling)
-    identity = {
-        **step.provenance(model_hash=model_hash(folder)).model_dump(),
-        **engine.origin.columns(),
-    }
-    shards = Shards.open(step.files["work"], identity, requests, job.sampling.batch_size)
-    with progress(f"sampling {writer}", len(requests), "completion") as line:
-        completions = sample_in_shards(engine, requests, step.seed, shards, line.update)
+    identity = {**step.provenance(model_hash=hashed).model_dump(), **engine.origin.columns()}
+    sharded = ShardedEngine(engine, step.files["work"], identity, job.sampling.batch_size)
+    completions = sharded.sample(requests, step.seed, f"sampling {writer}")
     judged = judged_rows(questions, requests, completions, tokenizer, writer, engine.origin, step.seed)
-    return list(judged), shards
+    return list(judged), sharded.shards
 
 
 def judged_rows(

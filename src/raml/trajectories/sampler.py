@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from raml.config import Sampling
 from raml.errors import RamlError
@@ -30,32 +30,42 @@ class TorchSampler:
         self.pad_id = pad_id
         self._stops = torch.tensor(sorted(stop_ids), device=model.device)
 
+    @classmethod
+    def until_end_of_text(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling
+    ) -> "TorchSampler":
+        """Sample from `model` until the end of text of its `tokenizer`."""
+        return cls(model, sampling, [tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id)
+
     @property
     def origin(self) -> Origin:
         """This torch, and the precision of the model's weights."""
         return Origin("torch", torch.__version__, str(self.model.dtype).removeprefix("torch."))
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
+    def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
         """One completion per request, in order; see `Engine.sample`."""
-        return in_order(self.stream(requests, seed), len(requests))
+        return in_order(self.stream(requests, seed, max_tokens=max_tokens), len(requests))
 
     @torch.inference_mode()
-    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def stream(
+        self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+    ) -> Iterator[tuple[int, Completion]]:
         """Each request's place and completion, batch by batch; see `Engine.stream`."""
         context = getattr(self.model.config, "max_position_embeddings", None)
-        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=context)
+        steps = max_tokens or self.sampling.max_tokens
+        check_prompts(requests, max_tokens=steps, context=context)
         size = self.sampling.batch_size
         for start in range(0, len(requests), size):
-            for place, completion in self._decode(list(requests[start : start + size]), seed):
+            for place, completion in self._decode(list(requests[start : start + size]), seed, steps):
                 yield start + place, completion
 
-    def _decode(self, requests: list[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def _decode(self, requests: list[Request], seed: int, steps: int) -> Iterator[tuple[int, Completion]]:
         """Complete one batch; yields positions in the batch with their completions as rows finish."""
-        device, steps = self.model.device, self.sampling.max_tokens
+        device = self.model.device
         uniforms = np.stack([row_uniforms(seed, r.question_id, r.sample, steps) for r in requests])
         stream = torch.from_numpy(uniforms).to(device)
         tokens = torch.full((len(requests), steps), self.pad_id, device=device)
-        cache, logits, positions = self._prefill(requests)
+        cache, logits, positions = self._prefill(requests, steps)
 
         rows = torch.arange(len(requests), device=device)  # positions in the batch of the rows still open
         with shared_prefix_decoding(self.model):
@@ -75,7 +85,7 @@ class TorchSampler:
         for position in rows.tolist():
             yield position, Completion(tokens[position].tolist(), finished=False)
 
-    def _prefill(self, requests: list[Request]) -> tuple[SharedPrefixCache, Tensor, Tensor]:
+    def _prefill(self, requests: list[Request], steps: int) -> tuple[SharedPrefixCache, Tensor, Tensor]:
         """One forward over the distinct prompts; returns the cache, next-token logits [B, V], prompt lengths [B].
 
         Prompts are padded on the right, where causal attention keeps padding out of sight.
@@ -99,7 +109,7 @@ class TorchSampler:
         logits = output.logits[torch.arange(len(prompts), device=device), which]
         if logits.isnan().any():
             raise RamlError(f"{self.model.name_or_path or 'the model'} predicts NaN; its training diverged")
-        cache = SharedPrefixCache(prefilled, lengths, prompt_of_row, self.sampling.max_tokens)
+        cache = SharedPrefixCache(prefilled, lengths, prompt_of_row, steps)
         return cache, logits[prompt_of_row], lengths[prompt_of_row]
 
     def _forward(self, tokens: Tensor, positions: Tensor, cache: SharedPrefixCache) -> Tensor:

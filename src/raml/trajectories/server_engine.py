@@ -55,21 +55,27 @@ class ServerEngine:
             self._served, self._context = self._find(str(model), self._ask(client, "/v1/models"))
         self.origin = Origin("server", str(version), settings.dtype)
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
+    def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
         """One completion per request, in order; see `Engine.sample`."""
-        return in_order(self.stream(requests, seed), len(requests))
+        return in_order(self.stream(requests, seed, max_tokens=max_tokens), len(requests))
 
-    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def stream(
+        self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+    ) -> Iterator[tuple[int, Completion]]:
         """Each request's place and completion, in the order in which the server ends them; see `Engine.stream`.
 
         Raises:
             InputError: a prompt is empty or does not fit the model's context; the server refuses a request.
             RamlError: the server does not answer, or only with errors, for longer than `TRIES` last.
         """
-        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=self._context)
+        limit = max_tokens or self.sampling.max_tokens
+        check_prompts(requests, max_tokens=limit, context=self._context)
         given_up = Event()
         with self._client() as client, ThreadPoolExecutor(self._concurrency) as pool:
-            jobs = {pool.submit(self._complete, client, each, seed, given_up): i for i, each in enumerate(requests)}
+            jobs = {
+                pool.submit(self._complete, client, request, seed, limit, given_up): place
+                for place, request in enumerate(requests)
+            }
             try:
                 for job in as_completed(jobs):
                     yield jobs[job], job.result()
@@ -99,22 +105,25 @@ class ServerEngine:
         names = ", ".join(name for name, _, _ in served)
         raise InputError(f"{self._url} serves {names or 'nothing'}, not {model}; start `vllm serve {model}` there")
 
-    def _complete(self, client: httpx.Client, request: Request, seed: int, given_up: Event) -> Completion:
+    def _complete(
+        self, client: httpx.Client, request: Request, seed: int, max_tokens: int, given_up: Event
+    ) -> Completion:
         asked = {
             **self._parameters,
             "model": self._served,
             "prompt": request.prompt_ids,
             "seed": request_seed(seed, request),
+            "max_tokens": max_tokens,
             "return_token_ids": True,
         }
         return with_retries(
-            lambda: self._read(judge_answer(client.post("/v1/completions", json=asked))),
+            lambda: self._read(judge_answer(client.post("/v1/completions", json=asked)), max_tokens),
             f"{self._url}: sample {request.sample} of question {request.question_id}",
             tries=TRIES,
             given_up=given_up,
         )
 
-    def _read(self, answer: dict[str, Any]) -> Completion:
+    def _read(self, answer: dict[str, Any], max_tokens: int) -> Completion:
         """The completion of an answer.
 
         Raises:
@@ -133,7 +142,7 @@ class ServerEngine:
         if answer.get("model") != self._served:
             raise InputError(f"{self._url} now serves {answer.get('model')}, not {self._served}")
         written = completion(token_ids, self._stop_ids)
-        if not written.finished and len(token_ids) != self.sampling.max_tokens:
+        if not written.finished and len(token_ids) != max_tokens:
             raise InputError(
                 f"{self._url} ended a completion after {len(token_ids)} tokens by {reason!r}, which was not asked for; "
                 "start it with --generation-config vllm"

@@ -10,13 +10,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from raml.errors import RamlError
+from raml.progress import progress
 from raml.storage import atomic_path, file_hash
 from raml.trajectories.engine import Completion, Engine, Request
 
@@ -88,8 +89,43 @@ class Shards:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class ShardedEngine:
+    """An engine whose completions are kept in shards below `root`, until the caller deletes those of `shards`.
+
+    `identity` is what the completions depend on beside requests, seed and limit, as JSON values; a shard has `size`.
+    """
+
+    engine: Engine
+    root: Path
+    identity: Mapping[str, Any]
+    size: int
+    shards: list[Shards] = field(default_factory=list)
+
+    def sample(
+        self, requests: Sequence[Request], seed: int, label: str, *, max_tokens: int | None = None
+    ) -> list[Completion]:
+        """The completions of `requests`, as `Engine.sample` makes them, with a progress line that begins with `label`.
+
+        Raises:
+            InputError: as the engine.
+            RamlError: as `sample_in_shards`.
+        """
+        identity = {**self.identity, "drawn_with": seed, "limit": max_tokens}
+        shards = Shards.open(self.root, identity, requests, self.size)
+        self.shards.append(shards)
+        with progress(label, len(requests), "completion") as line:
+            return sample_in_shards(self.engine, requests, seed, shards, line.update, max_tokens=max_tokens)
+
+
 def sample_in_shards(
-    engine: Engine, requests: Sequence[Request], seed: int, shards: Shards, written: Callable[[int], object]
+    engine: Engine,
+    requests: Sequence[Request],
+    seed: int,
+    shards: Shards,
+    written: Callable[[int], object],
+    *,
+    max_tokens: int | None = None,
 ) -> list[Completion]:
     """The completions of `requests`, in order, of which only those are made that `shards` lacks.
 
@@ -99,6 +135,7 @@ def sample_in_shards(
         seed: of the completions.
         shards: what an earlier job has made, and where new ones are kept.
         written: called with the number of completions found, then with that of each new shard.
+        max_tokens: length of a completion at most; None: as the engine's sampling parameters say.
 
     Raises:
         RamlError: the engine loses a completion or gives one twice, or stops; whole shards are kept.
@@ -106,7 +143,8 @@ def sample_in_shards(
     kept = shards.read()
     written(sum(map(len, kept.values())))
     missing = [place for number in shards.numbers if number not in kept for place in shards.places(number)]
-    for number, completions in _whole(engine.stream([requests[place] for place in missing], seed), missing, shards):
+    stream = engine.stream([requests[place] for place in missing], seed, max_tokens=max_tokens)
+    for number, completions in _whole(stream, missing, shards):
         shards.write(number, completions)
         kept[number] = completions
         written(len(completions))

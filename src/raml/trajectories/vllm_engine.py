@@ -72,18 +72,21 @@ class VllmEngine:
         self._vocabulary: int = self._llm.model_config.get_vocab_size()
         self.origin = Origin("vllm", self._vllm.__version__, settings.dtype)
 
-    def sample(self, requests: Sequence[Request], seed: int) -> list[Completion]:
+    def sample(self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None) -> list[Completion]:
         """One completion per request, in order; see `Engine.sample`."""
-        return in_order(self.stream(requests, seed), len(requests))
+        return in_order(self.stream(requests, seed, max_tokens=max_tokens), len(requests))
 
-    def stream(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[int, Completion]]:
+    def stream(
+        self, requests: Sequence[Request], seed: int, *, max_tokens: int | None = None
+    ) -> Iterator[tuple[int, Completion]]:
         """Each request's place and completion, batch by batch; see `Engine.stream`.
 
         Raises:
             InputError: a prompt is empty, does not fit the model's context or holds a token that the model lacks.
             RamlError: vLLM died.
         """
-        check_prompts(requests, max_tokens=self.sampling.max_tokens, context=self._context)
+        limit = max_tokens or self.sampling.max_tokens
+        check_prompts(requests, max_tokens=limit, context=self._context)
         for request in requests:
             if max(request.prompt_ids) >= self._vocabulary:
                 raise InputError(
@@ -93,7 +96,7 @@ class VllmEngine:
         size = self.sampling.batch_size
         for start in range(0, len(requests), size):
             batch = requests[start : start + size]
-            own = [{"seed": request_seed(seed, request)} for request in batch]
+            own = [{"seed": request_seed(seed, request), "max_tokens": limit} for request in batch]
             try:
                 outputs = self._complete(self._llm, [request.prompt_ids for request in batch], own)
             except Exception as error:  # whatever kills the engine
