@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from raml import code
+from raml.trajectories.engine import MODULES
 
 FILES = {
     "__init__.py": '"""Package."""\n__version__ = "1"\n',
@@ -84,6 +85,23 @@ def test_imports_inside_functions_count(edit: Edit) -> None:
     before = code.code_digest("raml.room.lazy")
     edit("base.py", "x + 1", "x + 2")
     assert code.code_digest("raml.room.lazy") != before
+
+
+def test_unused_modules_do_not_count_nor_what_they_alone_import(edit: Edit) -> None:
+    unused = frozenset({"raml.room.helper"})
+    before = code.code_digest("raml.room.step", unused)
+    assert before != code.code_digest("raml.room.step")
+    edit("room/helper.py", "low(x)", "low(x) * 2")
+    edit("base.py", "x + 1", "x + 2")
+    assert code.code_digest("raml.room.step", unused) == before
+    edit("room/step.py", "helper.middle(x)", "helper.middle(-x)")
+    assert code.code_digest("raml.room.step", unused) != before
+
+
+def test_a_step_that_samples_depends_on_other_engines_only_where_they_are_used() -> None:
+    step = "raml.trajectories.sample"
+    others = code._transitive(step, frozenset()) - code._transitive(step, frozenset(MODULES.values()))
+    assert others == {*MODULES.values(), "raml.trajectories.vllm_parameters", "raml.trajectories.retries"}
 
 
 def test_an_unknown_module_is_named(edit: Edit) -> None:

@@ -271,6 +271,14 @@ def test_a_summarising_model_has_a_prompt_with_both_placeholders() -> None:
         validate(Efficiency, efficiency, "here")
 
 
+def test_a_scale_knows_the_engines_that_it_samples_with() -> None:
+    assert load_scale("micro", {}, SCALES).engines == {"torch"}
+    assert load_scale("paper", {}, SCALES).engines == {"vllm"}
+    server = {"name": "server", "dtype": "bfloat16", "url": "http://host:8000"}
+    for overrides in ({"efficiency": {"summariser": {"engine": server}}}, {"writers": {"long": {"engine": server}}}):
+        assert load_scale("paper", overrides, SCALES).engines == {"vllm", "server"}
+
+
 def test_the_program_summarises_generated_questions_only() -> None:
     with pytest.raises(ConfigError, match=r"efficiency\.summariser = program knows generated `questions` only"):
         load_scale("paper", {"efficiency": {"summariser": "program"}}, SCALES)

@@ -1,4 +1,4 @@
-"""The digest of a step's own code: part of what its result depends on.
+"""The digest of a step's own code and the packages that matter: part of what its result depends on.
 
 Snakemake receives `code_digest` as a parameter of each rule, so an edited function reruns the steps
 that import it and an edited comment reruns nothing. This module stays light: every parse of the
@@ -9,34 +9,42 @@ import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import raml
 
 SOURCE = Path(raml.__file__).parent
 
+PACKAGES: Final = (
+    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "scipy", "tokenizers"),
+    *("torch", "transformers", "trl"),
+)
+"""Of which a new version may change results, tokenisation and the reward's judgement included."""
+
 
 @cache
-def code_digest(module: str) -> str:
+def code_digest(module: str, unused: frozenset[str] = frozenset()) -> str:
     """First 12 hex digits of the SHA-256 over the syntax trees of `module` and all that it imports of raml.
 
-    Comments, docstrings and layout do not count. Other packages are pinned by the lock.
+    Comments, docstrings and layout do not count. Other packages are pinned by the lock. Modules that are `unused`,
+    because nothing in them is called, are left out with what they alone import.
 
     Raises:
         ModuleNotFoundError: there is no such module below `SOURCE`.
     """
     digest = hashlib.sha256()
-    for name in sorted(_transitive(module)):
+    for name in sorted(_transitive(module, unused)):
         digest.update(name.encode())
         digest.update(_meaning(name))
     return digest.hexdigest()[:12]
 
 
-def _transitive(module: str) -> set[str]:
+def _transitive(module: str, unused: frozenset[str]) -> set[str]:
     seen: set[str] = set()
     waiting = [module, *_parents(module)]
     while waiting:
         name = waiting.pop()
-        if name not in seen:
+        if name not in seen and name not in unused:
             seen.add(name)
             waiting.extend(_imports(name))
     return seen

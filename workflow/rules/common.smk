@@ -14,11 +14,12 @@ sys.path.insert(0, str(SOURCE))
 
 from pydantic_core import to_jsonable_python
 
-from raml.code import code_digest
+from raml.code import PACKAGES, code_digest
 from raml.config import load_scale
 from raml.errors import ConfigError
 from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
+from raml.trajectories.engine import MODULES
 
 
 def load_scale_or_exit(settings):
@@ -47,8 +48,8 @@ def step(module, sections):
     return {
         "scale": SCALE.scale,
         "config": lambda wildcards: as_json(sections(wildcards) if callable(sections) else sections),
-        "code": lambda wildcards: code_digest(module.format(**dict(wildcards.items()))),
-        "packages": PACKAGES,
+        "code": lambda wildcards: code_digest(module.format(**dict(wildcards.items())), UNUSED),
+        "packages": PINNED,
     }
 
 
@@ -116,13 +117,12 @@ def take_lock():
 
 SCALE = load_scale_or_exit(config)
 
-# A new version of one of these may change results, so it reruns everything.
-RESULT_PACKAGES = {
-    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "scipy", "tokenizers"),
-    *("torch", "transformers", "trl"),
-}
+# A new version of one of these reruns everything.
 LOCK = Path(workflow.basedir, "requirements", "core.lock")
-PACKAGES = sorted(line for line in LOCK.read_text().splitlines() if line.split("==")[0] in RESULT_PACKAGES)
+PINNED = sorted(line for line in LOCK.read_text().splitlines() if line.split("==")[0] in PACKAGES)
+
+# Steps that sample import all engines; an edit of one that the scale does not name reruns nothing.
+UNUSED = frozenset(module for engine, module in MODULES.items() if engine not in SCALE.engines)
 
 # Relative, as all inputs are, so that a moved checkout has nothing to redo.
 TEMPLATES = sorted(str(path.relative_to(SOURCE.parent)) for path in SOURCE.glob("raml/report/templates/*.j2"))

@@ -160,6 +160,15 @@ class Scale(Section):
         return {name: benchmark.kind for name, benchmark in source.benchmarks.items()}
 
     @property
+    def engines(self) -> set[str]:
+        """Names of the engines that anything is sampled with, GRPO's rollouts apart."""
+        settings = [self.engine, *(writer.engine for writer in (self.writers or {}).values())]
+        settings += [model.engine for model in self.community.values()]
+        if self.efficiency.summariser != "program":
+            settings.append(self.efficiency.summariser.engine)
+        return {each.name for each in settings}
+
+    @property
     def models(self) -> list[str]:
         """Names of the models that are evaluated on every benchmark, base first; `raml.runs` says how each is made."""
         return ["base", *(f"sft_{style}" for style in self.sft), "dpo", "zero_grpo", "sft_grpo"]

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from transformers import PrinterCallback, ProgressCallback, Trainer
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raml.code import code_digest
+from raml.code import PACKAGES, code_digest
 from raml.config import Hardware, Section, Training
 from raml.errors import ConfigError, RamlError
 from raml.provenance import provenance
@@ -31,11 +31,6 @@ from raml.training.work import Work, processes, publish
 
 S = TypeVar("S", bound=Training)
 
-# Whose versions a model depends on, tokenisation and the reward's judgement included.
-PACKAGES = (
-    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "tokenizers"),
-    *("torch", "transformers", "trl"),
-)
 LAUNCHERS = Path("config/accelerate")
 
 

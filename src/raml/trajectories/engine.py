@@ -42,6 +42,10 @@ PROGRAM: Final = Origin("program", raml.__version__, "none")
 """Of trajectories that no model wrote."""
 
 
+MODULES: Final = {"vllm": "raml.trajectories.vllm_engine", "server": "raml.trajectories.server_engine"}
+"""Of the engines that only a scale which names them needs."""
+
+
 class Engine(Protocol):
     """A model with its sampling parameters."""
 
