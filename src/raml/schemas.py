@@ -47,7 +47,8 @@ class CleaningCount(dy.Schema):
 class Trajectory(dy.Schema):
     """One completion of one question, written by an oracle program or sampled from a model.
 
-    `engine` (`program`, `torch`, `vllm` or `server`) made it, in `engine_version` and in the precision `dtype`.
+    `engine` (`program`, `torch`, `vllm` or `server`) made it, in `engine_version` and in the precision `dtype`; of what
+    others made (`published`) the version is the data set's.
     `token_ids` is the whole completion: thinking, `</think>`, answer marker, answer, end of text.
     `loss_mask` is false on tokens that training must not imitate (deliberately wrong attempts).
     """

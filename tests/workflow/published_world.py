@@ -1,7 +1,8 @@
 """A scale whose questions and models are published, as small as can be: files and folders instead of the Hub.
 
 Its writers answer `4` or `5` at random, whatever they are asked, and its questions have the answer 4: some of their
-trajectories are right and some are wrong. Writers and base model have different vocabularies.
+trajectories are right and some are wrong. Writers and base model have different vocabularies. Short trajectories of the
+training questions are published.
 """
 
 import json
@@ -19,6 +20,7 @@ from raml.answers.format import MARKER
 SCALE = "tiny"
 CONTEXT = 400
 THINKING = "We add them. "
+TRAINED_ON = [f"What is {10 + i} minus {6 + i}?" for i in range(12)]
 RIGHT, WRONG = (f"</think>{MARKER}{answer}}}" for answer in "45")
 
 
@@ -56,9 +58,20 @@ def write_questions(path: Path, asked: list[str]) -> None:
     path.write_text("".join(json.dumps({"problem": text, "answer": 4, "level": 5}) + "\n" for text in asked))
 
 
+def published_rollouts(path: Path) -> dict[str, str]:
+    """Write rollouts of all training questions, half of them right, and say how they are read."""
+    texts = [f"We add {number}. {answer}" for number in range(4) for answer in (RIGHT, WRONG)]
+    rows = [
+        {"problem": question, "answer": 4, "generations": texts, "labels": [True, False] * 4} for question in TRAINED_ON
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"prompt": "problem", "completions": "generations", "labels": "labels"}
+    return {"dataset": str(path), "revision": "main", "split": "train", **columns}
+
+
 def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
     """Write questions and models below `folder`; return a scale of them, for the rest like the scale `minimal`."""
-    write_questions(folder / "train.jsonl", [f"What is {10 + i} minus {6 + i}?" for i in range(12)])
+    write_questions(folder / "train.jsonl", TRAINED_ON)
     write_questions(folder / "held_out" / "test.jsonl", [f"What is {i} plus {4 - i}?" for i in range(4)])
     likely = {THINKING: 7.0, RIGHT: 7.0, WRONG: 6.0, "<|endoftext|>": 8.0}
     writer = byte_level_tokenizer(400, [THINKING, RIGHT, WRONG])
@@ -74,6 +87,7 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
 
     sampling = {**minimal["sampling"], "max_tokens": 24}
     lengths = {"max_prompt_tokens": 256, "max_tokens": 120}
+    writer_of_six = model("writer", engine=minimal["engine"], sampling=sampling, rollouts=6, jobs=2)
     scale = {key: value for key, value in minimal.items() if key not in ("questions", "oracle", "pretraining")}
     return scale | {
         "scale": SCALE,
@@ -88,8 +102,8 @@ def make_world(folder: Path, minimal: Mapping[str, Any]) -> dict[str, Any]:
         "architecture": {**minimal["architecture"], "vocabulary": 330, "tied": False, "context": CONTEXT},
         "base": model("base"),
         "writers": {
-            style: model("writer", engine=minimal["engine"], sampling=sampling, rollouts=6, jobs=2)
-            for style in ("short", "long")
+            "short": {**writer_of_six, "published_rollouts": published_rollouts(folder / "rollouts.jsonl")},
+            "long": writer_of_six,
         },
         "sft": {style: {**settings, **lengths} for style, settings in minimal["sft"].items()},
         "dpo": {**minimal["dpo"], **lengths},

@@ -90,6 +90,16 @@ def test_only_what_fetches_is_online(checkout: Checkout) -> None:
     assert not online & offline
 
 
+def test_published_rollouts_take_the_place_of_their_writer(checkout: Checkout) -> None:
+    columns = {"prompt": "problem", "completions": "generations", "labels": "labels"}
+    source = {"dataset": "owner/rollouts", "revision": "main", "split": "train", **columns}
+    both = {style: {"published_rollouts": source} for style in ("short", "long")}
+    planned = checkout.planned("--config", "scale=paper", f"writers={json.dumps(both)}")
+    written = {name: count for name, count in planned.items() if name.startswith(("write_", "retokenise_", "read_"))}
+    assert written == {"read_short": 1, "read_long": 1, "write_held_out_long": 8, "retokenise_held_out_long": 1}
+    assert planned["fetch_writer"] == 1  # the long one, for the benchmark questions
+
+
 def test_any_scale_can_have_community_models(checkout: Checkout) -> None:
     engine = {"name": "torch", "dtype": "float32"}
     model = {"model": "/some/folder", "revision": "main", "engine": engine, "training": "on_policy", "questions": 1}
@@ -105,6 +115,7 @@ def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempP
     write_scale(checkout.root, tmp_path_factory.mktemp("published"))
     results = f"results/{SCALE}"
     wanted = ["models/seed0/dpo/model.safetensors", "trajectories/held_out_long.parquet", "figures/fig4.json"]
+    wanted.append("models/seed0/sft_short/model.safetensors")
     ran = subprocess.run(
         [*checkout.command("--config", f"scale={SCALE}"), "--", *(f"{results}/{file}" for file in wanted)],
         cwd=checkout.root,
@@ -134,6 +145,21 @@ def test_published_questions_and_trajectories_reach_training(trained: Path) -> N
     for model in ("sft_long", "dpo"):
         log = (trained / "models" / "seed0" / model / "training.jsonl").read_text().splitlines()
         assert log and all(json.loads(line)["loss"] > 0 for line in log)
+
+
+@pytest.mark.dag
+@pytest.mark.timeout(900)
+def test_published_rollouts_reach_training(trained: Path) -> None:
+    read = read_table(trained / "trajectories" / "short.parquet", Trajectory)
+    assert set(read["engine"]) == {"published"} and read["question_id"].n_unique() == 8
+    assert (
+        read.group_by("question_id").len()["len"].to_list() == [6] * 8
+    )  # of eight texts, as many as the writer writes
+    assert not (trained / "trajectories" / "written" / "short").exists()
+    assert not (trained / "models" / "writers" / "short").exists()
+    assert "| right | 24 | 0 |\n| wrong | 0 | 24 |" in (trained / "tables" / "rollouts_short.md").read_text()
+    log = (trained / "models" / "seed0" / "sft_short" / "training.jsonl").read_text().splitlines()
+    assert log and all(json.loads(line)["loss"] > 0 for line in log)
 
 
 @pytest.mark.dag

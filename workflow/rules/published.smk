@@ -1,4 +1,4 @@
-"""Published questions, and published models that write trajectories of them.
+"""Published questions, and trajectories of them that published models write, or that are published themselves.
 
 Jobs run offline but for those that fetch, here and in `community.smk`.
 """
@@ -52,7 +52,49 @@ rule fetch_writer:
         " > {log} 2>&1"
 
 
+# Styles of which others have published trajectories of the training questions.
+PUBLISHED = [style for style, writer in SCALE.writers.items() if writer.published_rollouts]
+
+
+for style in PUBLISHED:
+
+    rule:
+        name:
+            f"read_{style}"
+        input:
+            **tokenizer_files(TOKENIZER),
+            questions="<results>/questions/train.parquet",
+        output:
+            table=f"<results>/trajectories/{style}.parquet",
+            agreement=f"<results>/tables/rollouts_{style}.md",
+        log:
+            f"<logs>/read_{style}.log",
+        benchmark:
+            f"<benchmarks>/read_{style}.tsv"
+        params:
+            **step(
+                "raml.trajectories.published_rollouts",
+                {
+                    "rollouts": SCALE.writers[style].published_rollouts,
+                    "n": SCALE.writers[style].rollouts,
+                    "template": SCALE.published.train.template,
+                    "cleaning": SCALE.published.train.cleaning,
+                },
+            ),
+            tokenizer=subpath(input.tokenizer, parent=True),
+            writer=style,
+        message:
+            f"Read {style} trajectories that others have published"
+        shell:
+            "HF_HUB_OFFLINE=0 python -m raml.trajectories.published_rollouts --scale {params.scale}"
+            " --config {params.config:q} --writer {params.writer} --questions {input.questions}"
+            " --tokenizer {params.tokenizer} --out {output.table} --agreement {output.agreement}"
+            " > {log} 2>&1"
+
+
 for table, (style, split, n) in WRITTEN.items():
+    if table in PUBLISHED:
+        continue
     writer = SCALE.writers[style]
 
     rule:

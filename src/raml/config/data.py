@@ -60,8 +60,8 @@ class CodeColumns(Section):
         return _with_places(template, "{question}", "{starter}")
 
 
-class Dataset(Section):
-    """Published questions: on the Hugging Face Hub, or a folder, JSON, JSONL or Parquet file with the same columns.
+class HubDataset(Section):
+    """A published data set: on the Hugging Face Hub, or a folder, JSON, JSONL or Parquet file with the same columns.
 
     A column may be the way to a part of one: `1.ground_truth.value` is of column `1` the value of the value; numbers
     count the items of lists, and text on the way is read as JSON.
@@ -72,6 +72,11 @@ class Dataset(Section):
     subset: str | None = Field(default=None, min_length=1, description="where a data set has several")
     files: list[str] = Field(default=[], description="JSONL files of the data set, where it has no list of its own")
     split: str = Field(min_length=1)
+
+
+class Dataset(HubDataset):
+    """Published questions."""
+
     prompt: str = Field(min_length=1, description="the column with the question")
     answer: str = Field(min_length=1, description="the column with the gold answer")
     only: dict[str, str | int] = Field(default={}, description="columns and the value that kept rows have")
@@ -192,10 +197,21 @@ class CommunityModel(HubModel):
     questions: int = Field(gt=0, description="size of its training set")
 
 
+class Rollouts(HubDataset):
+    """Published trajectories of the training questions, the texts of a question in a row."""
+
+    prompt: str = Field(min_length=1, description="the column with the question")
+    completions: str = Field(min_length=1, description="the column with the list of texts")
+    labels: str = Field(min_length=1, description="the column with the list of flags, whether each text is right")
+
+
 class Writer(HubModel):
     """A published model that writes training trajectories, and how."""
 
     engine: EngineSettings
     sampling: Sampling
     rollouts: int = Field(gt=0, description="a question")
+    published_rollouts: Rollouts | None = Field(
+        default=None, description="read in place of being sampled, but for the benchmark questions"
+    )
     jobs: int = Field(default=1, gt=0, description="that share the questions, each with GPUs of its own")

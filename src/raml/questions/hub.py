@@ -10,7 +10,7 @@ import datasets
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled
 
-from raml.config import Dataset
+from raml.config import HubDataset
 from raml.errors import DataError, RamlError
 
 Row = dict[str, Any]
@@ -19,7 +19,7 @@ HUB_TIMEOUT: Final = 10  # seconds until the Hub counts as out of reach
 READERS: Final[Mapping[str, str]] = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv"}
 
 
-def read(source: Dataset, ways: Iterable[str]) -> tuple[str, list[Row]]:
+def read(source: HubDataset, ways: Iterable[str]) -> tuple[str, list[Row]]:
     """The commit of a data set (`local` of a folder or file) and its rows, with the columns that `ways` lead into.
 
     Raises:
@@ -52,7 +52,7 @@ def read(source: Dataset, ways: Iterable[str]) -> tuple[str, list[Row]]:
         return version, table.select_columns(list(columns)).to_list()
 
 
-def cell(row: Row, way: str, source: Dataset) -> str:
+def cell(row: Row, way: str, source: HubDataset) -> str:
     """What `way` leads to in a row, as text; empty if there is nothing.
 
     Raises:
@@ -66,7 +66,7 @@ def cell(row: Row, way: str, source: Dataset) -> str:
     return "" if value is None else str(value).strip()
 
 
-def part(row: Row, way: str, source: Dataset) -> Any:
+def part(row: Row, way: str, source: HubDataset) -> Any:
     """What `way` leads to in a row; None where a mapping on the way has no such key.
 
     Raises:
@@ -87,7 +87,7 @@ def part(row: Row, way: str, source: Dataset) -> Any:
     return value
 
 
-def name_of(source: Dataset) -> str:
+def name_of(source: HubDataset) -> str:
     """How messages call a data set."""
     return " ".join(word for word in (source.dataset, source.subset, source.split) if word)
 
@@ -111,7 +111,7 @@ def _read_files(files: list[Path], options: Mapping[str, Any]) -> datasets.Datas
     return datasets.load_dataset(READERS[files[0].suffix], data_files={options["split"]: paths}, **options)
 
 
-def _fetch(source: Dataset, commit: str, options: Mapping[str, Any]) -> datasets.Dataset:
+def _fetch(source: HubDataset, commit: str, options: Mapping[str, Any]) -> datasets.Dataset:
     if not source.files:
         return datasets.load_dataset(source.dataset, source.subset, revision=commit, **options)
     # By name: the data set's own list of them is a program, which is not run.
@@ -119,7 +119,7 @@ def _fetch(source: Dataset, commit: str, options: Mapping[str, Any]) -> datasets
     return _read_files([Path(file) for file in fetched], options)
 
 
-def _commit(source: Dataset) -> str:
+def _commit(source: HubDataset) -> str:
     """The commit that the revision stands for; asked first, since loading retries a dead connection for a minute."""
     try:
         return str(HfApi().dataset_info(source.dataset, revision=source.revision, timeout=HUB_TIMEOUT).sha)
@@ -131,7 +131,7 @@ def _commit(source: Dataset) -> str:
         ) from None
 
 
-def _unreadable(source: Dataset, what: str, error: Exception) -> DataError:
+def _unreadable(source: HubDataset, what: str, error: Exception) -> DataError:
     if isinstance(error, GatedRepoError) or "gated dataset" in str(error):
         return DataError(
             f"{name_of(source)} is gated: accept its conditions at https://huggingface.co/datasets/{source.dataset} "
