@@ -25,7 +25,7 @@ def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: str = "
 def test_the_plan_of_a_scale_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert raml_plan(monkeypatch, "--scale", "paper") == 0
     shown = capsys.readouterr().out
-    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "8 devices"):
+    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "figure 11", "8 devices"):
         assert text in shown
     assert "prompts and completions as long as allowed" in shown
 
@@ -118,9 +118,9 @@ def test_the_guide_shows_what_the_command_prints(
     guide = (ROOT / "docs" / "training.md").read_text()
     assert raml_plan(monkeypatch, "--scale", "paper", "--prompt-tokens", "200", "--completion-tokens", "4000") == 0
     shown = capsys.readouterr().out
-    [table] = re.findall(r"    Training, one seed\n(.*?)    \.\.\.", guide, re.DOTALL)
-    rows = [line[4:] for line in table.splitlines()]
-    assert len(rows) > 5
+    [tables] = re.findall(r"    Training, one seed\n(.*?)    Device time", guide, re.DOTALL)
+    rows = [line[4:] for line in tables.splitlines() if line.strip() != "..."]
+    assert len(rows) > 10 and any("figure 11, summaries" in row for row in rows)
     printed_rows = [line.rstrip() for line in shown.splitlines()]
     assert all(row in printed_rows for row in rows)
     printed = " ".join(shown.split())

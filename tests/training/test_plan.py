@@ -9,7 +9,7 @@ from raml.config import SFT, Architecture, Hardware, Lora, Scale, load_scale
 from raml.errors import ConfigError
 from raml.training.costs import Load, forward_flops, training_flops
 from raml.training.memory import USABLE, memory, micro_batch, parameters, trained_parameters
-from raml.training.plan import Lengths, Plan, Planned, plan
+from raml.training.plan import WRITING, Lengths, Plan, Planned, plan
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 QWEN2_5_7B = Architecture(
@@ -174,6 +174,42 @@ def test_evaluation_writes_samples_of_all_models_and_of_the_sweeps_benchmarks() 
     assert made["main models"].completions == len(scale.models) * asked * scale.evaluation.n
     swept = sum(b.n for b in scale.questions.benchmarks.values() if b.kind in scale.sweeps.kinds)
     assert made["updates"].completions == made["updates"].models * swept * scale.sweeps.n
+
+
+def test_figure_11_reads_what_is_kept_and_writes_answers() -> None:
+    scale = minimal()
+    settings, written = scale.efficiency, scale.sampling.max_tokens
+    table = next(table for table in plan(scale).evaluation if table.table == "figure 11")
+    trajectories = 3 * settings.n
+    ways = len(settings.budgets) + 1 + 2 * settings.summaries
+    assert table.completions == trajectories * ways
+    assert table.written_tokens == trajectories * ((ways - 1) * settings.answer_tokens + written)
+    kept = sum(settings.budgets) + 2 * settings.summaries * written
+    assert table.read_tokens == trajectories * (ways * scale.grpo.max_prompt_tokens + kept)
+    speed = scale.device.tflops * 1e12 * scale.device.utilisation
+    priced = table.reading_flops + table.writing_flops / WRITING["torch"]
+    assert table.device_hours == pytest.approx(priced / speed / 3600)
+
+
+def test_a_trajectory_within_a_budget_costs_nothing_more() -> None:
+    def answers(completion: int) -> int:
+        made = plan(minimal(), Lengths(completion=completion)).evaluation
+        return next(table.completions for table in made if table.table == "figure 11")
+
+    trajectories = 3 * minimal().efficiency.n
+    assert [(answers(12) - answers(8)) // trajectories, (answers(17) - answers(12)) // trajectories] == [1, 1]
+
+
+def test_a_model_that_summarises_reads_whole_trajectories() -> None:
+    scale = load_scale("paper", {}, SCALES)
+    made = {table.table: table for table in plan(scale, Lengths(prompt=200, completion=4000)).evaluation}
+    summaries, settings = made["figure 11, summaries"], scale.efficiency
+    assert settings.summariser != "program" and "figure 11, summaries" not in {
+        t.table for t in plan(minimal()).evaluation
+    }
+    assert summaries.completions == (30 + 134 + 42) * settings.n * settings.summaries
+    assert summaries.read_tokens == summaries.completions * 4200
+    assert summaries.written_tokens == summaries.completions * settings.summariser.sampling.max_tokens
 
 
 def test_hours_are_operations_by_speed_and_seeds_multiply_them() -> None:

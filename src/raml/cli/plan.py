@@ -86,15 +86,16 @@ def _show(made: "Plan") -> None:
         training.add_row(escape(run.model), *_cells(run))
     rich_print(training)
 
-    counted = ("models", "completions", "written", "FLOP", "device\ntime")
+    counted = ("models", "completions", "read", "written", "FLOP", "device\ntime")
     evaluation = _table("Evaluation, one seed", "samples", counted)
     for table in made.evaluation:
         evaluation.add_row(
             escape(table.table),
             f"{table.models:,}",
             f"{table.completions:,}",
+            _short(table.read_tokens),
             _short(table.written_tokens),
-            _short(table.writing_flops),
+            _short(table.reading_flops + table.writing_flops),
             _time(table.device_hours),
         )
     rich_print(evaluation)

@@ -36,6 +36,15 @@ class Load:
             scored=sum(completion for _, completion in pairs),
         )
 
+    def __add__(self, other: "Load") -> "Load":
+        """These sequences and others."""
+        return Load(
+            self.rows + other.rows,
+            self.tokens + other.tokens,
+            self.squares + other.squares,
+            self.scored + other.scored,
+        )
+
     def __mul__(self, times: int) -> "Load":
         """The same sequences `times` over."""
         return Load(self.rows * times, self.tokens * times, self.squares * times, self.scored * times)

@@ -5,8 +5,8 @@ completions of `max_tokens`, or means that the caller expects. Hours are operati
 share of it that training reaches; writing completions reaches less (`WRITING`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from raml.config import DPO, GRPO, SFT, Annealing, BenchmarkKind, Device, Hardware, Scale, Section
 from raml.errors import ConfigError
@@ -46,7 +46,9 @@ class Evaluated(Section):
     table: str
     models: int
     completions: int
+    read_tokens: int  # prompts, with what follows the question in them
     written_tokens: int
+    reading_flops: float
     writing_flops: float
     device_hours: float
 
@@ -76,9 +78,13 @@ class Lengths:
     prompt: int | None = None
     completion: int | None = None
 
+    def of(self, prompt: int, completion: int) -> tuple[int, int]:
+        """Of a sequence of at most `prompt` and `completion` tokens."""
+        return min(self.prompt or prompt, prompt), min(self.completion or completion, completion)
+
     def row(self, prompt: int, completion: int) -> Load:
-        """One sequence of at most `prompt` and `completion` tokens."""
-        return Load.of([(min(self.prompt or prompt, prompt), min(self.completion or completion, completion))])
+        """One such sequence."""
+        return Load.of([self.of(prompt, completion)])
 
 
 LONGEST = Lengths()
@@ -214,6 +220,7 @@ def _evaluation(scale: Scale, lengths: Lengths) -> list[Evaluated]:
     return [
         _evaluated(scale, "main models", len(scale.models), scale.evaluation.n, None, lengths),
         *(_evaluated(scale, table, n, scale.sweeps.n, scale.sweeps.kinds, lengths) for table, n in sweeps.items()),
+        *_efficiency(scale, lengths),
     ]
 
 
@@ -226,22 +233,61 @@ def _evaluated(
     lengths: Lengths,
 ) -> Evaluated:
     """`n` samples a question of each of `models`, on the benchmarks of `kinds` (None: all)."""
+    on = [name for name, kind in scale.benchmarks.items() if kinds is None or kind in kinds]
+    sequence = lengths.of(scale.grpo.max_prompt_tokens, scale.sampling.max_tokens)
+    return _sampled(scale, table, models, [sequence], _asked(scale, on) * n * models)
+
+
+def _efficiency(scale: Scale, lengths: Lengths) -> list[Evaluated]:
+    """Figure 11: answers after what is kept of trajectories of mean length, and the summaries of a model.
+
+    A budget that such a trajectory comes to its answer within costs nothing. A summary is as long as it may be, a
+    program's as the trajectory; the model that summarises is taken to be as large as the base model.
+    """
+    settings, model = scale.efficiency, scale.efficiency.summariser
+    prompt, thinking = lengths.of(scale.grpo.max_prompt_tokens, scale.sampling.max_tokens)
+    summary = thinking if model == "program" else min(thinking, model.sampling.max_tokens)
+    answers = [
+        *((prompt + budget, settings.answer_tokens) for budget in settings.budgets if budget < thinking),
+        (prompt, thinking),  # without thinking; the model may write as much as with it
+        *[(prompt + summary, settings.answer_tokens)] * (2 * settings.summaries),  # and the last steps, as many tokens
+    ]
+    trajectories = _asked(scale, settings.benchmarks) * settings.n * len(settings.models)
+    made = [_sampled(scale, "figure 11", len(settings.models), answers, trajectories)]
+    if model != "program":
+        summaries = [(prompt + thinking, summary)] * settings.summaries
+        made.append(_sampled(scale, "figure 11, summaries", 1, summaries, trajectories))
+    return made
+
+
+def _asked(scale: Scale, benchmarks: Iterable[str]) -> int:
     source = scale.questions or scale.published
     assert source is not None
-    asked = sum(part.n for part in source.benchmarks.values() if kinds is None or part.kind in kinds)
-    row = lengths.row(scale.grpo.max_prompt_tokens, scale.sampling.max_tokens)
-    written = row * (asked * n * models)
-    flops = forward_flops(scale.architecture, written)
+    return sum(source.benchmarks[name].n for name in benchmarks)
+
+
+def _sampled(scale: Scale, table: str, models: int, sequences: Sequence[tuple[int, int]], times: int) -> Evaluated:
+    """`times` completions of each of `sequences`, which are lengths of prompt and completion in tokens.
+
+    Prompts are read at the speed of training, as they go through the model whole.
+    """
+    read = Load.of((0, prompt) for prompt, _ in sequences) * times
+    written = Load.of(sequences) * times
+    reading = forward_flops(scale.architecture, replace(read, scored=0))
+    writing = forward_flops(scale.architecture, written) - reading
     return Evaluated(
         table=table,
         models=models,
         completions=written.rows,
+        read_tokens=read.tokens,
         written_tokens=written.scored,
-        writing_flops=flops,
-        device_hours=_device_hours(scale, 0.0, flops),
+        reading_flops=reading,
+        writing_flops=writing,
+        device_hours=_device_hours(scale, reading, writing),
     )
 
 
 def _device_hours(scale: Scale, training: float, writing: float) -> float:
+    """Of operations at the speed of training, and of writing token by token."""
     speed = scale.device.tflops * 1e12 * scale.device.utilisation
     return (training + writing / WRITING[scale.hardware.rollouts]) / speed / 3600
