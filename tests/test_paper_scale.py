@@ -71,11 +71,29 @@ def test_benchmarks_are_asked_and_judged_by_their_kind_of_answer(paper: Scale) -
 
 
 def test_open_reasoner_zero_as_published_can_take_the_place_of_the_filtered_set() -> None:
-    text = (CONFIG / "scales" / "paper.yaml").read_text()
+    text = (CONFIG / "scales" / "paper.yaml").read_text().split("\nwriters:\n")[0]
     raw = yaml.safe_load("\n".join(re.findall(r"^    # (\w+: .*)$", text, re.MULTILINE)))
     assert raw["cleaning"] and raw["dataset"] == "Open-Reasoner-Zero/orz_math_57k_collection"
     train = load_scale("paper", {"published": {"train": raw}}, folder=CONFIG / "scales").published
     assert train is not None and train.train.prompt == "0.value" and train.train.answer == "1.ground_truth.value"
+
+
+def test_the_authors_rollouts_can_take_the_place_of_writers(tmp_path: Path) -> None:
+    head, writers = (CONFIG / "scales" / "paper.yaml").read_text().split("\nwriters:\n")
+    uncommented = re.sub(r"^    # (published_rollouts:|  \w+:)", r"    \1", writers, flags=re.MULTILINE)
+    (tmp_path / "scales").mkdir()
+    (tmp_path / "accelerate").symlink_to(CONFIG / "accelerate")
+    (tmp_path / "scales" / "paper.yaml").write_text(f"{head}\nwriters:\n{uncommented}")
+    found = load_scale("paper", folder=tmp_path / "scales").writers
+    assert found is not None
+    read = {style: writer.published_rollouts for style, writer in found.items()}
+    assert {style: rollouts and rollouts.dataset for style, rollouts in read.items()} == {
+        "short": "jnanliu/orz-math-filtered-qwen-72b-rollout",
+        "long": "jnanliu/orz-math-filtered-distill-14b-rollout",
+    }
+    assert {rollouts and (rollouts.prompt, rollouts.completions, rollouts.labels) for rollouts in read.values()} == {
+        ("problem", "generations", "labels")
+    }
 
 
 def test_sft_is_the_papers(paper: Scale) -> None:
