@@ -235,6 +235,25 @@ def test_renamed_columns_are_one_line(world: Path, changes: dict[str, Any], mess
         question_rows(source, split="train", kind="train")
 
 
+def test_a_folder_has_the_subsets_that_its_card_names(world: Path) -> None:
+    card = "- config_name: {0}\n  data_files:\n  - split: test\n    path: {0}.jsonl\n"
+    Path("copy").mkdir()
+    Path("copy/README.md").write_text(f"---\nconfigs:\n{card.format('en')}{card.format('cn')}---\n")
+    for subset in ("en", "cn"):
+        lines(Path("copy", f"{subset}.jsonl"), [{"problem": f"What is $1 + 1$ in {subset}?", "answer": "2"}])
+    columns = {"prompt": "problem", "answer": "answer", "domain": "mathematics", "revision": "main", "split": "test"}
+
+    def asked(folder: str, subset: str) -> str:
+        source = Dataset.model_validate({"dataset": folder, "subset": subset, **columns})
+        (row,) = question_rows(source, split="test", kind="in_domain")[0]
+        return str(row["prompt"])
+
+    assert "in en?" in asked("copy", "en") and "in cn?" in asked("copy", "cn")
+    assert "$4 + 4$" in asked("plus", "en")  # a folder without a card is one data set
+    with pytest.raises(DataError, match=r"copy fr test cannot be read .*\['en', 'cn'\]"):
+        asked("copy", "fr")
+
+
 def test_broken_tests_name_their_question(world: Path) -> None:
     lines(Path("bad.jsonl"), [code_row(1) | {"private_test_cases": "?"}])
     source = Dataset.model_validate({"dataset": "bad.jsonl", "split": "test", **CODE})

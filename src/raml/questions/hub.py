@@ -33,7 +33,8 @@ def read(source: HubDataset, ways: Iterable[str]) -> tuple[str, list[Row]]:
         try:
             version = "local"
             if path.is_dir() and not source.files:
-                table = datasets.load_dataset(str(path), **options)
+                named = source.subset in datasets.get_dataset_config_names(str(path))
+                table = datasets.load_dataset(str(path), source.subset if named else None, **options)
             elif path.exists():
                 files = [path / file for file in source.files] if path.is_dir() else [path]
                 table = _read_files(files, options)
