@@ -241,10 +241,10 @@ def test_a_policy_that_only_gets_the_lowest_reward_ends_the_job(
 def test_without_vllm_its_rollouts_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raml.training.grpo.find_spec", lambda _: None)  # here it may be installed
+    monkeypatch.setattr("raml.trajectories.vllm_engine._is_installed", lambda _: False)  # here it may be
     code, message = exit_of(capsys, tmp_path, grpo(), rollouts="vllm")
     assert code == 2
-    assert "hardware.rollouts = vllm, but vLLM is not installed; docs/training.md says how" in message
+    assert "hardware.rollouts = vllm, but vLLM is not installed; `make vllm` installs it" in message
 
 
 def test_a_completion_must_fit_the_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

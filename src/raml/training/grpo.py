@@ -9,16 +9,16 @@ import math
 import os
 import random
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 
 from raml.config import GRPO, Hardware
-from raml.errors import ConfigError, DataError, InputError
+from raml.errors import DataError, InputError
 from raml.questions.family import stable_seed
 from raml.schemas import Question
 from raml.step import Step, run
@@ -30,8 +30,10 @@ from raml.training.rewards import Reward
 from raml.training.rollouts import Prompt, Rollouts
 from raml.training.split import split_batch
 from raml.training.start import adapter, check_context, load_start, save_trained, shape_of
+from raml.training.trl_grpo import show_vllm
 from raml.training.watch import tidy
 from raml.trajectories.chat import question_ids
+from raml.trajectories.vllm_engine import import_vllm
 
 VLLM_MEMORY = 0.5  # of a device, while it writes completions; asleep it holds none
 
@@ -122,7 +124,9 @@ def make_trainer(
         ConfigError: the batch cannot be shared among the processes, not one row fits a device, a completion does
             not fit the model's context, or vLLM is not installed.
     """
-    _check_engine(hardware)
+    if hardware.rollouts == "vllm":
+        import_vllm("hardware.rollouts")
+        show_vllm()
     longest = max(len(prompt.token_ids) for prompt in prompts)
     check_context(
         model,
@@ -144,14 +148,6 @@ def make_trainer(
         rollout_func=Rollouts(prompts, tokenizer, settings, seed) if hardware.rollouts == "torch" else None,
         peft_config=adapter(settings),
     )
-
-
-def _check_engine(hardware: Hardware) -> None:
-    if hardware.rollouts == "vllm" and find_spec("vllm") is None:
-        raise ConfigError(
-            "hardware.rollouts = vllm, but vLLM is not installed; docs/training.md says how (extra gpu), "
-            "and hardware.rollouts = torch does without"
-        )
 
 
 def trainer_arguments(
@@ -197,7 +193,7 @@ def trainer_arguments(
         mask_truncated_completions=False,
         use_vllm=hardware.rollouts == "vllm",
         vllm_mode="colocate",
-        vllm_enable_sleep_mode=True,
+        vllm_enable_sleep_mode=torch.cuda.is_available(),  # vLLM can do that on GPUs alone
         vllm_gpu_memory_utilization=VLLM_MEMORY,
         vllm_max_model_length=settings.max_prompt_tokens + settings.max_tokens,
         vllm_importance_sampling_correction=False,

