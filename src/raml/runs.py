@@ -4,7 +4,8 @@ Names say what was done: `sft_long_m4` saw 4 trajectories a question, `grpo_n2` 
 group, `zero_grpo_step10` is GRPO from the base after 10 steps, and `_p3` stands for a base model that writes long
 trajectories in 3% of its documents. Names without such an ending have the settings of the scale's own sections.
 
-Runs that are wanted together share a process (`Batch`), since importing torch costs more than many a run.
+Runs that are wanted together share a process (`Batch`), since importing torch costs more than many a run. Not so GRPO
+with rollouts by vLLM, of which a process on a GPU can put one engine to sleep only, and never a second one.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,13 @@ class Regime(Section):
 def batches(scale: Scale) -> list[Batch]:
     """All training of one seed, main models first; the runs of fig9 are with zero-GRPO."""
     found = [*_main(scale), *_trajectory_sweep(scale), *_regime_sweep(scale)]
+    if scale.hardware.rollouts == "vllm":
+        found = [part for batch in found for part in (_apart(batch) if batch.technique == "grpo" else [batch])]
     return [batch for batch in found if batch.runs]
+
+
+def _apart(batch: Batch) -> list[Batch]:
+    return [Batch(run.model, batch.technique, [run]) for run in batch.runs]
 
 
 def sampled_together(scale: Scale) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from raml.answers.format import MARKER, THINK_END
+from raml.answers.format import MARKER
 
 ANSWER: Final = "4"
 WRONG: Final = "5"
@@ -18,7 +18,7 @@ PROGRAMS: Final = (
     "\n\n```python\nclass Solution:\n    def double(self, n: int) -> int:\n        return 2 * n\n```",
 )
 
-PHRASES: Final = (*THOUGHTS, *REFLECTIONS, *LINKS, THINK_END, MARKER, *PROGRAMS)
+PHRASES: Final = (*THOUGHTS, *REFLECTIONS, *LINKS, MARKER, *PROGRAMS)
 """Texts that are a token each in the models' vocabularies."""
 
 EASY: Final = [f"What is ${10 + n} - {6 + n}$?" for n in range(24)]

@@ -7,6 +7,7 @@ each job.
 import importlib
 import sys
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -28,6 +29,6 @@ def show_vllm() -> None:
 
     On a CPU vLLM is asked for what it can do there, of which TRL has no setting.
     """
-    importlib.reload(vllm_generation)
+    module: Any = importlib.reload(vllm_generation)
     if not torch.cuda.is_available():
-        vllm_generation.LLM = partial(vllm_generation.LLM, enforce_eager=True)
+        module.LLM = partial(module.LLM, enforce_eager=True)
