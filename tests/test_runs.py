@@ -46,6 +46,21 @@ def test_a_sweep_changes_one_thing() -> None:
     assert cold.settings == zero.settings.model_copy(update={"start": "sft_long_p3"})
 
 
+def test_grpo_with_rollouts_by_vllm_has_a_process_for_each_run() -> None:
+    together, apart = (
+        batches(scale(hardware={"rollouts": rollouts}, sweeps={"update_trajectories": [1, 2, 4]}))
+        for rollouts in ("torch", "vllm")
+    )
+    assert [run for batch in together for run in batch.runs] == [run for batch in apart for run in batch.runs]
+    assert all(
+        len(batch.runs) == 1 and batch.name == batch.runs[0].model for batch in apart if batch.technique == "grpo"
+    )
+    assert [batch for batch in apart if batch.technique != "grpo"] == [
+        batch for batch in together if batch.technique != "grpo"
+    ]
+    assert len(apart) > len(together)
+
+
 def test_the_value_of_the_main_model_is_not_trained_twice() -> None:
     of = scale(sweeps={"trajectories_per_question": [2], "update_trajectories": [4], "long_shares": [0.5]})
     assert set(runs(of)) == set(of.models)

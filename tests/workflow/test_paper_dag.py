@@ -1,16 +1,20 @@
-"""The paper's scale is the same DAG: drawn whole and offline, and run with models and questions as small as can be."""
+"""The paper's scale is the same DAG: drawn whole and offline, a part run on the rehearsal's models without vLLM."""
 
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from checkout import Checkout, children_cpu_seconds, environment
-from published_world import SCALE, write_scale
 
+from raml.answers.format import MARKER
+from raml.config import load_scale
+from raml.rehearsal.texts import ANSWER, EASY, WRONG
 from raml.report.exhibit import read_exhibit
 from raml.schemas import Evaluation, Question, Trajectory
 from raml.storage import read_table
@@ -29,6 +33,8 @@ PUBLISHED = {
     },
     **{"fetch_community": 9, "sample_community": 9, "score_community": 1, "fig4": 1},
 }
+# With rollouts by vLLM, runs that share a process elsewhere.
+APART = {f"train_grpo_n{n}": 1 for n in (1, 2, 4, 8)}
 MICRO_ONLY = {
     *("build_questions", "build_tokenizer", "write_oracles", "write_held_out", "pretrain"),
     *("train_base", "train_regimes_base", "train_regimes_sft", "train_regimes_grpo"),
@@ -40,6 +46,12 @@ OUTER_LOOP = {
     **{"sample_base": 1, "sample_sft": 1, "sample_policies": 1, "sample_sweep": 2, "score": 1, "summarise": 1},
     **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "draw_curves": 7},
     "efficiency": 1,
+    **APART,
+}
+COMMUNITY = ("DAPO-Qwen-32B", "s1.1-32B")
+BENCHMARKS = {
+    *("MATH500-L5", "AIME24", "AIME24-fig7", "LiveMathBench-Hard-en", "LiveMathBench-Hard-cn"),
+    *("GPQA-Diamond", "LiveCodeBench"),
 }
 UNNEEDED = ("torch", "transformers", "datasets", "huggingface_hub", "polars", "httpx", "requests")
 
@@ -55,9 +67,15 @@ def test_the_papers_scale_has_exactly_these_jobs(checkout: Checkout) -> None:
     assert {rule: planned.get(rule) for rule in own} == own
     minimal = checkout.planned()
     assert minimal.keys() - planned.keys() == MICRO_ONLY
-    assert planned.keys() - minimal.keys() == PUBLISHED.keys()
+    assert planned.keys() - minimal.keys() == PUBLISHED.keys() | APART.keys()
     others = planned.keys() - own.keys()
     assert {rule: planned[rule] for rule in others} == {rule: minimal[rule] for rule in others}
+
+
+def test_the_rehearsal_has_every_rule_of_the_papers_scale(checkout: Checkout) -> None:
+    paper, rehearsal = (checkout.planned("--config", f"scale={scale}") for scale in ("paper", "rehearsal"))
+    assert paper.keys() - rehearsal.keys() == {"train_grpo_n4", "train_grpo_n8"}  # a shorter sweep
+    assert rehearsal.keys() <= paper.keys()
 
 
 def test_each_further_seed_trains_and_fetches_no_model_again(checkout: Checkout) -> None:
@@ -109,22 +127,51 @@ def test_any_scale_can_have_community_models(checkout: Checkout) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(new_checkout: Callable[[], Checkout], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a small published scale: questions, writers, SFT and DPO on what they wrote, figure 4."""
+def trained(new_checkout: Callable[[], Checkout]) -> Path:
+    """Results of a part of the rehearsal: questions, writers, SFT and DPO on what they wrote, figure 4."""
     checkout = new_checkout()
-    write_scale(checkout.root, tmp_path_factory.mktemp("published"))
-    results = f"results/{SCALE}"
+    world = [sys.executable, "-m", "raml.rehearsal", ".cache/rehearsal"]
+    source = environment() | {"PYTHONPATH": str(checkout.root / "src")}
+    subprocess.run(world, cwd=checkout.root, env=source, check=True, capture_output=True)
+    write_scale(checkout.root / "config" / "scales", published_rollouts(checkout.root / "rollouts.jsonl"))
     wanted = ["models/seed0/dpo/model.safetensors", "trajectories/held_out_long.parquet", "figures/fig4.json"]
     wanted.append("models/seed0/sft_short/model.safetensors")
     ran = subprocess.run(
-        [*checkout.command("--config", f"scale={SCALE}"), "--", *(f"{results}/{file}" for file in wanted)],
+        [*checkout.command("--config", "scale=tiny"), "--", *(f"results/tiny/{file}" for file in wanted)],
         cwd=checkout.root,
         env=environment(),
         capture_output=True,
         text=True,
     )
     assert ran.returncode == 0, ran.stderr
-    return checkout.root / results
+    return checkout.root / "results" / "tiny"
+
+
+def published_rollouts(path: Path) -> dict[str, str]:
+    """Write rollouts of all training questions, half of them right, and say how they are read."""
+    texts = [f"We add {number}. {MARKER}{answer}}}" for number in range(5) for answer in (ANSWER, WRONG)]
+    rows = [
+        {"problem": question, "answer": ANSWER, "generations": texts, "labels": [True, False] * 5} for question in EASY
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"prompt": "problem", "completions": "generations", "labels": "labels"}
+    return {"dataset": str(path), "revision": "main", "split": "train", **columns}
+
+
+def write_scale(folder: Path, rollouts: dict[str, str]) -> None:
+    """Add `tiny` to the scales in `folder`: the rehearsal in plain processes, without vLLM, with fewer models.
+
+    Short trajectories are read from `rollouts`.
+    """
+    scale = load_scale("rehearsal", folder=folder).model_dump(mode="json")
+    engine = {"name": "torch", "dtype": "float32"}
+    for writer in scale["writers"].values():
+        writer["engine"] = engine
+    scale["writers"]["short"]["published_rollouts"] = rollouts
+    community = {name: {**scale["community"][name], "engine": engine} for name in COMMUNITY}
+    hardware = {**scale["hardware"], "processes": 1, "launcher": None, "rollouts": "torch"}
+    tiny = {**scale, "scale": "tiny", "hardware": hardware, "community": community}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny))
 
 
 @pytest.mark.dag
@@ -139,9 +186,9 @@ def test_published_questions_and_trajectories_reach_training(trained: Path) -> N
     judged = ["question_id", "sample", "correct", "text"]
     assert rewritten.select(judged).equals(written.select(judged))
     assert set(rewritten["correct"]) == {True, False}
-    assert rewritten["n_tokens"].sum() > written["n_tokens"].sum()  # the base model's vocabulary is the smaller one
+    assert rewritten["n_tokens"].sum() > written["n_tokens"].sum()  # to the base model `</think>` is no token
     held_out = read_table(trained / "trajectories" / "held_out_long.parquet", Trajectory)
-    assert {question.rsplit("-", 1)[0] for question in held_out["question_id"]} == {"plus", "again"}
+    assert {question.rsplit("-", 1)[0] for question in held_out["question_id"]} == BENCHMARKS
     for model in ("sft_long", "dpo"):
         log = (trained / "models" / "seed0" / model / "training.jsonl").read_text().splitlines()
         assert log and all(json.loads(line)["loss"] > 0 for line in log)
@@ -152,12 +199,10 @@ def test_published_questions_and_trajectories_reach_training(trained: Path) -> N
 def test_published_rollouts_reach_training(trained: Path) -> None:
     read = read_table(trained / "trajectories" / "short.parquet", Trajectory)
     assert set(read["engine"]) == {"published"} and read["question_id"].n_unique() == 8
-    assert (
-        read.group_by("question_id").len()["len"].to_list() == [6] * 8
-    )  # of eight texts, as many as the writer writes
+    assert read.group_by("question_id").len()["len"].to_list() == [8] * 8  # of ten, as many as the writer writes
     assert not (trained / "trajectories" / "written" / "short").exists()
     assert not (trained / "models" / "writers" / "short").exists()
-    assert "| right | 24 | 0 |\n| wrong | 0 | 24 |" in (trained / "tables" / "rollouts_short.md").read_text()
+    assert "| right | 32 | 0 |\n| wrong | 0 | 32 |" in (trained / "tables" / "rollouts_short.md").read_text()
     log = (trained / "models" / "seed0" / "sft_short" / "training.jsonl").read_text().splitlines()
     assert log and all(json.loads(line)["loss"] > 0 for line in log)
 
@@ -166,7 +211,7 @@ def test_published_rollouts_reach_training(trained: Path) -> None:
 @pytest.mark.timeout(900)
 def test_community_models_are_evaluated_and_drawn(trained: Path) -> None:
     evaluations = read_table(trained / "evaluations" / "community.parquet", Evaluation)
-    assert set(evaluations["model"]) == {"Zero-1M", "Distil.1M"}
-    assert evaluations.filter(model="Distil.1M")["c"].sum() > 0
+    assert set(evaluations["model"]) == set(COMMUNITY)
+    assert all(c > 0 for _, c in evaluations.group_by("model").agg(pl.col("c").sum()).iter_rows())
     (table,) = read_exhibit(trained / "figures" / "fig4.json").tables
-    assert [row.heading for row in table.rows] == ["2  Zero-1M", "1  Distil.1M"]
+    assert [row.heading for row in table.rows] == ["2  DAPO-Qwen-32B", "1  s1.1-32B"]

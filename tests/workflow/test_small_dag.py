@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import yaml
 from checkout import ROOT, Checkout, environment
-from published_world import save_model
 
-from byte_level import byte_level_tokenizer
+from raml.rehearsal.models import VOCABULARY, chain, model
+from raml.rehearsal.tokenizers import CONTEXT, QWEN, tokenizer
 from raml.schemas import Question, Trajectory
 from raml.storage import read_provenance, read_table
 
@@ -49,8 +49,9 @@ def test_programs_write_in_the_bases_tokens_and_it_learns_from_them(
     new_checkout: Callable[[], Checkout], tmp_path: Path
 ) -> None:
     checkout = new_checkout()
-    vocabulary, context = 330, 800
-    save_model(tmp_path / "base", byte_level_tokenizer(vocabulary), {"<|endoftext|>": 4.0}, context)
+    tokens = tokenizer(QWEN, "<|endoftext|>")
+    model(tokens, chain(0.6, "<|endoftext|>", closes=False), 0).save_pretrained(tmp_path / "base")
+    tokens.save_pretrained(tmp_path / "base")
     minimal = yaml.safe_load((SCALES / "minimal.yaml").read_text())
     lengths = {"max_prompt_tokens": 450, "max_tokens": 300}
     questions = {"family": "word_problem", "levels": [1]}
@@ -63,7 +64,7 @@ def test_programs_write_in_the_bases_tokens_and_it_learns_from_them(
         },
         "pretraining": None,
         "base": {"model": str(tmp_path / "base"), "revision": "main", "dtype": "float32"},
-        "architecture": {**minimal["architecture"], "vocabulary": vocabulary, "tied": False, "context": context},
+        "architecture": {**minimal["architecture"], "vocabulary": VOCABULARY, "tied": False, "context": CONTEXT},
         "sft": {style: {**settings, **lengths} for style, settings in minimal["sft"].items()},
         "dpo": {**minimal["dpo"], **lengths},
         "grpo": {**minimal["grpo"], **lengths},

@@ -32,14 +32,14 @@ def chain(thoughts: float, end: str, *, closes: bool) -> Chain:
         end: the end of text.
         closes: thinking ends with `</think>`.
     """
-    thinking = {**dict.fromkeys(THOUGHTS, 3.0), **dict.fromkeys((*REFLECTIONS, *LINKS), 1.0)}
+    thinking = dict.fromkeys((*THOUGHTS, *REFLECTIONS, *LINKS), 1.0)  # all alike: top_p would drop rare ones
     conclusion = {MARKER: 0.7, **dict.fromkeys(PROGRAMS, 0.15)}
     after = {THINK_END: 1.0} if closes else conclusion
     answers = {ANSWER: 0.3, WRONG: 0.26, **dict.fromkeys(LETTERS, 0.11)}
     further = _scaled(thinking, thoughts) | _scaled(after, 1 - thoughts)
     return {
         "": _scaled(thinking, 0.9) | _scaled(after, 0.1),
-        **{text: further for text in thinking},
+        **dict.fromkeys(thinking, further),
         **({THINK_END: conclusion} if closes else {}),
         MARKER: answers,
         **{text: {"}": 1.0} for text in answers},

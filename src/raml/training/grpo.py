@@ -161,7 +161,7 @@ def trainer_arguments(
     Whatever engine writes, probabilities before the update come from the trainer's own forward pass, as in veRL, with
     which the paper trained: the first iteration's ratio is 1. What vLLM's arithmetic makes of the same weights is
     another distribution, by a little, and nothing corrects for that; TRL would by default, and would drop completions
-    for which the two differ threefold. The vLLM engine needs a GPU and has not been run here.
+    for which the two differ threefold.
     """
     rows = rows_per_process(settings.batch_size, hardware)
     accumulation = split_batch(shape_of(model.config), settings, hardware).passes
