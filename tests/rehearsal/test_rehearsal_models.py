@@ -64,8 +64,8 @@ def test_models_are_of_the_papers_architecture_in_the_scales_size(folder: Path, 
 def test_they_write_right_and_wrong_answers(folder: Path, name: str, thinks: bool) -> None:
     texts = completions(folder / name, "What is $1 + 3$?")
     judged = [judge(text, ANSWER) for text in texts]
-    assert 0.1 < sum(one.correct for one in judged) / len(texts) < 0.5
-    assert sum(one.formatted for one in judged) / len(texts) > 0.5
+    assert 0.05 < sum(one.correct for one in judged) / len(texts) < 0.5
+    assert sum(one.formatted for one in judged) / len(texts) > 0.3
     assert all(("</think>" in text) == thinks for text in texts if text.endswith("|>"))
 
 

@@ -10,14 +10,16 @@ import pytest
 from report_results import CLAIMS, HOSTILE, Results
 
 import raml
+from raml.config import load_scale
 from raml.errors import DataError
 from raml.report.build import read_lock
 from raml.report.exhibit import Column
 from raml.report.models import parameter_count
 from raml.report.numbers import MINUS
-from raml.report.page import inline_svg, label, reported, runs
+from raml.report.page import environment, inline_svg, label, reported, runs
 from raml.storage import write_text
 
+SCALES = Path(__file__).parents[2] / "config" / "scales"
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
@@ -51,6 +53,13 @@ class Page(HTMLParser):
 
     def values(self, name: str) -> list[str]:
         return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+@pytest.mark.parametrize("scale", ["micro", "paper"])
+def test_the_header_names_the_benchmarks_generated_or_published(scale: str) -> None:
+    config = load_scale(scale, folder=SCALES)
+    header = environment().get_template("header.html.j2").render(scale=config, parameters=1_000_000)
+    assert ", ".join(config.benchmarks) in header
 
 
 @pytest.fixture(scope="module")
