@@ -60,6 +60,8 @@ def test_the_header_names_the_benchmarks_generated_or_published(scale: str) -> N
     config = load_scale(scale, folder=SCALES)
     header = environment().get_template("header.html.j2").render(scale=config, parameters=1_000_000)
     assert ", ".join(config.benchmarks) in header
+    assert ("not on the paper’s models" in header) == (scale == "micro")  # noqa: RUF001
+    assert ("starts from Qwen/Qwen2.5-7B, as in the paper" in header) == (scale == "paper")
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from raml.errors import DataError
 from raml.report import numbers, style
 from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
+from raml.report.scores import PAPER_MODEL
 from raml.schemas import ClaimResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,7 +51,7 @@ def environment() -> Environment:
         "model_label": model_label,
         "in_order": in_order,
     }
-    jinja.globals |= {"style": style, "millions": numbers.millions}
+    jinja.globals |= {"style": style, "millions": numbers.millions, "paper_model": PAPER_MODEL}
     return jinja
 
 
