@@ -39,3 +39,19 @@ def test_rollouts_follow_the_weights_of_each_run(tmp_path: Path) -> None:
         assert len(log) == 20 and log[0]["clip_fraction"] == 0.0 and log[0]["reward_std"] > 0
     first, last = (sum(record["reward"] for record in log[-8:]) / 8 for log in (still, moving))
     assert last > first + 0.1
+
+
+def test_engines_are_seeded_by_training_and_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import vllm
+    from trl.generation import vllm_generation
+
+    from raml.training.trl_grpo import show_vllm
+
+    opened: list[dict[str, Any]] = []
+    monkeypatch.setattr(vllm, "LLM", lambda **options: opened.append(options))
+    for training, process in ((0, 0), (0, 0), (0, 1), (1, 0)):
+        show_vllm(training)
+        vllm_generation.LLM(seed=process)
+    first, again, *others = (options["seed"] for options in opened)
+    assert first == again and len({first, *others}) == 3
+    assert all(options["enforce_eager"] for options in opened)

@@ -126,7 +126,7 @@ def make_trainer(
     """
     if hardware.rollouts == "vllm":
         import_vllm("hardware.rollouts")
-        show_vllm()
+        show_vllm(seed)
     longest = max(len(prompt.token_ids) for prompt in prompts)
     check_context(
         model,
