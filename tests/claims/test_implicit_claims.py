@@ -1,5 +1,6 @@
 """The tests `same_output`, `construction` and `downhill` decide by what the tables say."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ def updates(
     return WeightUpdate.cast(pl.DataFrame(rows)) if rows else WeightUpdate.create_empty()
 
 
-def residuals(paper: float, *, questions: int = 30) -> pl.DataFrame:
+def residuals(paper: float, *, questions: int = 30, layers: int = 2) -> pl.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
     for source in ("random", "sft_long"):
         for draw in range(questions):
-            for layer in (0, 1) if source == "sft_long" else (0,):
-                errors = {"none": 3.0, "query": 0.2, "paper": paper if layer == 0 else 5.0, "exact": 1e-9}
+            for layer in range(layers if source == "sft_long" else 1):
+                errors = {"none": 3.0, "query": 0.2, "paper": paper if layer == 0 else 5.0 / layer, "exact": 1e-9}
                 for name, error in errors.items():
                     rows.append(
                         {
@@ -199,6 +200,18 @@ def test_the_construction_is_judged_on_the_models_first_block(error: float, verd
     assert "; there, the changed query alone leaves +0.2" in decision.reason and "weights +3." in decision.reason
     assert "; layer 1: +5.2" in decision.reason
     assert "the exact update of the same blocks leaves at most 1.1e-09" in decision.reason
+
+
+def test_many_layers_are_told_in_short() -> None:
+    decision = construction.decide(PAPER, residuals(0.01, layers=30), BOOTSTRAP)
+    details: Any = decision.details
+    assert len(details["layers"]) == 30
+    assert "layer 2:" not in decision.reason
+    short = re.search(
+        r"in the 29 further layers it leaves (0\.1\d) \(layer (2[89])\) to (5\.2\d) \(layer 1\)", decision.reason
+    )
+    assert short is not None
+    assert "on average, more than unchanged weights in 1;" in decision.reason
 
 
 def test_an_error_is_never_negative_however_far_seeds_lie_apart() -> None:

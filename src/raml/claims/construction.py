@@ -11,14 +11,15 @@ from raml.evaluation.intervals import Bootstrap, cells
 
 RANDOM = "random"  # the source of blocks that are no model's
 CONSTRUCTIONS = ("none", "query", "paper", "exact")
+FEW_LAYERS = 4  # that a reason can go through one by one
 
 
 def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> Decision:
     """Decide by the relative error that the paper's construction leaves on the model's first layer, layer 0.
 
-    One prompt a question. The reason also gives the model's other layers, and what is left where the query alone
-    is changed, or nothing. The details hold all layers and constructions, and means over draws of random blocks
-    for each width and prompt length.
+    One prompt a question. The reason also gives the model's other layers (of many between what they lie), and what is
+    left where the query alone is changed, or nothing. The details hold all layers and constructions, and means over
+    draws of random blocks for each width and prompt length.
 
     Args:
         test: where the line lies.
@@ -37,11 +38,10 @@ def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> De
     layers = sorted(of_model["layer"].unique())
     if baselines := _baselines_in_words(of_model.filter(layer=0), bootstrap):
         reasons.append(f"there, {baselines}")
-    for layer in layers[1:]:
-        rows = of_model.filter(layer=layer)
-        found = interval_or_none(cells(_of(rows, "paper"), "relative_error"), bootstrap, "layer", str(layer), lowest=0)
-        if found:
-            reasons.append(f"layer {layer}: {in_words(found)}, {_baselines_in_words(rows, bootstrap)}")
+    if len(layers) <= FEW_LAYERS:
+        reasons += _layer_by_layer(of_model, layers[1:], bootstrap)
+    else:
+        reasons.append(_layers_in_short(of_model.filter(pl.col("layer") > 0)))
     exact = _of(of_model, "exact")
     if exact.height:
         largest = exact.select(pl.col("relative_error").max()).item()
@@ -56,6 +56,30 @@ def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> De
         "random_blocks": random_means(blocks).to_dicts(),
     }
     return Decision(verdict, "; ".join(reasons), error, "relative error of the output", n, details)
+
+
+def _layer_by_layer(of_model: pl.DataFrame, layers: list[int], bootstrap: Bootstrap) -> list[str]:
+    """What the construction and its baselines leave on each of `layers`; nothing of those with too few questions."""
+    said = []
+    for layer in layers:
+        rows = of_model.filter(layer=layer)
+        found = interval_or_none(cells(_of(rows, "paper"), "relative_error"), bootstrap, "layer", str(layer), lowest=0)
+        if found:
+            said.append(f"layer {layer}: {in_words(found)}, {_baselines_in_words(rows, bootstrap)}")
+    return said
+
+
+def _layers_in_short(further: pl.DataFrame) -> str:
+    """Between what the means of the `further` layers lie, and where changing nothing would have been better."""
+    means = further.group_by("layer", "construction").agg(pl.col("relative_error").mean()).sort("layer")
+    paper, none = (_of(means, name) for name in ("paper", "none"))
+    smallest, largest = (paper.sort("relative_error").row(place, named=True) for place in (0, -1))
+    better = paper.join(none, on="layer").filter(pl.col("relative_error_right") < pl.col("relative_error")).height
+    (low, lowest), (high, highest) = ((row["relative_error"], row["layer"]) for row in (smallest, largest))
+    return (
+        f"in the {paper.height} further layers it leaves {low:.2f} (layer {lowest}) to {high:.2f} (layer {highest}) on "
+        f"average, more than unchanged weights in {better}"
+    )
 
 
 def random_means(blocks: pl.DataFrame) -> pl.DataFrame:
