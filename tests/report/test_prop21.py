@@ -8,13 +8,14 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 from report_results import EVALUATION, PROBING, provenance, step
 
 from raml.claims.downhill import decide
 from raml.claims.registry import Downhill
 from raml.config import Updates
 from raml.evaluation.intervals import Bootstrap
-from raml.report import prop21
+from raml.report import prop21, prop21_figure
 from raml.report.exhibit import read_exhibit
 from raml.report.numbers import measurement
 from raml.schemas import BlockResidual, WeightUpdate
@@ -160,3 +161,11 @@ def test_a_scale_with_almost_nothing_is_drawn_and_says_so(tmp_path: Path, questi
         assert "(b) to (f) are empty" in exhibit.description and len(exhibit.tables) == 1
     else:
         assert exhibit.tables[3].rows[0].cells[0].small == "too few questions"
+
+
+@pytest.mark.parametrize(("layers", "labels"), [(3, ["0", "1", "2"]), (30, [str(3 * k) for k in range(10)])])
+def test_layers_are_labelled_as_far_as_there_is_room(layers: int, labels: list[str]) -> None:
+    axes = Figure().add_subplot()
+    places = [str(layer) for layer in range(layers)]
+    prop21_figure._series(axes, {"trajectory": [None] * layers}, places, "layers", prop21_figure.SOURCE_STYLES)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == labels

@@ -1,5 +1,6 @@
 """Drawing of Proposition 2.1: how exact the update is, and what it looks like along real and null trajectories."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,6 +18,8 @@ from raml.report.style import LIGHT
 
 Style = tuple[str, str, Literal["-", "--", ":"]]  # colour, marker, line
 Along = Mapping[str, Sequence[Interval | None]]  # by source or quantity, one interval a quarter or layer
+
+MOST_TICKS: Final = 12  # with a label that is not in its neighbours' way
 
 CONSTRUCTION_LABELS: Final[Mapping[str, str]] = {
     "none": "weights unchanged",
@@ -160,7 +163,8 @@ def _series(axes: Axes, along: Along, places: Sequence[str], name: str, styles: 
         line.set(markeredgecolor=LIGHT["surface"])
         line.set_gid(f"{name}-{key}")
     axes.set_xlim(-0.5, max(len(places), 1) - 0.5)
-    axes.set_xticks(range(len(places)), places)
+    apart = max(1, math.ceil(len(places) / MOST_TICKS))
+    axes.set_xticks(range(0, len(places), apart), places[::apart])
     axes.grid(axis="x", visible=False)
 
 
