@@ -35,7 +35,7 @@ def chain(thoughts: float, end: str, *, closes: bool) -> Chain:
     thinking = dict.fromkeys((*THOUGHTS, *REFLECTIONS, *LINKS), 1.0)  # all alike: top_p would drop rare ones
     conclusion = {MARKER: 0.6, **dict.fromkeys(PROGRAMS, 0.2)}
     after = {THINK_END: 1.0} if closes else conclusion
-    answers = {ANSWER: 0.24, WRONG: 0.2, **dict.fromkeys(LETTERS, 0.14)}
+    answers = {ANSWER: 0.3, WRONG: 0.26, **dict.fromkeys(LETTERS, 0.11)}
     further = _scaled(thinking, thoughts) | _scaled(after, 1 - thoughts)
     return {
         "": _scaled(thinking, 0.9) | _scaled(after, 0.1),
