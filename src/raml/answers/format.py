@@ -18,6 +18,12 @@ INSTRUCTION = (
 )
 """I of the paper's Section 2, in our words; models that answer in another shape do without."""
 
+
+def with_instruction(question: str) -> str:
+    """`question`, and below it `INSTRUCTION`: what a model is asked."""
+    return f"{question}\n\n{INSTRUCTION}"
+
+
 # Word-level tokenizers decode with blanks between tokens, so blanks are free around every part of it.
 MARKER_PATTERN = re.compile(r"\*\*\s*Final\s+Answer\s*\*\*\s*\\boxed\s*\{")
 END_OF_TEXT_PATTERN = re.compile(r"<(?:eos|pad|/s|[|\uff5c][^\s<>]+[|\uff5c])>")  # DeepSeek's bars are full-width

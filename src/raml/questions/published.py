@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 from raml.answers.code import published_tests
-from raml.answers.format import INSTRUCTION
+from raml.answers.format import with_instruction
 from raml.answers.parsable import parsable
 from raml.answers.sandbox import Cases
 from raml.config import Dataset, Published
@@ -41,7 +41,7 @@ from raml.storage import write_table, write_text
 Row = dict[str, Any]
 
 FAMILY: Final = "published"  # none that has a verifier of its own
-DEFAULT_TEMPLATE: Final = "{question}\n\n" + INSTRUCTION
+DEFAULT_TEMPLATE: Final = with_instruction("{question}")
 LETTERS: Final = "ABCDEFGHIJ"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from raml.answers.format import INSTRUCTION
+from raml.answers.format import with_instruction
 from raml.questions.family import Draft, Family
 
 LETTERS: Final = {1: (3, 4), 2: (5, 6), 3: (7, 8)}  # level -> fewest and most
@@ -25,7 +25,7 @@ def word_of(prompt: str) -> str:
 def generate(level: int, rng: random.Random) -> Draft:
     """An item of a `spell_backward` data set."""
     question = _words(level)[rng.getrandbits(62)]["question"]
-    return Draft(f"{question}\n\n{INSTRUCTION}", word_of(question)[::-1])
+    return Draft(with_instruction(question), word_of(question)[::-1])
 
 
 @cache

@@ -2,8 +2,8 @@
 
     chain_sum       State the final answer to the following arithmetic problem: 98 - 93 + 77 =        ->  82
     leg_counting    .. how many legs are there in total if you have 3 spiders, 11 tigers?             ->  68
-    word_problem    Mia has 12 stickers. She buys 3 boxes of 5 stickers. She gives 7 stickers to a
-                    friend. How many stickers does she have now?                                      ->  20
+    word_problem    Mia has 12 stickers. Mia buys 3 boxes of 5 stickers. Mia gives 7 stickers to a
+                    friend. How many stickers does Mia have now?                                      ->  20
 
 For pretrained models: the question is asked in a chat message, with the instruction below it. Terms can be added in
 any order that starts with a positive one, each a different solution. reasoning-gym seeds item i of a data set with
@@ -19,7 +19,7 @@ from math import prod
 from typing import Any, Final
 
 from raml.answers.compare import same_answer
-from raml.answers.format import INSTRUCTION
+from raml.answers.format import INSTRUCTION, with_instruction
 from raml.questions.family import Draft, Family
 
 # level -> terms, digits of each
@@ -137,7 +137,7 @@ def _legs(level: int) -> Any:
 
 
 def _draft(question: str) -> Draft:
-    prompt = f"{question}\n\n{INSTRUCTION}"
+    prompt = with_instruction(question)
     return Draft(prompt, str(total(prompt)))
 
 
