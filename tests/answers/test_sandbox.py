@@ -199,6 +199,23 @@ def own_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="at this level only root becomes another user")
+def test_modules_in_a_home_that_nobody_else_may_enter_can_be_imported(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = own_folder / "home" / "library"
+    (library / "package").mkdir(parents=True)
+    (library / "package" / "__init__.py").write_text("from package.part import VALUE")
+    (library / "package" / "part.py").write_text("VALUE = 42")
+    (own_folder / "home" / "secret").write_text("secret")
+    (own_folder / "home").chmod(0o700)
+    monkeypatch.setitem(sandbox._ENVIRONMENT, "PYTHONPATH", str(library))
+    assert printed("import package\nprint(package.VALUE)", "42", level="limits").passed
+    for path in (f"{own_folder}/home/secret", "../secret"):
+        code = f"import os\nopen({path!r} if {path!r}[0] == '/' else sys.path[0] + '/' + {path!r})"
+        assert "denied" in printed(code, level="limits").reason
+
+
 @levels
 def test_the_folder_is_gone_afterwards_and_empty_before(
     level: Level, own_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ Both levels refuse the system calls of `_REFUSED` and sockets other than of this
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import resource
@@ -117,6 +118,20 @@ def drop_privileges(user: int) -> None:
         header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
         _check(_libc.capset(header, bytes(24)))
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def hold_folders(folders: list[str], first: int) -> dict[str, str]:
+    """Other names of `folders`, by which this process and its children reach them whatever folders are above them.
+
+    What is inside keeps its own permissions. The descriptors are numbered from `first`.
+    """
+    names = {}
+    for folder in filter(os.path.isdir, folders):
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        kept = fcntl.fcntl(descriptor, fcntl.F_DUPFD, first)
+        os.close(descriptor)
+        names[folder] = f"/proc/self/fd/{kept}"
+    return names
 
 
 def end_with_parent() -> None:

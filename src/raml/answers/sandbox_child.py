@@ -35,6 +35,7 @@ PRELUDE: Final = (
 )
 RECURSION: Final = 50_000  # as LiveCodeBench sets it
 OPEN_FILES: Final = 64
+FIRST_KEPT: Final = 3 + 4 * OPEN_FILES  # of the descriptors that stay open in a program
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def _isolate(level: str, folder: str, limits: dict[str, int], pipes: tuple[int, 
     """Return in the process that is isolated; where that is a child, this one ends with it."""
     isolation.end_with_parent()
     user = isolation.FIRST_USER + os.getpid() if os.geteuid() == 0 else os.geteuid()
-    already = 0
+    already, held = 0, dict[str, str]()
     if level == "namespaces":
         isolation.enter_namespaces()
         if child := os.fork():
@@ -78,12 +79,26 @@ def _isolate(level: str, folder: str, limits: dict[str, int], pipes: tuple[int, 
         already = isolation.tasks_of(user)
         if os.geteuid() == 0:
             os.chown(folder, user, user)
+            held = isolation.hold_folders(sys.path, FIRST_KEPT)
     isolation.drop_privileges(user)
+    _import_through(held)
     isolation.end_with_parent()  # a change of identity takes it back
     isolation.limit(resource.RLIMIT_CORE, 0)
     isolation.limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     isolation.limit(resource.RLIMIT_NPROC, limits["processes"] + already + 2)  # this one and its parent
     os.environ["HOME"] = os.environ["TMPDIR"] = str(Path.cwd())
+
+
+def _import_through(held: dict[str, str]) -> None:
+    """Find modules where they are held, if they cannot be reached any longer (root's Python may be in root's home)."""
+    lost = {folder: name for folder, name in held.items() if not os.access(folder, os.R_OK | os.X_OK)}
+    packages = [places for module in sys.modules.values() if type(places := getattr(module, "__path__", None)) is list]
+    for places in [sys.path, *packages]:
+        for number, place in enumerate(places):
+            above = [folder for folder in lost if Path(place).is_relative_to(folder)]
+            if above:
+                longest = max(above, key=len)
+                places[number] = str(Path(lost[longest]) / Path(place).relative_to(longest))
 
 
 def _run(code: str, request: dict[str, Any], limits: dict[str, int], prelude: dict[str, Any]) -> tuple[str, bytes]:
@@ -116,7 +131,7 @@ def _be_the_program(
     try:
         for descriptor, file in enumerate(files):
             os.dup2(file, descriptor)
-        os.closerange(3, 3 + 4 * OPEN_FILES)
+        os.closerange(3, FIRST_KEPT)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
