@@ -3,9 +3,8 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 import pytest
-from pydantic import ValidationError
 
-from raml.schemas import ClaimResult, Evaluation, MetricTable, ProbeCurve, Question, Trajectory
+from raml.schemas import Evaluation, MetricTable, ProbeCurve, Question, Trajectory
 
 TRAJECTORY: dict[str, Any] = {
     "question_id": "q",
@@ -28,22 +27,6 @@ TRAJECTORY: dict[str, Any] = {
     "formatted": True,
     "reward": 1.0,
     "n_tokens": 2,
-}
-CLAIM: dict[str, Any] = {
-    "id": "fig3",
-    "exhibit": "Fig. 3",
-    "statement": "falls",
-    "paper": "Section 3",
-    "reported": None,
-    "measured": 0.5,
-    "unit": "nats",
-    "interval": [0.1, 0.9],
-    "n": {"questions": 3},
-    "verdict": "holds",
-    "reason": "the interval lies above 0",
-    "details": {},
-    "artifacts": [],
-    "command": "make reproduce",
 }
 
 
@@ -77,13 +60,3 @@ def test_a_broken_trajectory_is_refused(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("schema", [Question, Trajectory, Evaluation, ProbeCurve, MetricTable])
 def test_an_empty_table_is_valid(schema: type[dy.Schema]) -> None:
     assert schema.is_valid(schema.create_empty())
-
-
-def test_a_claim_is_valid() -> None:
-    assert ClaimResult.model_validate(CLAIM).interval == (0.1, 0.9)
-
-
-@pytest.mark.parametrize("changes", [{"verdict": "true"}, {"interval": [1]}, {"colour": 1}, {"n": {"questions": "x"}}])
-def test_a_broken_claim_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        ClaimResult.model_validate({**CLAIM, **changes})

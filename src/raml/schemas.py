@@ -1,13 +1,10 @@
-"""The declared schema of every table and of a claim's result: the contracts between steps.
+"""The declared schema of every table: the contracts between steps.
 
 Token offsets (`*_start`, `*_end`) are half-open and count completion tokens, from 0.
 """
 
-from typing import Literal
-
 import dataframely as dy
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from raml.config import BenchmarkKind
 
@@ -271,27 +268,3 @@ class MetricTable(dy.Schema):
     upper = dy.Float64()
     n_questions = dy.Int32(min=1)
     n_samples = dy.Int32(min=1)
-
-
-Verdict = Literal["holds", "contradicted", "inconclusive", "not_run"]
-
-
-class ClaimResult(BaseModel):
-    """What `results/<scale>/claims.json` says of one claim."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str
-    exhibit: str
-    statement: str
-    paper: str  # where in the paper
-    reported: dict[str, object] | None
-    measured: float | None
-    unit: str | None
-    interval: tuple[float, float] | None
-    n: dict[str, int] | None
-    verdict: Verdict
-    reason: str
-    details: dict[str, object]
-    artifacts: list[str]
-    command: str

@@ -9,6 +9,7 @@ from synthetic import SETTINGS, curves, evaluations
 from raml.claims import decide
 from raml.claims.decision import ONE_SEED
 from raml.claims.registry import load_registry
+from raml.claims.result import ClaimResult
 from raml.claims.table import load_results
 from raml.config import available_scales, load_scale
 from raml.errors import ConfigError, DataError
@@ -16,7 +17,6 @@ from raml.report.probed import figures_of, probed_model
 from raml.runs import Regime, Series
 from raml.schemas import (
     BlockResidual,
-    ClaimResult,
     Evaluation,
     ForcedAnswer,
     LandscapePoint,

@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import save_file
 
+from raml.claims.result import ClaimResult
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
 from raml.report import build, fig6, tab2
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
-from raml.schemas import ClaimResult, MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
+from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
 from raml.trajectories.engine import PROGRAM

@@ -7,9 +7,9 @@ import pytest
 from checkout import Built, Checkout
 from pydantic import TypeAdapter
 
+from raml.claims.result import ClaimResult
 from raml.schemas import (
     BlockResidual,
-    ClaimResult,
     Evaluation,
     ForcedAnswer,
     LandscapePoint,

@@ -5,8 +5,8 @@ import polars as pl
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, judge
 from raml.claims.leads import Lead, counts, hidden, lead, limits, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import Beats
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import Verdict
 
 
 def decide(test: Beats, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap) -> Decision:

@@ -5,8 +5,8 @@ import polars as pl
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none
 from raml.claims.leads import Lead, at_the_floor, counts, judge_level, lead, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import BestOrLevel
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import Verdict
 
 
 def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap) -> Decision:

@@ -17,9 +17,9 @@ from raml.claims.leads import (
     with_metrics,
 )
 from raml.claims.registry import ColdStart
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime
-from raml.schemas import Verdict
 
 
 def decide(

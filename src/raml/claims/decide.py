@@ -54,6 +54,7 @@ from raml.claims.registry import (
     Trend,
     load_registry,
 )
+from raml.claims.result import ClaimResult
 from raml.config import Evaluation as Settings
 from raml.config import Section
 from raml.errors import ConfigError
@@ -61,7 +62,6 @@ from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime, Series
 from raml.schemas import (
     BlockResidual,
-    ClaimResult,
     Evaluation,
     ForcedAnswer,
     LandscapePoint,
@@ -109,7 +109,7 @@ class Measurements:
 
 
 def main(step: Step[Job]) -> None:
-    """Write `claims.json`, a list of `schemas.ClaimResult` in the registry's order."""
+    """Write `claims.json`, a list of `result.ClaimResult` in the registry's order."""
     evaluation = step.config.evaluation
     registry = load_registry(step.files["claims"], step.files["reported"])
     check_models(registry, step.config.figures, step.files["claims"])

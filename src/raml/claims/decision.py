@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Literal
 
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
-from raml.schemas import Verdict
 
 ONE_SEED = "one training seed: the interval covers questions, not training noise"
 
@@ -21,7 +21,7 @@ WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
 
 @dataclass(frozen=True)
 class Decision:
-    """The measured part of a `schemas.ClaimResult`; `estimate` is None if too few questions were measured."""
+    """The measured part of a `result.ClaimResult`; `estimate` is None if too few questions were measured."""
 
     verdict: Verdict
     reason: str

@@ -8,9 +8,9 @@ import polars as pl
 from raml.claims.decision import WORST_FIRST, Decision, as_json, difference_or_none, in_words, interval_or_none, judge
 from raml.claims.method_lead import leaked_shares, leaks_in_words
 from raml.claims.registry import KeptAccuracy
+from raml.claims.result import Verdict
 from raml.evaluation.efficiency import TOKENS, budget_at, mean_tokens, metric_names, on_the_line, way_scores
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
-from raml.schemas import Verdict
 
 WAYS = ("summary", "thinking")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from raml.claims.decision import Decision, Side, as_json, difference_or_none, in_words, interval_or_none, judge
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
-from raml.schemas import Verdict
 
 FLOOR = 0.02  # score of a baseline below which beating it shows little, and no loss can show
 CEILING = 1 - FLOOR  # above which nothing can beat it by much

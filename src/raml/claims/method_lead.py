@@ -5,9 +5,9 @@ import polars as pl
 from raml.claims.decision import WORST_FIRST, Decision, as_json, judge
 from raml.claims.leads import Lead, counts, hidden, lead, limits
 from raml.claims.registry import MethodLead
+from raml.claims.result import Verdict
 from raml.evaluation.efficiency import metric_names, way_scores
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import Verdict
 
 
 def decide(test: MethodLead, answers: pl.DataFrame, k: int, bootstrap: Bootstrap) -> Decision:

@@ -5,8 +5,8 @@ import polars as pl
 from raml.claims.decision import Decision, as_json
 from raml.claims.leads import counts, judge_level, lead, limits, metric_names, not_evaluated, with_metrics
 from raml.claims.registry import NotDominated
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap
-from raml.schemas import Verdict
 
 
 def decide(test: NotDominated, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap) -> Decision:

@@ -6,8 +6,8 @@ import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, difference_or_none, in_words, interval_or_none, judge
 from raml.claims.registry import OuterLossFalls, TechniqueRun
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
-from raml.schemas import Verdict
 
 UNIT = "nats per answer token"
 SOURCES = ("oracle", "own")

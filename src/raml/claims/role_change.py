@@ -36,7 +36,7 @@ class RoleSummary:
     signed_next: Interval | None
 
     def as_details(self) -> dict[str, object]:
-        """The summary for `schemas.ClaimResult.details`."""
+        """The summary for `result.ClaimResult.details`."""
         return {
             "tokens": self.tokens,
             "trajectories": self.trajectories,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from raml.claims.result import ClaimResult
 from raml.errors import DataError
-from raml.schemas import ClaimResult
 from raml.storage import read_json
 
 RESULTS = TypeAdapter(Annotated[list[ClaimResult], Field(min_length=1)])

@@ -13,9 +13,9 @@ from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, inter
 from raml.claims.dose_ranks import Blocks, blocks, informative_cells, informative_questions, rank
 from raml.claims.leads import CEILING, FLOOR, METRICS, metric_names, not_evaluated
 from raml.claims.registry import Trend
+from raml.claims.result import Verdict
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.runs import Series
-from raml.schemas import Verdict
 
 UNIT = "Spearman's rho"
 

@@ -11,11 +11,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raml.claims.result import ClaimResult
 from raml.errors import DataError
 from raml.report import numbers, style
 from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
 from raml.report.scores import PAPER_MODEL
-from raml.schemas import ClaimResult
 
 TEMPLATES = Path(__file__).parent / "templates"
 

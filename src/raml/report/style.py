@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from raml.schemas import Verdict
+from raml.claims.result import Verdict
 
 Theme = Mapping[str, str]
 
