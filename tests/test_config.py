@@ -12,6 +12,7 @@ from raml.config import (
     SFT,
     Architecture,
     Efficiency,
+    EngineSettings,
     Evaluation,
     available_scales,
     canonical_json,
@@ -282,3 +283,10 @@ def test_a_scale_knows_the_engines_that_it_samples_with() -> None:
 def test_the_program_summarises_generated_questions_only() -> None:
     with pytest.raises(ConfigError, match=r"efficiency\.summariser = program knows generated `questions` only"):
         load_scale("paper", {"efficiency": {"summariser": "program"}}, SCALES)
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host", "http://secret@host:8000/v1"])
+def test_secrets_in_urls_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="put the key in VLLM_API_KEY") as error:
+        validate(EngineSettings, {"name": "server", "dtype": "bfloat16", "url": url}, "here")
+    assert "secret" not in str(error.value)

@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """`/v1/completions`."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.keys.add(self.headers["Authorization"])
         with self.server.at_once():
             self.server.asked.append(asked)
             written = tokens(asked["seed"], asked["max_tokens"])
@@ -88,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """What it was asked (`asked`), how often each seed was answered (`answered`), most requests at once (`most`)."""
+    """What it was asked (`asked`), with which `keys`, how often each seed was answered (`answered`), `most` at once."""
 
     daemon_threads = True
 
@@ -97,6 +98,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.troubles = troubles
         self.changes: dict[str, Any] = {}
+        self.keys: set[str | None] = set()
         self.models: list[dict[str, Any]] = [{"id": NAME, "root": NAME, "max_model_len": 128}]
         self.asked: list[dict[str, Any]] = []
         self.answered: Counter[int] = Counter()

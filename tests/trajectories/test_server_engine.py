@@ -180,6 +180,14 @@ def test_a_url_may_name_the_version_of_the_api():
     assert written == expected(0)
 
 
+def test_the_key_of_a_server_comes_from_the_environment(monkeypatch):
+    for key, sent in ((None, None), ("swordfish", "Bearer swordfish")):
+        monkeypatch.setenv("VLLM_API_KEY", key) if key else monkeypatch.delenv("VLLM_API_KEY", raising=False)
+        with serving() as server:
+            engine(server).sample(MIXED, 0)
+        assert server.keys == {sent}
+
+
 def test_bad_prompts_are_refused_before_anything_is_sent():
     with serving() as server:
         writer = engine(server)

@@ -177,13 +177,19 @@ class EngineSettings(Section):
     )
     dtype: Literal["float32", "bfloat16"] = Field(description="of weights and arithmetic")
     tensor_parallel: int = Field(default=1, gt=0, description="GPUs that a model is split over, by vLLM")
-    url: str | None = Field(default=None, description="of a server, up to and without `/v1`")
+    url: str | None = Field(
+        default=None, description="of a server, up to and without `/v1`; a key that it asks for: VLLM_API_KEY"
+    )
     concurrency: int = Field(default=16, gt=0, description="requests that a server has at once")
 
     @model_validator(mode="after")
     def _fits_the_engine(self) -> Self:
         if (self.url is not None) != (self.name == "server"):
             raise ValueError("a server has a url, and no other engine has one")
+        if "@" in (self.url or "").partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "the url holds a user or a password, which results would show; put the key in VLLM_API_KEY"
+            )
         if self.tensor_parallel > 1 and self.name != "vllm":
             raise ValueError(f"tensor_parallel = {self.tensor_parallel} is for vllm; the engine is {self.name}")
         return self

@@ -5,6 +5,7 @@ connections, half an answer) is sent again, with the same seed, after a pause th
 request ends with one completion or the whole call with an error.
 """
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -84,8 +85,10 @@ class ServerEngine:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _client(self) -> httpx.Client:
+        key = os.environ.get("VLLM_API_KEY")  # where `vllm serve` looks for it too
         return httpx.Client(
             base_url=self._url,
+            headers={"Authorization": f"Bearer {key}"} if key else None,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=self._concurrency),
         )
