@@ -14,9 +14,10 @@ sys.path.insert(0, str(SOURCE))
 
 from pydantic_core import to_jsonable_python
 
+from raml import records
 from raml.code import PACKAGES, code_digest
 from raml.config import load_scale
-from raml.errors import ConfigError
+from raml.errors import ConfigError, RamlError
 from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 from raml.trajectories.engine import MODULES
@@ -101,16 +102,51 @@ def training_trajectories(style):
     return f"<results>/trajectories/{'long' if style == 'wrong' else style}.parquet"
 
 
+def lock_or_none():
+    """The lock of this folder, held until it is closed; None while another run has it."""
+    Path(".snakemake").mkdir(exist_ok=True)
+    lock = open(".snakemake/raml.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def bring_records():
+    """Let Snakemake know how the results that came with git and DVC were made; exit 2 with one line if it cannot.
+
+    Not in jobs on other machines, and not while another run is at work: it knows, and writes records itself.
+    """
+    if not workflow.is_main_process:
+        return
+    lock = lock_or_none()
+    if lock is None:
+        return
+    try:
+        records.synchronise(SCALE.scale)
+    except RamlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    finally:
+        lock.close()
+
+
+def keep_records():
+    """Keep Snakemake's records in git once all went well. `--touch` calls old results new: of those there are none."""
+    if not workflow.touch:
+        records.save(SCALE.scale)
+
+
 def take_lock():
     """Refuse to start while another run works in this folder; exit 2 with one line.
 
     The kernel drops the lock with the process, so that a killed run leaves none behind.
     """
     global _lock
-    _lock = open(".snakemake/raml.lock", "w")
-    try:
-        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    _lock = lock_or_none()
+    if _lock is None:
         print(f"error: another run is at work in {os.getcwd()}; wait until it ends", file=sys.stderr)
         sys.exit(2)
 
@@ -190,3 +226,10 @@ wildcard_constraints:
 
 onstart:
     take_lock()
+
+
+onsuccess:
+    keep_records()
+
+
+bring_records()
