@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, landscape, plan, probe, times
+from raml.cli import claims, doctor, landscape, plan, probe, restore, times
 from raml.errors import InputError, RamlError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app.command()(probe.probe)
 app.command()(landscape.landscape)
 app.command()(plan.plan)
 app.command()(times.times)
+app.command()(restore.restore)
+app.command()(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)

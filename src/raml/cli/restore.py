@@ -1,0 +1,78 @@
+"""`raml restore`: models, trajectories and samples from DVC's remote, checked against the records that git has."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raml.errors import InputError, RamlError
+
+SHOWN = 5  # of the files that are not as recorded
+
+
+def restore(
+    scale: Annotated[str, typer.Option("--scale", help="The scale whose results to fetch.")] = "micro",
+    remote: Annotated[str | None, typer.Option("--remote", help="A remote's name; DVC's default if not given.")] = None,
+) -> None:
+    """Fetch what git does not hold (`dvc pull`) and check every file of the scale against its recorded hash.
+
+    Afterwards `snakemake --dry-run` has nothing to do, unless the sources have changed since.
+    """
+    from raml.records import recorded
+
+    known = recorded(scale)
+    if not known:
+        raise InputError(
+            f"this revision has no records of scale {scale!r} (results/{scale}/records); "
+            f"scales with records: {', '.join(_recorded_scales()) or 'none'}"
+        )
+    before = _differing(known)
+    if before:
+        _pull(remote)
+    found = _differing(known) if before else before
+    if found:
+        listed = ", ".join(list(found)[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+        raise RamlError(
+            f"{len(found)} of {len(known)} files are not as recorded: {listed}; files that git holds come back with "
+            f"`git checkout results/{scale}`, the others with `dvc pull --force`, or `snakemake --cores 2` makes them"
+        )
+    typer.echo(f"{len(before)} files restored; all {len(known)} files of results/{scale} are as recorded")
+
+
+def _recorded_scales() -> list[str]:
+    return sorted({path.parts[1] for path in Path("results").glob("*/records/*.json")})
+
+
+def _differing(known: dict[str, str]) -> list[str]:
+    """Files that are missing or have other bytes than recorded."""
+    return [path for path, sha256 in known.items() if not Path(path).is_file() or _hash(path) != sha256]
+
+
+def _hash(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _pull(remote: str | None) -> None:
+    remotes = _dvc("remote", "list").stdout.split("\n")
+    names = [line.split()[0] for line in remotes if line.strip()]
+    if not names:
+        raise InputError(
+            "no DVC remote is configured; `dvc remote add --default store URL` adds one (a folder, s3://bucket/path or "
+            "ssh://host/path)"
+        )
+    if remote is not None and remote not in names:
+        raise InputError(f"--remote = {remote!r}: configured are {', '.join(names)}")
+    pulled = _dvc("pull", *(["--remote", remote] if remote else []), shown=True)
+    if pulled.returncode:
+        raise RamlError(f"`dvc pull` failed (exit code {pulled.returncode}), for the reason above")
+
+
+def _dvc(*arguments: str, shown: bool = False) -> "subprocess.CompletedProcess[str]":
+    output = None if shown else subprocess.PIPE
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stdout=output, stderr=output, text=True, check=False
+    )

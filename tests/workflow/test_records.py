@@ -1,0 +1,132 @@
+"""A clone knows how its results were made: nothing reruns, and what differs does, whatever the files' times are."""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from checkout import SOURCES, Built, Checkout, copy
+
+from raml import records
+
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
+
+FROM_CLAIMS = {"decide": 1, "build_report": 1}
+
+
+@pytest.fixture
+def clone(built: Built, tmp_path: Path) -> Checkout:
+    """Sources and results of the finished run without Snakemake's own records, with times that mean nothing."""
+    root = tmp_path / "clone"
+    root.mkdir()
+    for name in [*SOURCES, "results"]:
+        copy(built.checkout.root / name, root / name)
+    scramble_times(root)
+    return Checkout(root)
+
+
+def scramble_times(root: Path) -> None:
+    generator = random.Random(0)
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            time = 1.7e9 + generator.random() * 1e7
+            os.utime(path, (time, time))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace text in a file that keeps its time, as a clone's files may have any."""
+    time = path.stat().st_mtime
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    os.utime(path, (time, time))
+
+
+def test_a_clone_has_nothing_to_do(clone: Checkout) -> None:
+    assert clone.planned() == {}
+    scramble_times(clone.root)
+    assert clone.planned() == {}
+
+
+def test_changes_rerun_exactly_their_jobs(clone: Checkout, copy_of_built: Checkout) -> None:
+    assert clone.planned() == {}
+    learning_rate = ["--config", "scale=minimal", 'sft={"long": {"learning_rate": 0.002}}']
+    planned = clone.planned(*learning_rate)
+    assert planned == copy_of_built.planned(*learning_rate)
+    assert planned["train_sft_long"] == 1 and "train_sft_short" not in planned
+    source = clone.root / "src" / "raml" / "claims" / "decide.py"
+    source.write_text("# A comment\n" + source.read_text())
+    assert clone.planned() == {}
+    source.write_text(source.read_text().replace('"details": ', '"details ": ').replace("quantity", "amount"))
+    assert clone.planned() == FROM_CLAIMS
+    (clone.root / "results" / "minimal" / "models" / "seed0" / "dpo" / "config.json").unlink()
+    assert clone.planned()["train_dpo"] == 1
+
+
+def test_without_records_everything_is_made_anew(clone: Checkout, built: Built) -> None:
+    shutil.rmtree(clone.root / "results" / "minimal" / "records")
+    planned = clone.planned()
+    assert planned["build_questions"] == planned["pretrain"] == planned["decide"] == 1
+    assert sum(planned.values()) == sum(clone.planned("--forceall").values())
+
+
+def test_a_file_of_other_bytes_is_made_anew(clone: Checkout) -> None:
+    weights = clone.root / "results" / "minimal" / "models" / "seed0" / "sft_short" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    planned = clone.planned()
+    assert planned["train_sft_short"] == 1 and "train_sft_long" not in planned
+
+
+def test_an_older_input_of_other_bytes_is_no_sign_of_freshness(clone: Checkout) -> None:
+    edit(clone.root / "config" / "reported.yaml", "20.34", "20.35")
+    os.utime(clone.root / "config" / "reported.yaml", (1, 1))
+    assert FROM_CLAIMS.items() <= clone.planned().items()
+
+
+def test_what_another_revision_left_is_made_anew_unless_its_results_come_too(clone: Checkout, tmp_path: Path) -> None:
+    """As a switch of branches does: git brings sources and records, `dvc checkout` the other results."""
+    assert clone.planned() == {}
+    other = tmp_path / "other"
+    copy(clone.root / "results", other)
+    edit(clone.root / "config" / "scales" / "minimal.yaml", "answer_tokens: ", "answer_tokens: 1")
+    ran = clone.run()
+    assert ran.returncode == 0, ran.stderr
+    assert clone.planned() == {}
+    edit(clone.root / "config" / "scales" / "minimal.yaml", "answer_tokens: 1", "answer_tokens: ")
+    assert clone.planned()["efficiency"] == 1
+    shutil.rmtree(clone.root / "results")
+    copy(other, clone.root / "results")
+    scramble_times(clone.root / "results")
+    assert clone.planned() == {}
+
+
+def test_records_have_nothing_of_the_run_and_survive_it(clone: Checkout, built: Built) -> None:
+    folder = built.checkout.root / "results" / "minimal" / "records"
+    before = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    assert list(before) == ["analysis.json", "questions.json", "training.json", "trajectories.json"]
+    assert str(built.checkout.root).encode() not in b"".join(before.values())
+    assert not {"starttime", "endtime", "job_hash"} & json.loads(before["questions.json"])["jobs"][0].keys()
+    (clone.root / "results" / "minimal" / "figures" / "tab2.svg").unlink()
+    assert clone.run().returncode == 0
+    assert {
+        path.name: path.read_bytes() for path in (clone.root / folder.relative_to(built.checkout.root)).iterdir()
+    } == before
+
+
+def test_damaged_records_end_with_one_line(clone: Checkout) -> None:
+    (clone.root / "results" / "minimal" / "records" / "training.json").write_text("{")
+    ran = clone.run("--dry-run")
+    assert ran.returncode == 2
+    assert "error: results/minimal/records/training.json is damaged; take it from git again" in ran.stderr
+
+
+def test_a_file_knows_its_job(clone: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone.root)
+    job = records.job_of("results/minimal/claims.json")
+    assert job is not None and job["rule"] == "decide" and "raml.claims.decide" in job["shellcmd"]
+    assert records.job_of("results/minimal/none") is None
+    assert records.recorded("minimal").keys() >= set(job["outputs"])
