@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import Side, as_json, in_words, interval_or_none, judge
+from raml.claims.decision import as_json, in_words, interval_or_none, judge
+from raml.claims.result import Side
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 
 

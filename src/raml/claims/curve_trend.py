@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 
 from raml.claims.by_benchmark import BenchmarkEffect, benchmark_effects, judge_benchmarks
-from raml.claims.decision import Decision, Side, as_json, interval_or_none, judge
+from raml.claims.decision import Decision, as_json, interval_or_none, judge
 from raml.claims.registry import CurveTrend
+from raml.claims.result import Side
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 

@@ -7,14 +7,11 @@ inconclusive otherwise, or if there are too few questions.
 
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Literal
 
-from raml.claims.result import Verdict
+from raml.claims.result import Side, Verdict
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
 
 ONE_SEED = "one training seed: the interval covers questions, not training noise"
-
-Side = Literal["above", "below"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "inconclusive", "holds")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from raml.claims.decision import Decision, Side, as_json, difference_or_none, in_words, interval_or_none, judge
-from raml.claims.result import Verdict
+from raml.claims.decision import Decision, as_json, difference_or_none, in_words, interval_or_none, judge
+from raml.claims.result import Side, Verdict
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
 
