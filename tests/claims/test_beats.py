@@ -6,7 +6,7 @@ from synthetic import SETTINGS, evaluations
 
 from raml.claims.beats import decide
 from raml.claims.decision import ONE_SEED
-from raml.claims.registry import Beats
+from raml.claims.sections import Beats
 from raml.evaluation.intervals import Bootstrap
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)

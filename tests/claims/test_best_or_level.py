@@ -3,7 +3,7 @@ import pytest
 from synthetic import SETTINGS, evaluations
 
 from raml.claims.best_or_level import decide
-from raml.claims.registry import BestOrLevel
+from raml.claims.sections import BestOrLevel
 from raml.evaluation.intervals import Bootstrap
 from raml.evaluation.summarise import summarise
 

@@ -6,7 +6,7 @@ from synthetic import SETTINGS, evaluations
 
 from raml.claims.cold_start import decide
 from raml.claims.decision import ONE_SEED
-from raml.claims.registry import ColdStart
+from raml.claims.sections import ColdStart
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime
 

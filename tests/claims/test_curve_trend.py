@@ -8,7 +8,7 @@ from synthetic import SETTINGS, curves
 
 from raml.claims.curve_trend import decide, trajectory_trends
 from raml.claims.decision import judge
-from raml.claims.registry import CurveTrend
+from raml.claims.sections import CurveTrend
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import ProbeCurve

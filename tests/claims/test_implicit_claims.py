@@ -9,7 +9,7 @@ import pytest
 from synthetic import SETTINGS
 
 from raml.claims import construction, downhill, same_output
-from raml.claims.registry import Construction, Downhill, SameOutput
+from raml.claims.sections import Construction, Downhill, SameOutput
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import BlockResidual, WeightUpdate
 

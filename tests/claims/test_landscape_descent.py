@@ -6,7 +6,7 @@ from landscapes import bowls, falling
 from synthetic import SETTINGS
 
 from raml.claims.landscape_descent import decide, descents
-from raml.claims.registry import LandscapeDescent
+from raml.claims.sections import LandscapeDescent
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from synthetic import SETTINGS, shape
 
 from raml.claims.mode_pair import curve_quantities, decide, mode_pairs
-from raml.claims.registry import ModePair
+from raml.claims.sections import ModePair
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 

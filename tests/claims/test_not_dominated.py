@@ -7,7 +7,7 @@ from synthetic import SETTINGS, evaluations
 
 from raml.claims.decision import ONE_SEED
 from raml.claims.not_dominated import decide
-from raml.claims.registry import NotDominated
+from raml.claims.sections import NotDominated
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.schemas import Evaluation
 

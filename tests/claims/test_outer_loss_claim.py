@@ -7,7 +7,7 @@ from synthetic import SETTINGS
 
 from raml.claims.decision import ONE_SEED, Decision
 from raml.claims.outer_loss import decide
-from raml.claims.registry import OuterLossFalls, TechniqueRun
+from raml.claims.sections import OuterLossFalls, TechniqueRun
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import Evaluation, OuterLoss
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from raml.claims.registry import BestOrLevel, CurveTrend, load_registry
+from raml.claims.registry import load_registry
+from raml.claims.sections import BestOrLevel, CurveTrend
 from raml.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from synthetic import SETTINGS
 
 from raml.claims.decision import ONE_SEED
 from raml.claims.dose_ranks import blocks, informative_cells, rank, spearman, thinned
-from raml.claims.registry import Trend
+from raml.claims.sections import Trend
 from raml.claims.trend import decide
 from raml.evaluation.intervals import Bootstrap
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k

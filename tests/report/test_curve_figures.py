@@ -6,7 +6,7 @@ import pytest
 from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves, write_samples
 
 from raml.claims.curve_trend import decide
-from raml.claims.registry import CurveTrend
+from raml.claims.sections import CurveTrend
 from raml.evaluation.intervals import Bootstrap
 from raml.report import fig3, fig12, fig14, fig16
 from raml.report.exhibit import read_exhibit

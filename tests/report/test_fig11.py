@@ -9,7 +9,7 @@ from sweep_tables import cells, parse
 
 from forced_answers import SKILLS, forced_answers
 from raml.claims import method_lead
-from raml.claims.registry import MethodLead
+from raml.claims.sections import MethodLead
 from raml.config import Efficiency
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.report import fig11

@@ -9,8 +9,8 @@ import pytest
 from report_results import EVALUATION, Results, change_rows, write_changes
 
 from raml.claims import role_change
-from raml.claims.registry import RoleChange
 from raml.claims.role_change import decide
+from raml.claims.sections import RoleChange
 from raml.evaluation.intervals import Bootstrap
 from raml.probing.roles import permutation_p_values
 from raml.report.exhibit import Exhibit, read_exhibit

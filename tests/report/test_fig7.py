@@ -19,7 +19,7 @@ from outer_results import (
 from report_results import step
 
 from raml.claims import beats
-from raml.claims.registry import Beats
+from raml.claims.sections import Beats
 from raml.config import Evaluation
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap

@@ -21,7 +21,8 @@ from sweep_tables import (
 )
 
 from raml.claims import trend
-from raml.claims.registry import Trend, load_registry
+from raml.claims.registry import load_registry
+from raml.claims.sections import Trend
 from raml.config import canonical_json
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.evaluation.summarise import summarise

@@ -8,7 +8,7 @@ from report_results import EVALUATION, provenance, scale
 from sweep_tables import TRAINED_ON, cells, parse, rising, series, write_evaluations
 
 from raml.claims import trend
-from raml.claims.registry import Trend
+from raml.claims.sections import Trend
 from raml.config import GRPO, canonical_json
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.report import fig9

@@ -20,7 +20,7 @@ from report_results import (
 from report_results import step as run_step
 
 from raml.claims.mode_pair import decide
-from raml.claims.registry import ModePair
+from raml.claims.sections import ModePair
 from raml.errors import ConfigError
 from raml.evaluation.intervals import Bootstrap
 from raml.report import fig5, fig13, fig15

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from report_results import EVALUATION, PROBING, provenance, step
 
 from raml.claims.downhill import decide
-from raml.claims.registry import Downhill
+from raml.claims.sections import Downhill
 from raml.config import Updates
 from raml.evaluation.intervals import Bootstrap
 from raml.report import prop21, prop21_figure

@@ -17,7 +17,7 @@ from outer_results import (
 from report_results import step
 
 from raml.claims import cold_start
-from raml.claims.registry import ColdStart
+from raml.claims.sections import ColdStart
 from raml.evaluation.intervals import Bootstrap
 from raml.report import tab3
 from raml.report.exhibit import Exhibit, read_exhibit

@@ -23,6 +23,7 @@ rule decide:
                 "series": series(SCALE),
                 "regimes": regimes(SCALE),
                 "trajectories": SCALE.efficiency.n,
+                "published": SCALE.published is not None,
             },
         ),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),

@@ -3,9 +3,10 @@
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, judge
+from raml.claims.evidence import all_of
 from raml.claims.leads import Lead, counts, hidden, lead, limits, metric_names, not_evaluated, with_metrics
-from raml.claims.registry import Beats
 from raml.claims.result import Verdict
+from raml.claims.sections import Beats
 from raml.evaluation.intervals import Bootstrap
 
 
@@ -55,6 +56,7 @@ def decide(test: Beats, evaluations: pl.DataFrame, k: int, bootstrap: Bootstrap)
         f"lead of {shown.model} in {shown.metric}",
         counts(table, deciding),
         details,
+        all_of([one.condition(found, "above", line, test.min_questions) for found, _, one in judged]),
     )
 
 

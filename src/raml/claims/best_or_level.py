@@ -3,9 +3,10 @@
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none
+from raml.claims.evidence import all_of
 from raml.claims.leads import Lead, at_the_floor, counts, judge_level, lead, metric_names, not_evaluated, with_metrics
-from raml.claims.registry import BestOrLevel
 from raml.claims.result import Verdict
+from raml.claims.sections import BestOrLevel
 from raml.evaluation.intervals import Bootstrap
 
 
@@ -49,7 +50,8 @@ def decide(test: BestOrLevel, evaluations: pl.DataFrame, k: int, bootstrap: Boot
     verdict, _, shown = min(judged, key=lambda found: (WORST_FIRST.index(found[0]), found[1]))
     reason = "; ".join([*reasons, *(clause for one in leads for clause in at_the_floor(one))])
     unit = f"difference in {shown.metric}"
-    return Decision(verdict, reason, shown.difference, unit, counts(table, leads), details)
+    evidence = all_of([one.condition(found, "above", -test.margin, test.min_questions) for found, _, one in judged])
+    return Decision(verdict, reason, shown.difference, unit, counts(table, leads), details, evidence)
 
 
 def _not_clear(one: Lead, line: float) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, judge
+from raml.claims.evidence import all_of
 from raml.claims.leads import (
     Lead,
     counts,
@@ -16,8 +17,8 @@ from raml.claims.leads import (
     pooled_scores,
     with_metrics,
 )
-from raml.claims.registry import ColdStart
 from raml.claims.result import Verdict
+from raml.claims.sections import ColdStart
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime
 
@@ -89,6 +90,7 @@ def decide(
         f"lead of {shown.model} in {shown.metric}",
         counts(table, deciding),
         {"minimal_effect": test.minimal_effect, "regimes": details},
+        all_of([one.condition(found, "above", test.minimal_effect, test.min_questions) for found, _, one in judged]),
     )
 
 

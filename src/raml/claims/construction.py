@@ -5,8 +5,8 @@ The formula as printed is no matrix product; what is judged is our reading of it
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
-from raml.claims.registry import Construction
+from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge, one_condition
+from raml.claims.sections import Construction
 from raml.evaluation.intervals import Bootstrap, cells
 
 RANDOM = "random"  # the source of blocks that are no model's
@@ -55,7 +55,8 @@ def decide(test: Construction, blocks: pl.DataFrame, bootstrap: Bootstrap) -> De
         },
         "random_blocks": random_means(blocks).to_dicts(),
     }
-    return Decision(verdict, "; ".join(reasons), error, "relative error of the output", n, details)
+    evidence = one_condition(error, verdict, "below", test.tolerance, questions, test.min_questions)
+    return Decision(verdict, "; ".join(reasons), error, "relative error of the output", n, details, evidence)
 
 
 def _layer_by_layer(of_model: pl.DataFrame, layers: list[int], bootstrap: Bootstrap) -> list[str]:

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from raml.claims.by_benchmark import BenchmarkEffect, benchmark_effects, judge_benchmarks
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
-from raml.claims.registry import CurveTrend
+from raml.claims.decision import Decision, as_json, interval_or_none, judge, one_condition
 from raml.claims.result import Side
+from raml.claims.sections import CurveTrend
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
@@ -117,7 +117,8 @@ def decide(test: CurveTrend, curves: pl.DataFrame, bootstrap: Bootstrap) -> Deci
         "nll_change_by": {share: as_json(change) for share, change in on_the_way.items()},
         "difference_to_the_other_trajectories": _difference(meant, others, bootstrap, test.trajectories),
     }
-    return Decision(verdict, "; ".join(reasons), rho, "Spearman's rho", n, details)
+    evidence = one_condition(rho, verdict, claimed, -test.minimal_effect, n["questions"], test.min_questions)
+    return Decision(verdict, "; ".join(reasons), rho, "Spearman's rho", n, details, evidence)
 
 
 def not_probed(model: str, unit: str) -> Decision:

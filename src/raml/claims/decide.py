@@ -1,13 +1,13 @@
 """Decide every claim of the registry from this scale's measurements; those without a test say why.
 
-    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes, trajectories>' \
+    python -m raml.claims.decide --scale S --config '<evaluation, figures, series, regimes, trajectories, published>' \
         --claims config/claims.yaml --reported config/reported.yaml --evaluations E \
         --curves results/S/probes/seed*/*/curves.parquet --roles .. --landscape .. --updates .. --blocks .. \
         --outer .. --answers .. --out results/S/claims.json
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,11 +32,14 @@ from raml.claims import (
     same_output,
     trend,
 )
+from raml.claims.against_reported import compare
 from raml.claims.decision import Decision
-from raml.claims.registry import (
+from raml.claims.evidence import after_holm, holm
+from raml.claims.registry import Claim, Registry, load_registry
+from raml.claims.result import ClaimResult
+from raml.claims.sections import (
     Beats,
     BestOrLevel,
-    Claim,
     ColdStart,
     Construction,
     CurveTrend,
@@ -47,14 +50,11 @@ from raml.claims.registry import (
     ModePair,
     NotDominated,
     OuterLossFalls,
-    Registry,
     RoleChange,
     SameOutput,
     Test,
     Trend,
-    load_registry,
 )
-from raml.claims.result import ClaimResult
 from raml.config import Evaluation as Settings
 from raml.config import Section
 from raml.errors import ConfigError
@@ -94,6 +94,7 @@ class Job(Section):
     series: dict[str, Series] = Field(description="models of the sweeps by their dose")
     regimes: list[Regime] = Field(description="base models that GRPO starts from, with and without a cold start")
     trajectories: int = Field(gt=0, description="of a question in fig11: the k of its Avg@k and Pass@k")
+    published: bool = Field(default=False, description="whether questions are the paper's, so that its numbers compare")
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,36 @@ def main(step: Step[Job]) -> None:
         Bootstrap(step.seed, evaluation.bootstrap_resamples, evaluation.confidence),
     )
     results: list[ClaimResult] = []
+    corrected: list[float | None] = []
     for claim in registry.claims:
         read: list[str] = []
         decision = Decision("not_run", claim.not_run or "", None, "", {}, {})
         if claim.test is not None:
             decision, read = decide(claim.test, measurements)
         sources = [path for name in read for path in step.lists[name]]
-        results.append(result(claim, registry, decision, sources, step.scale))
+        one = result(claim, registry, decision, sources, step.scale, evaluation.confidence)
+        if step.config.published and decision.verdict != "not_run":
+            found = compare(claim, registry, measurements.tables, measurements.bootstrap)
+            one.against_reported = [asdict(comparison) for comparison in found] or None
+        results.append(one)
+        corrected.append(decision.evidence.corrected if decision.evidence else None)
+    correct(results, corrected, evaluation.confidence)
     write_json([one.model_dump(mode="json") for one in results], step.files["out"])
+
+
+def correct(results: Sequence[ClaimResult], corrected: Sequence[float | None], confidence: float) -> None:
+    """Enter Holm's p-values and the verdicts that stand after them into `results`.
+
+    Args:
+        results: of all claims; those that are not `not_run` are the family.
+        corrected: of each the p-value corrected for several conditions, None if it has none.
+        confidence: of the verdicts.
+    """
+    family = [place for place, one in enumerate(results) if one.verdict != "not_run"]
+    adjusted = holm([corrected[place] for place in family])
+    for place, p in zip(family, adjusted, strict=True):
+        one = results[place]
+        one.p_holm, one.verdict_holm = p, after_holm(one.verdict, p, confidence)
 
 
 def check_models(registry: Registry, figures: Mapping[str, str], path: Path) -> None:
@@ -194,9 +217,11 @@ def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]
     return decision, ["evaluations"]
 
 
-def result(claim: Claim, registry: Registry, decision: Decision, sources: list[Path], scale: str) -> ClaimResult:
+def result(
+    claim: Claim, registry: Registry, decision: Decision, sources: list[Path], scale: str, confidence: float
+) -> ClaimResult:
     """A decision with what the registry says of its claim; `sources` are the tables it was made from."""
-    estimate = decision.estimate
+    estimate, evidence, needed = decision.estimate, decision.evidence, decision.needed(confidence)
     return ClaimResult(
         id=claim.id,
         exhibit=claim.exhibit,
@@ -208,10 +233,16 @@ def result(claim: Claim, registry: Registry, decision: Decision, sources: list[P
         interval=(estimate.lower, estimate.upper) if estimate else None,
         n=decision.n or None,
         verdict=decision.verdict,
-        reason=decision.full_reason(),
+        reason=decision.full_reason(needed),
         details={"quantity": claim.measured, **decision.details},
         artifacts=[path.as_posix() for path in sources] + [path.replace("{scale}", scale) for path in claim.artifacts],
         command=claim.command.replace("{scale}", scale),
+        line=evidence.line if evidence else None,
+        claimed=evidence.claimed if evidence else None,
+        p=evidence.p if evidence else None,
+        needed=needed,
+        needs=claim.needs,
+        decidable_at=list(claim.decidable_at),
     )
 
 

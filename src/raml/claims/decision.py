@@ -5,9 +5,10 @@ interval lies on the claimed side, is contradicted if the whole interval lies on
 inconclusive otherwise, or if there are too few questions.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf
 
+from raml.claims.evidence import Condition, Evidence, all_of
 from raml.claims.result import Side, Verdict
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
 
@@ -26,10 +27,34 @@ class Decision:
     unit: str
     n: dict[str, int]
     details: dict[str, object]
+    evidence: Evidence | None = None  # of a claim that was tested
 
-    def full_reason(self) -> str:
-        """The reason, with what the interval leaves out where a single training seed was measured."""
-        return f"{self.reason}; {ONE_SEED}" if self.estimate and self.n.get("seeds") == 1 else self.reason
+    def needed(self, confidence: float) -> dict[str, int] | None:
+        """The questions and seeds that would decide an inconclusive claim (`Evidence.needed`)."""
+        if self.verdict != "inconclusive" or self.evidence is None:
+            return None
+        return self.evidence.needed(confidence)
+
+    def full_reason(self, needed: dict[str, int] | None = None) -> str:
+        """The reason, with what is `needed` and what the interval leaves out with a single training seed."""
+        clauses = [self.reason]
+        if needed:
+            clauses.append(self._needed_in_words(needed))
+        if self.estimate and self.n.get("seeds") == 1:
+            clauses.append(ONE_SEED)
+        return "; ".join(clauses)
+
+    def _needed_in_words(self, needed: dict[str, int]) -> str:
+        """`about 200 questions would decide it at the measured effect (80% power)`."""
+        questions, seeds, measured = needed["questions"], needed.get("seeds"), self.n.get("seeds", 1)
+        if seeds is None:
+            return f"nothing can be said with fewer than {questions} questions"
+        if seeds > measured:
+            return (
+                f"{measured} training seeds differ so much that no number of questions would decide it at the measured "
+                f"effect: about {seeds} seeds of {questions} questions would (80% power)"
+            )
+        return f"about {questions} questions would decide it at the measured effect (80% power)"
 
 
 def interval_or_none(values: Cells, bootstrap: Bootstrap, *labels: str, lowest: float = -inf) -> Interval | None:
@@ -58,6 +83,13 @@ def judge(
     return "inconclusive", f"{in_words(estimate)} spans {line:+g}"
 
 
+def one_condition(
+    estimate: Interval | None, verdict: Verdict, claimed: Side, line: float, questions: int, min_questions: int
+) -> Evidence:
+    """The evidence of a claim with a single condition."""
+    return all_of([Condition(estimate, verdict, claimed, line, questions, min_questions)])
+
+
 def in_words(interval: Interval) -> str:
     """`+0.120 [+0.050, +0.190]`."""
     return f"{interval.estimate:+.3f} [{interval.lower:+.3f}, {interval.upper:+.3f}]"
@@ -65,4 +97,6 @@ def in_words(interval: Interval) -> str:
 
 def as_json(interval: Interval | None) -> dict[str, float] | None:
     """An interval as a mapping."""
-    return None if interval is None else asdict(interval)
+    if interval is None:
+        return None
+    return {"estimate": interval.estimate, "lower": interval.lower, "upper": interval.upper}

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
-from raml.claims.registry import Downhill
+from raml.claims.evidence import Condition, all_of
+from raml.claims.sections import Downhill
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
 PREFIX = ["seed", "question_id", "benchmark", "trajectory_id", "correct", "source", "draw", "projection", "position"]
@@ -119,6 +120,12 @@ def decide(test: Downhill, updates: pl.DataFrame, bootstrap: Bootstrap) -> Decis
         f"cosine ({shown.replace('_', ' ')})",
         n,
         details,
+        all_of(
+            [
+                Condition(estimate, judged[name][0], "above", test.minimal_effect, questions, test.min_questions)
+                for name, estimate in estimates.items()
+            ]
+        ),
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, difference_or_none, in_words, interval_or_none, judge
+from raml.claims.evidence import Condition, all_of
 from raml.claims.method_lead import leaked_shares, leaks_in_words
-from raml.claims.registry import KeptAccuracy
 from raml.claims.result import Verdict
+from raml.claims.sections import KeptAccuracy
 from raml.evaluation.efficiency import TOKENS, budget_at, mean_tokens, metric_names, on_the_line, way_scores
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
@@ -80,6 +81,12 @@ def decide(test: KeptAccuracy, answers: pl.DataFrame, k: int, bootstrap: Bootstr
         unit,
         n,
         details,
+        all_of(
+            [
+                Condition(one.interval, found, "above", 0.0, one.questions, test.min_questions)
+                for found, _, one in judged
+            ]
+        ),
     )
 
 

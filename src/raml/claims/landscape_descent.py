@@ -5,8 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from raml.claims.by_benchmark import benchmark_effects, judge_benchmarks
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
-from raml.claims.registry import LandscapeDescent
+from raml.claims.decision import Decision, as_json, interval_or_none, judge, one_condition
+from raml.claims.sections import LandscapeDescent
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
@@ -117,7 +117,8 @@ def decide(test: LandscapeDescent, curves: pl.DataFrame, landscape: pl.DataFrame
         "incorrect_trajectories_of_the_same_questions": _incorrect(correct, incorrect, bootstrap),
     }
     reasons = [f"mean descent {reason}", *clauses, *_starts_low(start, test.minimal_effect), *_ends_below(correct)]
-    return Decision(verdict, "; ".join(reasons), descent, UNIT, n, details)
+    evidence = one_condition(descent, verdict, "above", test.minimal_effect, n["questions"], test.min_questions)
+    return Decision(verdict, "; ".join(reasons), descent, UNIT, n, details, evidence)
 
 
 def _starts_low(start: Interval | None, line: float) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from raml.claims.decision import Decision, as_json, difference_or_none, in_words, interval_or_none, judge
+from raml.claims.evidence import Condition
 from raml.claims.result import Side, Verdict
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
@@ -47,6 +48,10 @@ class Lead:
     seeds: int
     scores: tuple[float, float]
     benchmarks: dict[str, BenchmarkLead]
+
+    def condition(self, verdict: Verdict, claimed: Side, line: float, min_questions: int) -> Condition:
+        """The lead as one of the conditions of a claim."""
+        return Condition(self.difference, verdict, claimed, line, self.questions, min_questions)
 
     def benchmark_details(self, line: float, min_questions: int) -> dict[str, object]:
         """Each benchmark with the verdict on "the difference lies above `line`" of that benchmark alone.

@@ -3,9 +3,10 @@
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, judge
+from raml.claims.evidence import all_of
 from raml.claims.leads import Lead, counts, hidden, lead, limits
-from raml.claims.registry import MethodLead
 from raml.claims.result import Verdict
+from raml.claims.sections import MethodLead
 from raml.evaluation.efficiency import metric_names, way_scores
 from raml.evaluation.intervals import Bootstrap
 
@@ -59,6 +60,7 @@ def decide(test: MethodLead, answers: pl.DataFrame, k: int, bootstrap: Bootstrap
         f"lead of {test.method} in {shown.metric}",
         counts(deciding, leads),
         details,
+        all_of([one.condition(found, "above", test.minimal_effect, test.min_questions) for found, _, one in judged]),
     )
 
 

@@ -10,8 +10,8 @@ import polars as pl
 
 from raml.claims.by_benchmark import benchmark_effects, judge_benchmarks
 from raml.claims.curve_trend import CURVE, not_probed
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
-from raml.claims.registry import ModePair
+from raml.claims.decision import Decision, as_json, interval_or_none, judge, one_condition
+from raml.claims.sections import ModePair
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 
@@ -138,7 +138,8 @@ def decide(test: ModePair, curves: pl.DataFrame, bootstrap: Bootstrap) -> Decisi
         },
         "curves_left_out": _left_out(of_the_model.filter("correct"), test.min_positions),
     }
-    return Decision(verdict, "; ".join([f"mean difference {reason}", *clauses]), effect, unit, n, details)
+    evidence = one_condition(effect, verdict, test.direction, line, n["questions"], test.min_questions)
+    return Decision(verdict, "; ".join([f"mean difference {reason}", *clauses]), effect, unit, n, details, evidence)
 
 
 def _last_crossing(

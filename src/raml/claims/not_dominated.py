@@ -3,9 +3,10 @@
 import polars as pl
 
 from raml.claims.decision import Decision, as_json
+from raml.claims.evidence import any_of
 from raml.claims.leads import counts, judge_level, lead, limits, metric_names, not_evaluated, with_metrics
-from raml.claims.registry import NotDominated
 from raml.claims.result import Verdict
+from raml.claims.sections import NotDominated
 from raml.evaluation.intervals import Bootstrap
 
 
@@ -50,6 +51,7 @@ def decide(test: NotDominated, evaluations: pl.DataFrame, k: int, bootstrap: Boo
         f"lead of {test.rival} in {shown.metric}",
         counts(table, leads),
         details,
+        any_of([one.condition(judged[one.metric][0], "below", test.margin, test.min_questions) for one in leads]),
     )
 
 

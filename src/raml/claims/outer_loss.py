@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, difference_or_none, in_words, interval_or_none, judge
-from raml.claims.registry import OuterLossFalls, TechniqueRun
+from raml.claims.evidence import Condition, all_of
 from raml.claims.result import Verdict
+from raml.claims.sections import OuterLossFalls, TechniqueRun
 from raml.evaluation.intervals import Bootstrap, Interval, cells, paired_cells
 
 UNIT = "nats per answer token"
@@ -100,7 +101,13 @@ def decide(test: OuterLossFalls, losses: pl.DataFrame, evaluations: pl.DataFrame
         "seeds": min(fall.seeds for _, _, fall in judged),
     }
     everything: dict[str, object] = {"minimal_effect": test.minimal_effect, "techniques": details}
-    return Decision(verdict, "; ".join(reasons), shown.interval, UNIT, n, everything)
+    evidence = all_of(
+        [
+            Condition(fall.interval, found, "above", test.minimal_effect, fall.questions, test.min_questions)
+            for found, _, fall in judged
+        ]
+    )
+    return Decision(verdict, "; ".join(reasons), shown.interval, UNIT, n, everything, evidence)
 
 
 def _details(

@@ -18,8 +18,7 @@ class ClaimResult(BaseModel):
     that it leaves. `needed` counts the questions and seeds that would decide an inconclusive claim at the measured
     effect with 80% power. `against_reported` has a mapping for each number that the paper reports: its `key`, the
     `reported` and the `measured` number, their `difference` (measured less reported) with its `interval`, the
-    `tolerance`, all in the reported number's unit, and whether the difference is `within` the tolerance: true if its
-    whole interval is, false if none of it is, else null.
+    `tolerance`, all in the reported number's unit, and whether the difference itself is `within` the tolerance.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from raml.claims.by_benchmark import benchmark_effects, judge_benchmarks
-from raml.claims.decision import Decision, as_json, interval_or_none, judge
-from raml.claims.registry import RoleChange
+from raml.claims.decision import Decision, as_json, interval_or_none, judge, one_condition
+from raml.claims.sections import RoleChange
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.probing.roles import SUMMARIES, TRAJECTORY, permutation_p_values, summaries
 
@@ -152,7 +152,8 @@ def decide(test: RoleChange, changes: pl.DataFrame, bootstrap: Bootstrap) -> Dec
         "tokens": changes.height,
     }
     reasons = [f"mean AUC less one half {reason}", *clauses]
-    return Decision(verdict, "; ".join(reasons), effect, "AUC less one half", n, details)
+    evidence = one_condition(effect, verdict, "above", test.minimal_effect, n["questions"], test.min_questions)
+    return Decision(verdict, "; ".join(reasons), effect, "AUC less one half", n, details, evidence)
 
 
 def _mean(rows: pl.DataFrame, value: str, bootstrap: Bootstrap, role: str) -> Interval | None:

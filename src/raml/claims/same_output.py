@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge
-from raml.claims.registry import SameOutput
+from raml.claims.decision import Decision, as_json, in_words, interval_or_none, judge, one_condition
+from raml.claims.sections import SameOutput
 from raml.evaluation.intervals import Bootstrap, cells
 
 PREFIX = ["seed", "question_id", "trajectory_id", "projection", "position"]
@@ -59,7 +59,8 @@ def decide(test: SameOutput, updates: pl.DataFrame, bootstrap: Bootstrap) -> Dec
             for projection in ("output", "value")
         },
     }
-    return Decision(verdict, "; ".join(reasons), difference, "largest difference of a logit", n, details)
+    evidence = one_condition(difference, verdict, "below", test.tolerance, questions, test.min_questions)
+    return Decision(verdict, "; ".join(reasons), difference, "largest difference of a logit", n, details, evidence)
 
 
 def _value_in_words(prefixes: pl.DataFrame, tolerance: float, bootstrap: Bootstrap) -> str | None:

@@ -11,9 +11,10 @@ from scipy.stats import page_trend_test
 
 from raml.claims.decision import WORST_FIRST, Decision, as_json, in_words, interval_or_none, judge
 from raml.claims.dose_ranks import Blocks, blocks, informative_cells, informative_questions, rank
+from raml.claims.evidence import Condition, all_of
 from raml.claims.leads import CEILING, FLOOR, METRICS, metric_names, not_evaluated
-from raml.claims.registry import Trend
 from raml.claims.result import Verdict
+from raml.claims.sections import Trend
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.runs import Series
 
@@ -110,7 +111,14 @@ def decide(
             for name in test.series
         },
     }
-    return Decision(shown.verdict, "; ".join(reasons), shown.rho, f"{UNIT}, {shown.series} {shown.metric}", n, details)
+    evidence = all_of(
+        [
+            Condition(rise.rho, rise.verdict, "above", test.minimal_effect, rise.questions, test.min_questions)
+            for rise in every
+        ]
+    )
+    unit = f"{UNIT}, {shown.series} {shown.metric}"
+    return Decision(shown.verdict, "; ".join(reasons), shown.rho, unit, n, details, evidence)
 
 
 def _left_out(test: Trend, name: str, of_series: Blocks) -> list[str]:

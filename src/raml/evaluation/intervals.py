@@ -17,7 +17,8 @@ Four choices, made by simulated coverage on data shaped like ours (skewed, bound
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -30,20 +31,75 @@ Cells = NDArray[np.float64]
 
 CELL = ["seed", "question_id"]
 CHUNK = 4_000_000  # resampled values held at once
+BISECTIONS = 40
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far cells lie apart, as variances: what an estimate's error is made of.
+
+    `between_questions` is that of questions' means over seeds, the noise in them included. With one seed the others
+    are 0: `noise`, that of a cell beyond its question and its seed, `offsets`, that of the seeds' means, and
+    `offsets_by_noise`, as much of it as noise explains.
+    """
+
+    questions: int
+    seeds: int
+    between_questions: float
+    noise: float
+    offsets: float
+    offsets_by_noise: float
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What an interval is read off: bootstrap replicates, ascending, and the levels of its ends by confidence."""
+
+    values: Cells
+    levels: Callable[[float], Cells]
+    spread: Spread
+
+    def ends(self, confidence: float) -> tuple[float, float]:
+        """Those of the interval of this confidence, in [0, 1)."""
+        lower, upper = np.quantile(self.values, self.levels(confidence))
+        return float(lower), float(upper)
+
+    def smallest_alpha(self, line: float) -> float:
+        """The smallest alpha at which the interval of confidence 1 - alpha excludes `line`: a two-sided p-value.
+
+        No smaller than 1 / (replicates + 1), which is all that so many of them can tell.
+        """
+
+        def excluded(alpha: float) -> bool:
+            lower, upper = self.ends(1 - alpha)
+            return line < lower or line > upper
+
+        low, high = 1 / (self.values.size + 1), 1.0
+        if excluded(low) or not excluded(high):
+            return low if excluded(low) else high
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if excluded(middle) else (middle, high)
+        return high
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its confidence interval."""
+    """An estimate and the ends of its confidence interval; of one that was resampled, also what it is read off."""
 
     estimate: float
     lower: float
     upper: float
+    replicates: Replicates | None = field(default=None, compare=False, repr=False)
 
     def within(self, lowest: float, highest: float) -> "Interval":
         """The interval with its ends cut to the values that the quantity can take."""
         lower, upper = (min(max(end, lowest), highest) for end in (self.lower, self.upper))
-        return Interval(self.estimate, lower, upper)
+        return Interval(self.estimate, lower, upper, self.replicates)
+
+    def excludes(self, line: float) -> bool:
+        """Whether `line` lies outside."""
+        return line < self.lower or line > self.upper
 
 
 @dataclass(frozen=True)
@@ -123,12 +179,12 @@ def bootstrap_mean(
         replicates = estimate + error * generator.standard_t(n_questions - 1, size=resamples)
     else:
         replicates = _resampled_means(by_question, resamples, generator)
+    spread = _spread(values, by_question)
     if n_seeds > 1:
-        replicates += _seed_error(values - by_question) * generator.standard_t(n_seeds - 1, size=resamples)
-    plain = np.array([1 - confidence, 1 + confidence]) / 2
-    levels = plain if student else _bca_levels(replicates, by_question, confidence)
-    lower, upper = np.quantile(replicates, levels)
-    return Interval(estimate, float(lower), float(upper))
+        replicates += _seed_error(spread) * generator.standard_t(n_seeds - 1, size=resamples)
+    levels = _plain_levels if student else _bca_levels(replicates, by_question)
+    made = Replicates(np.sort(replicates), levels, spread)
+    return Interval(estimate, *made.ends(confidence), made)
 
 
 def _cell_means(table: pl.DataFrame, value: str) -> pl.DataFrame:
@@ -145,17 +201,17 @@ def _resampled_means(by_question: Cells, resamples: int, generator: np.random.Ge
     return means
 
 
-def _seed_error(deviations: Cells) -> float:
-    """Standard error of the mean from differences between seeds that neither questions nor noise explain.
+def _spread(values: Cells, by_question: Cells) -> Spread:
+    """The variances of `values` (shape [seeds, questions], NaN if missing), whose means over seeds are `by_question`.
 
-    Args:
-        deviations: shape [seeds, questions]: each cell less its question's mean over seeds, NaN if missing.
-
-    Seed offsets are the least-squares fit of cell = question + seed; of their variance what noise within the cells
-    contributes is taken off (the resampled questions carry that already), but no more than half of it.
+    Seed offsets are the least-squares fit of cell = question + seed.
     """
+    n_seeds, n_questions = values.shape
+    between_questions = float(by_question.var(ddof=1))
+    if n_seeds == 1:
+        return Spread(n_questions, 1, between_questions, 0.0, 0.0, 0.0)
+    deviations = values - by_question
     present = ~np.isnan(deviations)
-    n_seeds, n_questions = deviations.shape
     deviations = np.where(present, deviations, 0.0)
     shares = present / present.sum(axis=0)
     normal = np.diag(present.sum(axis=1).astype(np.float64)) - present @ shares.T
@@ -164,21 +220,39 @@ def _seed_error(deviations: Cells) -> float:
     residuals = np.where(present, deviations - offsets[:, None] + (shares * offsets[:, None]).sum(axis=0), 0.0)
     freedom = int(present.sum()) - n_seeds - n_questions + 1
     noise = float((residuals**2).sum()) / freedom if freedom > 0 else 0.0
-    spread = float((offsets**2).sum()) / (n_seeds - 1)
-    of_noise = noise * float(np.trace(inverse)) / (n_seeds - 1)
-    return float(np.sqrt(max(spread - of_noise, spread / 2) / n_seeds))
+    of_offsets = float((offsets**2).sum()) / (n_seeds - 1)
+    by_noise = noise * float(np.trace(inverse)) / (n_seeds - 1)
+    return Spread(n_questions, n_seeds, between_questions, noise, of_offsets, by_noise)
 
 
-def _bca_levels(replicates: Cells, by_question: Cells, confidence: float) -> Cells:
-    """Quantile levels of the replicates at the interval's ends: bias-corrected, accelerated, t-widened."""
+def _seed_error(spread: Spread) -> float:
+    """Standard error of the mean from differences between seeds that neither questions nor noise explain.
+
+    What noise within the cells contributes to their variance is taken off (the resampled questions carry that
+    already), but no more than half of it.
+    """
+    beyond = max(spread.offsets - spread.offsets_by_noise, spread.offsets / 2)
+    return float(np.sqrt(beyond / spread.seeds))
+
+
+def _plain_levels(confidence: float) -> Cells:
+    return np.array([1 - confidence, 1 + confidence]) / 2
+
+
+def _bca_levels(replicates: Cells, by_question: Cells) -> Callable[[float], Cells]:
+    """Quantile levels of the replicates at an interval's ends: bias-corrected, accelerated, t-widened."""
     n = by_question.size
     deviations = by_question - by_question.mean()
-    spread = float((deviations**2).sum())
-    acceleration = float((deviations**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    squares = float((deviations**2).sum())
+    acceleration = float((deviations**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
     estimate = by_question.mean()
     below = ((replicates < estimate).mean() + (replicates <= estimate).mean()) / 2
     edge = 1 / (replicates.size + 1)
     bias = ndtri(np.clip(below, edge, 1 - edge))
-    reach = stdtrit(n - 1, (1 + confidence) / 2) * np.sqrt(n / (n - 1))
-    shifted = bias + np.array([-reach, reach])
-    return np.asarray(ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, edge)))
+
+    def levels(confidence: float) -> Cells:
+        reach = stdtrit(n - 1, (1 + confidence) / 2) * np.sqrt(n / (n - 1))
+        shifted = bias + np.array([-reach, reach])
+        return np.asarray(ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, edge)))
+
+    return levels

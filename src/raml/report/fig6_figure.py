@@ -122,7 +122,7 @@ def _draw_superiority(axes: Axes, rows: Sequence[RoleRow], places: Sequence[floa
     for row, place in zip(rows, places, strict=True):
         effect = row.summary.superiority if row.summary else None
         if effect:
-            moved = Interval(*(0.5 + value for value in (effect.estimate, effect.lower, effect.upper))).within(0, 1)
+            moved = Interval(0.5 + effect.estimate, 0.5 + effect.lower, 0.5 + effect.upper).within(0, 1)
             _draw_interval(axes, moved, place, "ink", "o", f"auc-{_slug(row)}")
     reach = max(
         (abs(end) for row in rows if row.summary and (e := row.summary.superiority) for end in (e.lower, e.upper)),

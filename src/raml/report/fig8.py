@@ -12,7 +12,8 @@ from typing import Final
 import polars as pl
 from pydantic import Field
 
-from raml.claims.registry import Registry, Trend, load_registry
+from raml.claims.registry import Registry, load_registry
+from raml.claims.sections import Trend
 from raml.config import SFT, BenchmarkKind, Evaluation, Section
 from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap

@@ -11,7 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from raml.claims.registry import OuterLossFalls, load_registry
+from raml.claims.registry import load_registry
+from raml.claims.sections import OuterLossFalls
 from raml.config import Evaluation, Section
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
