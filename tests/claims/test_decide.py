@@ -128,6 +128,53 @@ def test_results_say_where_they_come_from(folder: Path) -> None:
     assert results["fig3"].n == {"questions": 40, "trajectories": 240, "seeds": 3, "positions": 7200}
 
 
+def test_p_values_go_with_the_verdicts_and_holm_with_the_family(folder: Path) -> None:
+    results = decide_all()
+    tested = [one for one in results if one.verdict != "not_run"]
+    assert len(tested) > 10
+    for one in results:
+        assert one.needs and one.decidable_at is not None
+        if one.verdict == "not_run":
+            assert (one.p, one.p_holm, one.verdict_holm, one.line, one.needed) == (None,) * 5
+            continue
+        assert one.line is not None and one.claimed in {"above", "below"}
+        decided = one.verdict in {"holds", "contradicted"}
+        assert (one.p is not None and one.p < 0.05) == decided
+        if one.p is not None and one.p_holm is not None:
+            assert one.p <= one.p_holm <= 1
+            assert one.verdict_holm == (one.verdict if one.p_holm < 0.05 else "inconclusive")
+        else:
+            assert (one.p, one.p_holm, one.verdict_holm) == (None, None, "inconclusive")
+    smallest = min(one.p_holm for one in tested if one.p_holm is not None)
+    assert smallest == pytest.approx(len(tested) / (SETTINGS.bootstrap_resamples + 1))  # all replicates on one side
+    by_id = {one.id: one for one in results}
+    assert (by_id["fig3"].line, by_id["fig3"].claimed) == (-0.3, "below")
+    assert (by_id["fig16"].line, by_id["fig16"].claimed) == (-0.3, "above")
+    assert by_id["fig6"].needed == {"questions": 20} and "fewer than 20 questions" in by_id["fig6"].reason
+    assert all(one.against_reported is None for one in results)
+
+
+def test_what_would_decide_an_inconclusive_claim_is_said(folder: Path) -> None:
+    close = evaluations({"sft_short": 0.28, "sft_long": 0.28}, questions=20, seeds=2)
+    write_table(close, Evaluation, Path("evaluations.parquet"), PROVENANCE)
+    tab2 = next(one for one in decide_all() if one.id == "tab2")
+    assert tab2.verdict == "inconclusive" and tab2.needed and tab2.n
+    assert tab2.needed["questions"] > tab2.n["questions"] or tab2.needed["seeds"] > tab2.n["seeds"]
+    assert f"{tab2.needed['questions']} questions would" in tab2.reason and "80% power" in tab2.reason
+
+
+def test_tables_of_another_scale_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = PROVENANCE.model_copy(update={"scale": "small"})
+    write_table(ProbeCurve.create_empty(), ProbeCurve, Path("curves1.parquet"), other)
+    with pytest.raises(SystemExit) as exit_:
+        decide_all()
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: curves1.parquet is of scale 'small', and what is decided are the claims of 'tiny'")
+    assert "`snakemake --cores 2 curves1.parquet --config scale=tiny`" in error and error.count("\n") == 1
+    assert not Path("claims.json").exists()
+
+
 def test_two_runs_write_the_same_bytes(folder: Path) -> None:
     decide_all("one.json")
     decide_all("two.json")

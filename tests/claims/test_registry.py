@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from raml.claims.registry import load_registry
+from raml.claims.registry import load_registry, tolerance_of
 from raml.claims.sections import BestOrLevel, CurveTrend
+from raml.config import available_scales, load_scale
 from raml.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,42 @@ def test_reported_numbers_are_the_papers() -> None:
     assert reported["fig3"] == {}
 
 
+def test_every_number_of_the_paper_is_there_and_has_a_tolerance() -> None:
+    registry = load_registry(CLAIMS, REPORTED)
+    numbers = {claim.id: registry.numbers_of(claim) for claim in registry.claims}
+    assert {name: len(found) for name, found in numbers.items() if found} == {
+        "fig6": 6, "fig11": 18, "fig11-tokens": 18, "tab2": 12, "tab2-grpo": 18, "tab3": 12,
+    }  # fmt: skip
+    tab2 = next(claim for claim in registry.claims if claim.id == "tab2")
+    assert tolerance_of(tab2, "table2.sft_long.AIME24.P8") == 10.0
+    assert tolerance_of(tab2, "table2.sft_long.MATH500-L5.mG8") == 5.0
+    assert tolerance_of(tab2, "figure6.Wait") is None
+    used = {key.split(".")[0] for claim in registry.claims for key in claim.reported}
+    assert set(registry.reported) - used == {"settings", "reference_timings"}  # what no claim is about
+    assert registry.reported["settings"]["reward"]["correct_but_unformatted"] == -0.5
+    assert registry.reported["reference_timings"]["landscape"]["seconds"] == 2746
+
+
+def test_every_test_says_its_direction_and_every_claim_what_it_needs() -> None:
+    raw = yaml.safe_load(CLAIMS.read_text())["claims"]
+    for claim in raw:
+        assert claim["needs"] and (claim["decidable_at"] or "not_run" in claim)
+        if "test" in claim:
+            assert claim["test"]["direction"] and claim["test"]["why"] and claim["test"]["min_questions"] >= 20
+            assert {"minimal_effect", "margin", "tolerance", "least_accuracy"} & set(claim["test"])
+    scales = {scale for claim in raw for scale in claim["decidable_at"]}
+    assert scales == {"micro", "small", "paper"} and scales <= set(available_scales(ROOT / "config/scales"))
+
+
+@pytest.mark.parametrize("scale", ["micro", "small", "paper"])
+def test_scales_that_can_decide_ask_for_enough_questions(scale: str) -> None:
+    settings = load_scale(scale, folder=ROOT / "config/scales")
+    asked = {"fig2": settings.landscape.questions, "prop2.1": settings.updates.questions}
+    for claim in load_registry(CLAIMS, REPORTED).claims:
+        if claim.test is not None and claim.exhibit in asked:
+            assert (asked[claim.exhibit] >= claim.test.min_questions) == (scale in claim.decidable_at)
+
+
 def test_margin_counts_the_papers_own_deficit_as_level() -> None:
     registry = load_registry(CLAIMS, REPORTED)
     tab2 = next(claim for claim in registry.claims if claim.id == "tab2")
@@ -117,6 +154,12 @@ def test_unknown_keys_are_named_with_what_is_allowed(broken: Broken) -> None:
         ({"statement": ""}, "statement = ''"),
         ({"reported": ["table9"]}, "reported names 'table9'"),
         ({"reported": ["table2.sft_log"]}, "reported names 'table2.sft_log'"),
+        ({"decidable_at": []}, "decidable_at must name a scale"),
+        ({"decidable_at": ["mikro"]}, "decidable_at.0 = 'mikro'"),
+        ({"needs": ""}, "needs = ''"),
+        ({"reported": ["figure6"]}, "figure6.avg is reported and has no tolerance"),
+        ({"tolerance": {"of": {"AIME24": 1.0}, "why": "-"}}, "tolerance.of names 'AIME24', a part of no reported"),
+        ({"tolerance": {"of": {"AIME24": -1.0}, "why": "-"}}, "tolerance.of.AIME24 = -1.0"),
     ],
 )
 def test_bad_claims_are_refused(broken: Broken, change: dict[str, Any], message: str) -> None:

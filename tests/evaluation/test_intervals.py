@@ -4,6 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import ttest_1samp
 
 from raml.errors import InputError
 from raml.evaluation.intervals import Bootstrap, Interval, bootstrap_mean, cells, paired_cells
@@ -172,3 +173,30 @@ def test_ten_thousand_resamples_of_200_questions_are_quick() -> None:
     start = time.process_time()
     bootstrap_mean(values, seed=0)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("student", [False, True])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_p_is_the_alpha_at_which_the_interval_touches_the_line(student: bool, seeds: int) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.gamma(1.0, 0.3, (seeds, 40))
+    interval = bootstrap_mean(values, seed=1, student=student)
+    assert interval.replicates is not None
+    for line in (interval.estimate * factor for factor in (0.7, 0.8, 0.95, 1.05, 1.2, 1.35)):
+        p = interval.replicates.smallest_alpha(line)
+        assert 0 < p < 1
+        assert (p < 0.05) == interval.excludes(line)
+        assert bootstrap_mean(values, seed=1, student=student, confidence=1 - 1.01 * p).excludes(line)
+        assert not bootstrap_mean(values, seed=1, student=student, confidence=1 - 0.99 * p).excludes(line)
+    assert interval.replicates.ends(0.95) == (interval.lower, interval.upper)
+
+
+def test_p_agrees_with_the_t_test_and_never_falls_below_what_replicates_can_tell() -> None:
+    values = np.random.default_rng(2).standard_normal((1, 30)) + 0.3
+    replicates = bootstrap_mean(values, seed=0, student=True).replicates
+    assert replicates is not None
+    assert replicates.smallest_alpha(0.0) == pytest.approx(ttest_1samp(values[0], 0.0).pvalue, abs=0.01)
+    assert replicates.smallest_alpha(-50.0) == 1 / 10_001
+    constant = bootstrap_mean(np.full((1, 40), 0.7), seed=0, resamples=100).replicates
+    assert constant is not None
+    assert (constant.smallest_alpha(0.7), constant.smallest_alpha(0.6)) == (1.0, 1 / 101)

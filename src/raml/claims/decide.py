@@ -57,7 +57,7 @@ from raml.claims.sections import (
 )
 from raml.config import Evaluation as Settings
 from raml.config import Section
-from raml.errors import ConfigError
+from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime, Series
 from raml.schemas import (
@@ -71,7 +71,7 @@ from raml.schemas import (
     WeightUpdate,
 )
 from raml.step import Step, run
-from raml.storage import read_table, write_json
+from raml.storage import read_provenance, read_table, write_json
 
 # What tests read: a table each, of several files (one a seed, or one a seed and model).
 TABLES: Final[dict[str, type[dy.Schema]]] = {
@@ -114,6 +114,7 @@ def main(step: Step[Job]) -> None:
     evaluation = step.config.evaluation
     registry = load_registry(step.files["claims"], step.files["reported"])
     check_models(registry, step.config.figures, step.files["claims"])
+    check_scales([path for name in TABLES for path in step.lists[name]], step.scale)
     measurements = Measurements(
         {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()},
         step.config.series,
@@ -174,6 +175,20 @@ def check_models(registry: Registry, figures: Mapping[str, str], path: Path) -> 
                     f"{path}: claim {claim.id!r}: test.model = {claim.test.model!r}, but by the order of "
                     f"probing.models {claim.exhibit} follows {followed!r}; change one of the two"
                 )
+
+
+def check_scales(paths: Sequence[Path], scale: str) -> None:
+    """Refuse tables of another scale than the one whose claims are decided.
+
+    Raises:
+        DataError: there is one; the message names it, both scales and the command that makes the right one.
+    """
+    for path in paths:
+        if path.is_file() and (other := read_provenance(path).scale) != scale:
+            raise DataError(
+                f"{path} is of scale {other!r}, and what is decided are the claims of {scale!r}; scales are not mixed: "
+                f"make the table anew with `snakemake --cores 2 {path} --config scale={scale}`"
+            )
 
 
 def decide(test: Test, measurements: Measurements) -> tuple[Decision, list[str]]:
