@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, doctor, landscape, plan, probe, restore, times
+from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, times
 from raml.errors import InputError, RamlError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     help="Reasoning as meta-learning, reproduced.",
 )
 app.command()(claims.claims)
+app.command()(compare.compare)
 app.command()(probe.probe)
 app.command()(landscape.landscape)
 app.command()(plan.plan)
