@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
 FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
 SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
-DECIDED = {"decide": 1, "build_report": 1}
+DECIDED = {"decide": 1, "claim_metrics": 1, "environment": 1, "build_report": 1}
 PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
 ANALYSED = {"summarise": 1, "fig11": 1, **DECIDED, **FIGURES, **SCORED}
 SAMPLED = {"score": 1, "summarise": 1, "outer_loss": 1, "tab1": 1, **DECIDED, **SCORED}
@@ -135,9 +135,9 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
             {**SAMPLED, **LOGGED, "train_zero_grpo": 1, "sample_policies": 1, "sample_sweep": 1},
         ),
         ('probing={"trajectories_per_question": 1}', {**PROBED, "write_held_out": 1}),
-        ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, "decide": 1, "build_report": 1}),
-        ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, "decide": 1, "build_report": 1}),
-        ('efficiency={"summaries": 1}', {"efficiency": 1, "fig11": 1, "decide": 1, "build_report": 1}),
+        ('landscape={"size": 7}', {"landscape": 1, "fig2": 1, **DECIDED}),
+        ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, **DECIDED}),
+        ('efficiency={"summaries": 1}', {"efficiency": 1, "fig11": 1, **DECIDED}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
         ('device={"utilisation": 0.9, "tflops": 1.0}', {"build_report": 1}),  # the page shows the configuration
         (

@@ -36,6 +36,47 @@ rule decide:
         " > {log} 2>&1"
 
 
+# A list cannot be compared by `dvc metrics`, a mapping can.
+rule claim_metrics:
+    input:
+        rules.decide.output,
+    output:
+        "<results>/tables/claims.json",
+    log:
+        "<logs>/claim_metrics.log",
+    benchmark:
+        "<benchmarks>/claim_metrics.tsv"
+    params:
+        **step("raml.claims.metrics", {}),
+    message:
+        "Verdicts and numbers of the claims as metrics"
+    shell:
+        "python -m raml.claims.metrics --scale {params.scale} --config {params.config:q}"
+        " --claims {input} --out {output}"
+        " > {log} 2>&1"
+
+
+# After the claims, so that it is written again with them: the machine that measured.
+rule environment:
+    input:
+        claims=rules.decide.output,
+        lock="requirements/core.lock",
+    output:
+        "<results>/environment.json",
+    log:
+        "<logs>/environment.log",
+    benchmark:
+        "<benchmarks>/environment.tsv"
+    params:
+        **step("raml.report.environment", {}),
+    message:
+        "Write down machine and packages"
+    shell:
+        "python -m raml.report.environment --scale {params.scale} --config {params.config:q}"
+        " --lock {input.lock} --claims {input.claims} --out {output}"
+        " > {log} 2>&1"
+
+
 rule draw_curves:
     input:
         questions="<results>/questions/benchmarks.parquet",
@@ -172,6 +213,8 @@ rule analysis_phase:
         rules.summarise.output,
         *PROBES.values(),
         rules.decide.output,
+        rules.claim_metrics.output,
+        rules.environment.output,
         expand(rules.draw_curves.output, exhibit=CURVE_EXHIBITS),
         rules.fig2.output,
         rules.fig6.output,

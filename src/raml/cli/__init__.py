@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, times
+from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, times, trace
 from raml.errors import InputError, RamlError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(plan.plan)
 app.command()(times.times)
 app.command()(restore.restore)
 app.command()(doctor.doctor)
+app.command()(trace.trace)
 
 
 @app.callback(invoke_without_command=True)

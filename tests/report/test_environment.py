@@ -1,0 +1,43 @@
+"""The record of machine and packages: whole, the same each time, without names and dates."""
+
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from raml.errors import DataError
+from raml.report.environment import Job, environment, main, read_environment
+from raml.step import Step
+
+LOCK = Path(__file__).parents[2] / "requirements/core.lock"
+
+
+def test_versions_are_those_installed() -> None:
+    found = environment(LOCK)
+    assert found.packages["numpy"] == metadata.version("numpy")
+    assert found.python == platform.python_version() and found.architecture == platform.machine()
+    assert found.processor and found.system.startswith(platform.system())
+    assert found.processor in found.in_words()
+
+
+def test_the_record_is_the_same_each_time_and_names_nobody(tmp_path: Path) -> None:
+    texts = []
+    for name in ("a.json", "b.json"):
+        step = Step("m", "micro", Job(), 0, {"lock": LOCK, "claims": LOCK, "out": tmp_path / name}, {})
+        main(step)
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
+    assert platform.node() not in texts[0].split() and sys.prefix not in texts[0]
+    assert read_environment(tmp_path / "a.json").model_dump(mode="json") == json.loads(texts[0])
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"processor": 1}')
+    with pytest.raises(DataError, match=r"x\.json describes no machine: processor"):
+        read_environment(tmp_path / "x.json")
+    (tmp_path / "empty.lock").write_text("# nothing\n")
+    with pytest.raises(DataError, match="pins no package"):
+        environment(tmp_path / "empty.lock")

@@ -1,0 +1,111 @@
+"""The chain behind a number, from the workflow's own graph and from what files record."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raml.errors import DataError, InputError
+from raml.report.trace import alike, find
+
+ROOT = Path(__file__).parents[2]
+
+
+def traced(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`raml trace` in a process of its own, since Snakemake sets up the one that it runs in."""
+    command = [sys.executable, "-c", "from raml.cli import main; main()", "trace", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def tab2() -> dict[str, Any]:
+    ran = traced("claims/tab2", "--json")
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def test_a_claim_is_followed_to_the_questions(tab2: dict[str, Any]) -> None:
+    rules = [stage["rule"] for stage in tab2["stages"]]
+    assert rules[:2] == ["decide", "score"] and rules[-1] == "build_questions"
+    order = ["score", "sample_sft", "train_sft_long", "train_base", "pretrain", "build_questions"]
+    assert [rule for rule in rules if rule in order] == order
+    assert "landscape" not in rules  # other claims' measurements are not behind it
+    assert tab2["claim"]["id"] == "tab2" and tab2["claim"]["measured"] is not None
+
+
+def test_recorded_hashes_are_set_against_the_workflow(tab2: dict[str, Any]) -> None:
+    stages = {stage["rule"]: stage for stage in tab2["stages"]}
+    questions = stages["build_questions"]
+    assert questions["module"] == "raml.questions.build" and "--config '{" in questions["command"]
+    for file in questions["files"]:
+        assert file["here"] and file["recorded_in"] == file["path"] and len(file["sha256"]) == 12
+        # The rule's parameter hashes to what the step wrote, so that hashes hold for files without metadata too.
+        assert file["provenance"]["config_hash"] == questions["config_hash"]
+    samples = stages["sample_sft"]["files"]
+    assert stages["sample_sft"]["seeds"] == [0, 1, 2] and len(samples) == 6
+    if not any(file["here"] for file in samples):
+        # Exhibits were drawn from them and keep what they said.
+        assert {file["provenance"]["seed"] for file in samples} == {0, 1, 2}
+        assert all(file["recorded_in"].startswith("results/micro/figures/") for file in samples)
+
+
+def test_the_chain_is_shown() -> None:
+    ran = traced("results/micro/tables/tab1.md")
+    assert ran.returncode == 0, ran.stderr
+    for text in ("1. tab1: 1 job", "results/micro/tables/tab1.md  (here, sha256 ", "seeds 0, 1, 2", "machine: "):
+        assert text in ran.stdout
+    assert "python -m raml.report.tab1 --scale micro --config '...'" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["claims/tab9"], "has no claim 'tab9'; it has prop2.1"),
+        (["tables/no.md"], "no rule of scale micro makes results/micro/tables/no.md"),
+        (["tables/tab1.md", "--scale", "huge"], "unknown scale 'huge'"),
+        (["../secrets"], "neither claims/<id> nor a file"),
+    ],
+)
+def test_bad_input_ends_with_one_line(arguments: list[str], message: str) -> None:
+    ran = traced(*arguments)
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert ran.stderr.startswith("error: ") and message in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_what_no_rule_makes_and_what_was_not_run_say_so() -> None:
+    times, not_run = traced("times.json"), traced("claims/sec4.3")
+    assert times.returncode == 0 and "raml times --scale micro --save" in times.stdout
+    assert not_run.returncode == 0 and "nothing was measured" in not_run.stdout
+
+
+def test_names_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    figures = tmp_path / "results/micro/figures"
+    figures.mkdir(parents=True)
+    for name in ("fig1.svg", "fig1.json", "fig11.svg"):
+        (figures / name).touch()
+    assert find("figures/fig1", "micro").path.as_posix() == "results/micro/figures/fig1.json"
+    assert find("results/small/claims.json", "micro").scale == "small"
+    assert find(str(figures / "fig11.svg"), "small").path.as_posix() == "results/micro/figures/fig11.svg"
+    assert find("claims/fig3", "small").claim == "fig3"
+    assert find("models/seed0/base", "micro").path.name == "model.safetensors"
+    for name in ("", "../x", "/etc/passwd"):
+        with pytest.raises(InputError, match="neither"):
+            find(name, "micro")
+
+
+def test_seeds_are_folded() -> None:
+    assert alike(["a/seed0/x", "a/seed2/x", "b"]) == ["a/seed{0,2}/x", "b"]
+    assert alike(["a/seed1/x"]) == ["a/seed1/x"]
+
+
+def test_malformed_exhibits_are_refused(tmp_path: Path) -> None:
+    from raml.report.trace import _recorded
+
+    (tmp_path / "fig1.json").write_text('{"sources": [{}]}')
+    with pytest.raises(DataError, match=r"fig1\.json is no exhibit with its sources"):
+        _recorded(tmp_path)
