@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ["Snakefile", "dvc.yaml", "pyproject.toml", "config", "profiles", "requirements", "src", "workflow"]
+SOURCES = [
+    "Snakefile",
+    "CITATION.cff",
+    "dvc.yaml",
+    "pyproject.toml",
+    "config",
+    "profiles",
+    "requirements",
+    "src",
+    "workflow",
+]
 MINIMAL = ["--config", "scale=minimal"]
 
 

@@ -206,6 +206,38 @@ rule build_report:
         " > {log} 2>&1"
 
 
+# What git keeps of the results, as a research object.
+rule crate:
+    input:
+        files=[
+            rules.questions_phase.input,
+            rules.decide.output,
+            rules.claim_metrics.output,
+            rules.environment.output,
+            rules.score.output,
+            rules.summarise.output,
+            expand("<results>/figures/{exhibit}.{kind}", exhibit=EXHIBITS, kind=["svg", "json"]),
+            OUTER_LOOP,
+            rules.build_report.output,
+        ],
+        environment=rules.environment.output,
+        citation="CITATION.cff",
+    output:
+        "<results>/ro-crate-metadata.json",
+    log:
+        "<logs>/crate.log",
+    benchmark:
+        "<benchmarks>/crate.tsv"
+    params:
+        **step("raml.report.crate", SCALE),
+    message:
+        "Describe the results as a research object"
+    shell:
+        "python -m raml.report.crate --scale {params.scale} --config {params.config:q}"
+        " --citation {input.citation} --environment {input.environment} --files {input.files} --out {output}"
+        " > {log} 2>&1"
+
+
 rule analysis_phase:
     input:
         rules.score.input,
@@ -222,5 +254,6 @@ rule analysis_phase:
         rules.fig11.output,
         OUTER_LOOP,
         rules.build_report.output,
+        rules.crate.output,
     message:
         "Phase done: analysis"

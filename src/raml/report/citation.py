@@ -1,0 +1,78 @@
+"""`CITATION.cff`: what this is called, which version it is, and the paper that it reproduces."""
+
+from datetime import date
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from raml.errors import DataError
+
+
+class Person(BaseModel):
+    """An author of the paper."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    family: str = Field(alias="family-names")
+    given: str = Field(alias="given-names")
+
+    @property
+    def name(self) -> str:
+        """As it is read."""
+        return f"{self.given} {self.family}"
+
+
+class Group(BaseModel):
+    """Those who maintain this."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+
+
+class Paper(BaseModel):
+    """The paper."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str
+    authors: list[Person] = Field(min_length=1)
+    year: int
+    url: str
+
+
+class Citation(BaseModel):
+    """The parts of the file that other descriptions repeat."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    title: str
+    abstract: str
+    version: str
+    released: date = Field(alias="date-released")
+    authors: list[Group] = Field(min_length=1)
+    references: list[Paper] = Field(min_length=1)
+
+    @property
+    def paper(self) -> Paper:
+        """The paper that is reproduced."""
+        return self.references[0]
+
+
+def read_citation(path: Path) -> Citation:
+    """Read `CITATION.cff`.
+
+    Raises:
+        DataError: the file is missing, no YAML, or lacks what is needed here.
+    """
+    try:
+        return Citation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        raise DataError(f"{path}: {where}: {problem['msg']}") from None
