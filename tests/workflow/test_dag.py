@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
 FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
 SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
-DECIDED = {"decide": 1, "claim_metrics": 1, "environment": 1, "build_report": 1}
+SHOWN = {"build_report": 1, "crate": 1}
+DECIDED = {"decide": 1, "claim_metrics": 1, "environment": 1, **SHOWN}
 PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
 ANALYSED = {"summarise": 1, "fig11": 1, **DECIDED, **FIGURES, **SCORED}
 SAMPLED = {"score": 1, "summarise": 1, "outer_loss": 1, "tab1": 1, **DECIDED, **SCORED}
@@ -139,7 +140,7 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
         ('updates={"draws": 2}', {"weight_updates": 2, "prop21": 1, **DECIDED}),
         ('efficiency={"summaries": 1}', {"efficiency": 1, "fig11": 1, **DECIDED}),
         ('evaluation={"confidence": 0.9}', ANALYSED),
-        ('device={"utilisation": 0.9, "tflops": 1.0}', {"build_report": 1}),  # the page shows the configuration
+        ('device={"utilisation": 0.9, "tflops": 1.0}', SHOWN),  # they show the configuration
         (
             'oracle={"check_rate": 0.5}',
             {
@@ -169,7 +170,7 @@ def test_a_changed_parameter_reruns_exactly_what_depends_on_it(
 def test_an_edited_function_reruns_exactly_what_imports_it(copy_of_built: Checkout) -> None:
     append(copy_of_built, "src/raml/probing/roles.py", "\n\ndef unused() -> int:\n    return 1\n")
     importing = {"token_roles": 1, "decide": 1, "draw_curves": 5, "fig2": 1, "fig6": 1}  # all figures with tokens
-    assert copy_of_built.planned() == {**importing, "build_report": 1}
+    assert copy_of_built.planned() == {**importing, **DECIDED}
 
 
 def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
@@ -180,13 +181,24 @@ def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
 
 def test_an_edited_template_rebuilds_the_page(copy_of_built: Checkout) -> None:
     append(copy_of_built, "src/raml/report/templates/header.html.j2", "<!-- -->\n")
-    assert copy_of_built.planned() == {"build_report": 1}
+    assert copy_of_built.planned() == SHOWN
 
 
 def test_a_touched_file_reruns_nothing(copy_of_built: Checkout) -> None:
     for path in (copy_of_built.root / "results").rglob("*.*"):
         path.touch()
     assert copy_of_built.planned() == {}
+
+
+def test_snakemakes_own_report_shows_the_exhibits_with_captions(copy_of_built: Checkout) -> None:
+    ran = copy_of_built.run("--report", "report.html")
+    assert ran.returncode == 0, ran.stderr
+    page = (copy_of_built.root / "report.html").read_text()
+    figures = {path.name for path in (copy_of_built.root / "results/minimal/figures").glob("*.svg")}
+    for name in figures - {"fig11.svg"}:  # whose rule stands with those that sample for it
+        assert f"figures/{name}" in page
+        assert f"raml trace figures/{Path(name).stem} --scale minimal" in page
+    assert "answer-NLL landscape around the weights" in page and "Every claim of the paper" in page
 
 
 def append(checkout: Checkout, name: str, text: str) -> None:

@@ -9,7 +9,7 @@ rule decide:
         evaluations=rules.score.output,
         answers=expand(rules.efficiency.output, seed=SCALE.seeds),
     output:
-        "<results>/claims.json",
+        report("<results>/claims.json", caption="../report/claims.rst", category="Claims", labels={"what": "verdicts"}),
     log:
         "<logs>/decide.log",
     benchmark:
@@ -84,7 +84,7 @@ rule draw_curves:
         curves=lambda wildcards: expand(rules.probe.output, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
         samples=lambda wildcards: expand(SAMPLES, seed=SCALE.seeds, model=CURVE_EXHIBITS[wildcards.exhibit]),
     output:
-        figure="<results>/figures/{exhibit}.svg",
+        figure=shown("<results>/figures/{exhibit}.svg", "{exhibit}"),
         exhibit="<results>/figures/{exhibit}.json",
     log:
         "<logs>/draw_curves/{exhibit}.log",
@@ -110,7 +110,7 @@ rule fig2:
         curves=expand(rules.probe.output, seed=SCALE.seeds, model=MAIN_MODEL),
         landscape=PROBES["landscape"],
     output:
-        figure="<results>/figures/fig2.svg",
+        figure=shown("<results>/figures/fig2.svg", "fig2"),
         exhibit="<results>/figures/fig2.json",
     log:
         "<logs>/fig2.log",
@@ -135,7 +135,7 @@ rule fig6:
         changes=PROBES["roles"],
         reported="config/reported.yaml",
     output:
-        figure="<results>/figures/fig6.svg",
+        figure=shown("<results>/figures/fig6.svg", "fig6"),
         exhibit="<results>/figures/fig6.json",
     log:
         "<logs>/fig6.log",
@@ -160,7 +160,7 @@ rule prop21:
         blocks=PROBES["blocks"],
         updates=PROBES["updates"],
     output:
-        figure="<results>/figures/prop2.1.svg",
+        figure=shown("<results>/figures/prop2.1.svg", "prop2.1"),
         exhibit="<results>/figures/prop2.1.json",
     log:
         "<logs>/prop21.log",
@@ -189,7 +189,9 @@ rule build_report:
         figures=expand("<results>/figures/{exhibit}.svg", exhibit=EXHIBITS),
         weights=expand("<results>/models/seed{seed}/{model}/model.safetensors", seed=SCALE.seeds, model=SCALE.models),
     output:
-        "<results>/report/index.html",
+        report(
+            "<results>/report/index.html", caption="../report/page.rst", category="Claims", labels={"what": "report"}
+        ),
     log:
         "<logs>/build_report.log",
     benchmark:

@@ -1,5 +1,14 @@
 """Exhibits of the outer loop: tables 1 to 3, figures 7 to 9, and how training went."""
 
+
+report: "../report/workflow.rst"
+
+
+def shown(figure, exhibit):
+    """The path of a figure that `snakemake --report` shows, with a caption."""
+    return report(figure, caption="../report/exhibit.rst", category="Exhibits", labels={"exhibit": exhibit})
+
+
 MAIN_BASE = f"<results>/models/seed{SCALE.seeds[0]}/base/model.safetensors"
 TRAINED = [run.model for batch in BATCHES for run in batch.runs if run.model in SCALE.models and run.model != "base"]
 STARTS = {run.model: run.start for batch in BATCHES for run in batch.runs if run.model in TRAINED}
@@ -25,7 +34,7 @@ rule draw_scores:
         unpack(lambda wildcards: {name: SCORES[name] for name in SCORED[wildcards.scored][1]}),
         reported="config/reported.yaml",
     output:
-        figure="<results>/figures/{scored}.svg",
+        figure=shown("<results>/figures/{scored}.svg", "{scored}"),
         exhibit="<results>/figures/{scored}.json",
         markdown="<results>/tables/{scored}.md",
     log:
@@ -56,7 +65,7 @@ rule tab1:
         claims="config/claims.yaml",
         reported="config/reported.yaml",
     output:
-        figure="<results>/figures/tab1.svg",
+        figure=shown("<results>/figures/tab1.svg", "tab1"),
         exhibit="<results>/figures/tab1.json",
         markdown="<results>/tables/tab1.md",
     log:
@@ -82,7 +91,7 @@ rule fig8:
         claims="config/claims.yaml",
         reported="config/reported.yaml",
     output:
-        figure="<results>/figures/fig8.svg",
+        figure=shown("<results>/figures/fig8.svg", "fig8"),
         exhibit="<results>/figures/fig8.json",
     log:
         "<logs>/fig8.log",
@@ -113,7 +122,7 @@ rule fig9:
     input:
         rules.score.output,
     output:
-        figure="<results>/figures/fig9.svg",
+        figure=shown("<results>/figures/fig9.svg", "fig9"),
         exhibit="<results>/figures/fig9.json",
     log:
         "<logs>/fig9.log",
@@ -161,7 +170,7 @@ rule training_curves:
     input:
         rules.training_log.output.table,
     output:
-        figure="<results>/figures/training.svg",
+        figure=shown("<results>/figures/training.svg", "training"),
         exhibit="<results>/figures/training.json",
     log:
         "<logs>/training_curves.log",
@@ -185,7 +194,7 @@ rule times:
     input:
         "<results>/times.json",
     output:
-        figure="<results>/figures/times.svg",
+        figure=shown("<results>/figures/times.svg", "times"),
         exhibit="<results>/figures/times.json",
     log:
         "<logs>/times.log",
