@@ -102,6 +102,11 @@ def training_trajectories(style):
     return f"<results>/trajectories/{'long' if style == 'wrong' else style}.parquet"
 
 
+def shown(figure, exhibit):
+    """The path of a figure that `snakemake --report` shows, with a caption."""
+    return report(figure, caption="../report/exhibit.rst", category="Exhibits", labels={"exhibit": exhibit})
+
+
 def lock_or_none():
     """The lock of this folder, held until it is closed; None while another run has it."""
     Path(".snakemake").mkdir(exist_ok=True)

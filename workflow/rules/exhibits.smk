@@ -4,11 +4,6 @@
 report: "../report/workflow.rst"
 
 
-def shown(figure, exhibit):
-    """The path of a figure that `snakemake --report` shows, with a caption."""
-    return report(figure, caption="../report/exhibit.rst", category="Exhibits", labels={"exhibit": exhibit})
-
-
 MAIN_BASE = f"<results>/models/seed{SCALE.seeds[0]}/base/model.safetensors"
 TRAINED = [run.model for batch in BATCHES for run in batch.runs if run.model in SCALE.models and run.model != "base"]
 STARTS = {run.model: run.start for batch in BATCHES for run in batch.runs if run.model in TRAINED}
