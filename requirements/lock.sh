@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 compile() {
   local out=$1; shift
-  "$uv" pip compile -q pyproject.toml --python-version 3.11 --no-header --no-annotate "$@" -o "$out.tmp"
+  grep -v '^torch==' "$out" >"$out.tmp"  # other versions stay unless something asks for it; UPGRADE=1 takes the newest
+  "$uv" pip compile -q pyproject.toml --python-version 3.11 --no-header --no-annotate ${UPGRADE:+--upgrade} "$@" -o "$out.tmp"
   # A local version (2.13.0+cpu) would tie the lock to machines that hold that very build.
   sed -E 's/^(torch==[0-9.]+)\+cpu/\1/' "$out.tmp" >"$out"
   rm "$out.tmp"
