@@ -14,7 +14,10 @@ Change = Literal["changed", "added", "removed"]
 Number = bool | int | float | str | None
 
 # What decides and what is shown of a claim; its wording is not among it.
-COMPARED: Final = ("verdict", "measured", "interval", "n", "unit", "line", "claimed", "p", "p_holm", "verdict_holm")
+COMPARED: Final = (
+    *("verdict", "measured", "interval", "n", "unit", "line", "claimed", "p", "p_holm", "verdict_holm"),
+    "against_reported",
+)
 METRICS: Final = "tables/metrics.parquet"
 
 # What tells the rows of a table apart, as far as a table has it; without any of it rows go by their places.

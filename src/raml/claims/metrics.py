@@ -1,13 +1,19 @@
-"""The verdict and the numbers of each claim as a mapping, which `dvc metrics` can show and compare.
+"""The verdict and the numbers of each claim as a mapping.
 
-python -m raml.claims.metrics --scale S --config {} --claims results/S/claims.json --out results/S/tables/claims.json
+    python -m raml.claims.metrics --scale S --config {} --claims results/S/claims.json --out results/S/tables/claims.json
+
+`claims.json` is a list, of which `dvc metrics` shows nothing.
 """
+
+from typing import Final
 
 from raml.claims.result import ClaimResult
 from raml.claims.table import load_results
 from raml.config import Section
 from raml.step import Step, run
 from raml.storage import write_json
+
+NUMBERS: Final = ("verdict", "measured", "verdict_holm", "p", "p_holm")
 
 
 class Job(Section):
@@ -20,9 +26,10 @@ def main(step: Step[Job]) -> None:
 
 
 def numbers(claim: ClaimResult) -> dict[str, str | float]:
-    """Verdict, measured value and ends of the interval by name, as far as there are any."""
+    """Verdicts, measured value, ends of the interval and p-values by name, as far as there are any."""
+    told = claim.model_dump()
     lower, upper = claim.interval or (None, None)
-    values = {"verdict": claim.verdict, "measured": claim.measured, "lower": lower, "upper": upper}
+    values = {name: told.get(name) for name in NUMBERS} | {"lower": lower, "upper": upper}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -39,6 +39,7 @@ class Decided(BaseModel):
     p: float | None = None
     p_holm: float | None = None
     verdict_holm: str | None = None
+    against_reported: list[dict[str, object]] | None = None
     reason: str = ""
     details: dict[str, object] = {}
 
