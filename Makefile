@@ -25,8 +25,8 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 SETUP := .venv/.stamp
 VLLM := .venv/.vllm
 PASSED := .cache/tests-passed
-TESTED := $(shell find src tests config workflow scripts -type f ! -name '*.pyc') \
-	Snakefile Makefile dvc.yaml pyproject.toml
+TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*.pyc') \
+	Snakefile Makefile dvc.yaml pyproject.toml README.md CHANGELOG.md CITATION.cff codecheck.yml
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def traced(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`raml trace` in a process of its own, since Snakemake sets up the one that it runs in."""
     command = [sys.executable, "-c", "from raml.cli import main; main()", "trace", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 @pytest.fixture(scope="module")
