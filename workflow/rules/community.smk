@@ -89,7 +89,7 @@ rule fig4:
     input:
         rules.score_community.output,
     output:
-        figure="<results>/figures/fig4.svg",
+        figure=shown("<results>/figures/fig4.svg", "fig4"),
         exhibit="<results>/figures/fig4.json",
     log:
         "<logs>/fig4.log",

@@ -69,7 +69,7 @@ rule fig11:
         answers=expand(rules.efficiency.output, seed=SCALE.seeds),
         reported="config/reported.yaml",
     output:
-        figure="<results>/figures/fig11.svg",
+        figure=shown("<results>/figures/fig11.svg", "fig11"),
         exhibit="<results>/figures/fig11.json",
     log:
         "<logs>/fig11.log",

@@ -1,6 +1,7 @@
 """The verdict and the numbers of each claim as a mapping.
 
-    python -m raml.claims.metrics --scale S --config {} --claims results/S/claims.json --out results/S/tables/claims.json
+    python -m raml.claims.metrics --scale S --config {} --claims results/S/claims.json \
+        --out results/S/tables/claims.json
 
 `claims.json` is a list, of which `dvc metrics` shows nothing.
 """
