@@ -1,7 +1,6 @@
 """The test `trend`: ranks of models on a question, and what is decided by them."""
 
 import re
-from dataclasses import asdict
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom, page_trend_test, rankdata, spearmanr
 from synthetic import SETTINGS
 
-from raml.claims.decision import ONE_SEED
+from raml.claims.decision import ONE_SEED, as_json
 from raml.claims.dose_ranks import blocks, informative_cells, rank, spearman, thinned
 from raml.claims.sections import Trend
 from raml.claims.trend import decide
@@ -121,7 +120,7 @@ def test_verdicts_follow_the_data(per_doubling: float, verdict: str) -> None:
     assert decision.n == {"samples": 3 * 192 * 112, "seeds": 3, "blocks": 576}
     quantity, _, metric = decision.unit.rpartition(" ")
     assert quantity == "Spearman's rho, fig8_long"
-    assert decision.estimate and found(decision, metric)["rho"] == asdict(decision.estimate)
+    assert decision.estimate and found(decision, metric)["rho"] == as_json(decision.estimate)
 
 
 def test_the_worst_series_and_metric_decides_and_is_shown() -> None:

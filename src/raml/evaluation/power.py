@@ -34,7 +34,7 @@ def power(distance: float, spread: Spread, questions: int, seeds: int, confidenc
     of_questions = of_question / questions
     offsets_by_noise = spread.offsets_by_noise * spread.questions / questions
     true = max(spread.offsets - spread.offsets_by_noise, 0.0)
-    of_seeds = max(true, (true + offsets_by_noise) / 2) / seeds if spread.seeds > 1 else 0.0
+    of_seeds = (true + offsets_by_noise / 2) / seeds if spread.seeds > 1 else 0.0
     variance = of_questions + of_seeds
     if variance == 0:
         return 1.0 if distance else 0.0
