@@ -14,13 +14,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     results.draw_curves(fig3, "fig3")
     results.draw_curves(fig16, "fig16")
     results.draw_tab2()
+    results.lay_out_trajectories()
     results.build()
     return results
 
 
 @pytest.fixture(scope="session")
-def page(results: Results) -> str:
-    return (results.root / "report/index.html").read_text(encoding="utf-8")
+def pages(results: Results) -> dict[str, str]:
+    """The report's pages by name, the viewer's among them."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((results.root / "report").glob("*.html"))}
+
+
+@pytest.fixture(scope="session")
+def page(pages: dict[str, str]) -> str:
+    return pages["index"]
 
 
 @pytest.fixture

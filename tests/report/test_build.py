@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -5,9 +6,10 @@ import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import html5lib
 import pytest
-from report_results import CLAIMS, HOSTILE, Results
 
 import raml
 from raml.config import load_scale
@@ -17,7 +19,8 @@ from raml.report.exhibit import Column
 from raml.report.models import parameter_count
 from raml.report.numbers import MINUS
 from raml.report.page import environment, inline_svg, label, reported, runs
-from raml.storage import write_text
+from raml.storage import write_json, write_text
+from report_results import CLAIMS, EXHIBITS, HOSTILE, TURNED, Results
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -48,7 +51,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
 
     def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
+        if not self.open or self.open[-1] not in ("style", "script"):
             self.text += f"{data} "
 
     def values(self, name: str) -> list[str]:
@@ -58,8 +61,11 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("scale", ["micro", "paper"])
 def test_the_header_names_the_benchmarks_generated_or_published(scale: str) -> None:
     config = load_scale(scale, folder=SCALES)
-    header = environment().get_template("header.html.j2").render(scale=config, parameters=1_000_000)
-    assert ", ".join(config.benchmarks) in header
+    header, facts = (
+        environment().get_template(f"{name}.html.j2").render(scale=config, parameters=1_000_000)
+        for name in ("header", "facts")
+    )
+    assert ", ".join(config.benchmarks) in facts
     assert ("not on the paper’s models" in header) == (scale == "micro")  # noqa: RUF001
     assert ("starts from Qwen/Qwen2.5-7B, as in the paper" in header) == (scale == "paper")
 
@@ -69,26 +75,64 @@ def parsed(page: str) -> Page:
     return Page(page)
 
 
-def test_the_page_is_balanced_html(page: str, parsed: Page) -> None:
-    assert page.lstrip().startswith("<!DOCTYPE html>")
-    assert parsed.open == []
-    assert parsed.tags["h1"] == parsed.tags["main"] == parsed.tags["title"] - 3 == 1  # each figure has a title too
-    assert len(parsed.values("id")) == len(set(parsed.values("id")))
+@pytest.fixture(scope="module")
+def all_parsed(pages: dict[str, str]) -> dict[str, Page]:
+    return {name: Page(text) for name, text in pages.items()}
+
+
+def test_there_is_a_page_for_each_exhibit_and_for_the_whole(pages: dict[str, str]) -> None:
+    assert set(pages) == {"index", "provenance", "trajectories", *EXHIBITS}
+
+
+def test_pages_are_balanced_html(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
+    for name, parsed in all_parsed.items():
+        assert pages[name].lstrip().startswith("<!DOCTYPE html>")
+        assert parsed.open == []
+        assert parsed.tags["h1"] == parsed.tags["main"] == 1, name
+        assert len(parsed.values("id")) == len(set(parsed.values("id"))), name
+
+
+def test_pages_are_valid_html(pages: dict[str, str]) -> None:
+    """By the parser of the WHATWG specification, which names every error that browsers mend in silence."""
+    for name, text in pages.items():
+        parser = html5lib.HTMLParser(strict=False)
+        parser.parse(text)
+        assert parser.errors == [], name
 
 
 def test_every_claim_is_there_with_its_verdict(page: str) -> None:
     labels = {"holds": "Holds", "contradicted": "Contradicted", "inconclusive": "Inconclusive", "not_run": "Not run"}
+    rows = dict(row.split('"', 1) for row in page.split('<tr role="row" id="claim-')[1:])
+    assert list(rows) == [entry["id"] for entry in CLAIMS]
     for entry in CLAIMS:
-        row = re.search(rf'<tr role="row" id="claim-{re.escape(entry["id"])}">(.*?)</tr>', page, re.DOTALL)
-        assert row, entry["id"]
-        assert f"{labels[entry['verdict']]}</span>" in row[1]
-        assert '<svg class="icon"' in row[1]
-        assert entry["reason"] in row[1] and entry["command"] in row[1]
+        row = rows[entry["id"]]
+        assert f"{labels[entry['verdict']]}</span>" in row
+        assert '<svg class="icon"' in row
+        assert entry["reason"] in row and entry["command"] in row
+        assert ('<svg class="strip' in row) == (entry["line"] is not None)
+
+
+def test_what_stands_after_holm_is_a_column(page: str, parsed: Page) -> None:
+    text = " ".join(parsed.text.split())
+    assert "Inconclusive p = 0.060, 0.020 before" in text and "p = 0.0012" in text
+    assert "1,200 questions and 3 seeds would decide it with 80% power" in text
+    assert "Deciding it takes: a second model" in text and "Can be decided at scale small, paper." in text
+    assert "AIME24 P8 36.69 33.2" in text and "unclear" in text
+
+
+def test_without_adjusted_verdicts_there_is_no_such_column(results: Results, tmp_path: Path) -> None:
+    fields = ("line", "claimed", "p", "p_holm", "verdict_holm", "needed", "needs", "decidable_at", "against_reported")
+    older = [{name: value for name, value in claim.items() if name not in fields} for claim in CLAIMS]
+    write_json(older, tmp_path / "claims.json")
+    text = results.build(tmp_path / "report", claims=tmp_path / "claims.json").read_text(encoding="utf-8")
+    assert "After Holm" not in text and '<svg class="strip' not in text and "Holds" in text
 
 
 def test_measurements_stand_with_interval_and_unit(parsed: Page) -> None:
     text = " ".join(parsed.text.split())
     assert "-7.93 nats/token 95% interval -8.10 to -7.76" in text.replace(MINUS, "-")
+    assert "claimed: below -0.3" in text.replace(MINUS, "-")
+    assert "6 questions, 2 seeds" in text and "480 probed positions" in text
     assert "AIME24 P8 36.69" in text  # reported, the wrapper `table2` left out
 
 
@@ -98,57 +142,154 @@ def test_the_banner_says_at_what_scale(parsed: Page) -> None:
     assert "120 parameters" in text
 
 
-def test_nothing_comes_from_elsewhere(page: str, parsed: Page) -> None:
-    links = [link for name in ("href", "src", "xlink:href", "srcset", "action") for link in parsed.values(name)]
-    assert links and not [link for link in links if re.match(r"([a-z]+:)?//|https?:", link)]
-    assert not re.search(r"url\(\s*['\"]?(?!#)|@import", page)
-    assert parsed.tags["script"] == parsed.tags["iframe"] == parsed.tags["img"] == 0
-    assert any("default-src 'none'" in value for value in parsed.values("content"))
+def test_nothing_comes_from_elsewhere(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
+    for name, parsed in all_parsed.items():
+        links = [link for key in ("href", "src", "xlink:href", "srcset", "action") for link in parsed.values(key)]
+        assert links and not [link for link in links if re.match(r"([a-z]+:)?//|https?:", link)]
+        assert not re.search(r"url\(\s*['\"]?(?!#)|@import", pages[name])
+        assert parsed.tags["iframe"] == parsed.tags["img"] == parsed.tags["link"] - 1 == 0
+        policy = next(value for value in parsed.values("content") if "default-src" in value)
+        assert "default-src 'none'" in policy and "unsafe-eval" not in policy
+        assert "script-src 'unsafe" not in policy and "http" not in policy
+        assert parsed.tags["script"] == 0 or "script-src 'sha256-" in policy
 
 
-def test_links_lead_somewhere(results: Results, parsed: Page) -> None:
-    targets = {f"#{identity}" for identity in parsed.values("id")}
-    for link in [*parsed.values("href"), *parsed.values("xlink:href")]:
-        if link.startswith("#"):
-            assert link in targets
-        elif not link.startswith("data:"):
-            assert (results.root / "report" / link).is_file(), link
+def test_links_lead_somewhere(results: Results, all_parsed: dict[str, Page]) -> None:
+    report = results.root / "report"
+    for name, parsed in all_parsed.items():
+        for link in [*parsed.values("href"), *parsed.values("xlink:href")]:
+            if link.startswith("data:"):
+                continue
+            file, _, fragment = link.partition("#")
+            target = report / (file.split("?")[0] or f"{name}.html")
+            assert target.is_file(), f"{name}: {link}"
+            if fragment:
+                assert fragment in all_parsed[target.stem].values("id"), f"{name}: {link}"
 
 
-def test_hostile_text_is_only_text(page: str, parsed: Page) -> None:
-    assert "<script" not in page
-    assert f"statement of fig3 {HOSTILE}" in parsed.text
-    assert f"A +0 +1 ; $x$ {HOSTILE} rows ?" in parsed.text
+def test_hostile_text_is_only_text(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
+    assert not any("<script>alert" in text for text in pages.values())
+    assert f"statement of fig3 {HOSTILE}" in all_parsed["index"].text
+    for name in ("fig3", "trajectories"):
+        assert f"A +0 +1 ; $x$ {HOSTILE} {TURNED} rows ?" in all_parsed[name].text
 
 
-def test_tables_and_sections_are_labelled(parsed: Page) -> None:
-    assert parsed.tags["caption"] == parsed.tags["table"] > 6
-    assert all("scope" in attributes for tag, attributes in parsed.elements if tag == "th")
-    ids = set(parsed.values("id"))
-    assert all(label in ids for value in parsed.values("aria-labelledby") for label in value.split())
+def test_text_that_turns_directions_stays_among_itself(pages: dict[str, str]) -> None:
+    """Only in elements of their own do marks of direction end where the text ends."""
+    alone = r"<(td|bdi|desc|title)\b[^>]*>[^<]*$|<(text)\b[^>]*>[^<]*$"
+    for name, text in pages.items():
+        shown = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+        for found in re.finditer(TURNED, shown):
+            assert re.search(alone, shown[: found.start()].replace("&lt;/script&gt;", "")), name
 
 
-def test_figures_follow_the_theme(page: str) -> None:
-    assert "var(--series-1)" in page and "prefers-color-scheme: dark" in page
-    assert not re.search(r'style="[^"]*fill: #[0-9a-f]{6}', page)
+def test_tables_and_sections_are_labelled(all_parsed: dict[str, Page]) -> None:
+    for parsed in all_parsed.values():
+        assert parsed.tags["caption"] == parsed.tags["table"]
+        assert all("scope" in attributes for tag, attributes in parsed.elements if tag == "th")
+        ids = set(parsed.values("id"))
+        assert all(label in ids for value in parsed.values("aria-labelledby") for label in value.split())
 
 
-def test_provenance_is_complete(results: Results, parsed: Page) -> None:
+def test_figures_follow_the_theme(pages: dict[str, str]) -> None:
+    assert "var(--series-1)" in pages["fig3"] and "prefers-color-scheme: dark" in pages["fig3"]
+    assert not re.search(r'style="[^"]*fill: #[0-9a-f]{6}', pages["fig3"])
+
+
+def test_provenance_is_complete(results: Results, all_parsed: dict[str, Page]) -> None:
+    parsed = all_parsed["provenance"]
     assert all(path.as_posix() in parsed.text for path in [*results.curves, results.metrics])
     assert {"c0ffee000000", "0.1.0+abc", "torch", "2.13.0"} <= set(parsed.text.split())
 
 
-def test_the_same_results_give_the_same_bytes(results: Results, page: str) -> None:
-    assert results.build().read_text(encoding="utf-8") == page
+def test_an_exhibit_says_how_to_make_it_again(results: Results, pages: dict[str, str]) -> None:
+    command = f"snakemake --cores 2 --force {results.figure('fig3').as_posix()} --config scale=minimal"
+    assert command in pages["fig3"]
+
+
+def test_the_same_results_give_the_same_bytes(results: Results, pages: dict[str, str], tmp_path: Path) -> None:
+    folder = results.root / "report"  # links are relative to where the pages lie
+    results.build()
+    results.lay_out_trajectories()
+    assert {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")} == pages
 
 
 def test_a_missing_claims_file_ends_with_one_line(
     results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        results.build(claims=tmp_path / "claims.json", out=tmp_path / "index.html")
+        results.build(tmp_path, claims=tmp_path / "claims.json")
     assert capsys.readouterr().err.startswith("error: --claims")
     assert not (tmp_path / "index.html").exists()
+
+
+def refused(results: Results, folder: Path, capsys: pytest.CaptureFixture[str], **given: Any) -> str:
+    """The one line with which a build is refused; nothing is written."""
+    with pytest.raises(SystemExit, match="2"):
+        results.build(folder / "report", **given)
+    assert not (folder / "report").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_claims_of_another_scale_are_refused(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json([*CLAIMS[1:], CLAIMS[0] | {"artifacts": ["results/small/claims.json"]}], tmp_path / "claims.json")
+    line = refused(results, tmp_path, capsys, claims=tmp_path / "claims.json")
+    assert "claim prop2.1 rests on results/small/claims.json, which is of scale 'small'" in line
+    assert f"`snakemake --cores 2 {tmp_path}/claims.json --config scale=minimal` decides them again" in line
+
+
+def test_exhibits_of_another_scale_are_refused(
+    results: Results, exhibit_json: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "fig3.json"
+    write_json(exhibit_json | {"scale": "small"}, other)
+    line = refused(results, tmp_path, capsys, exhibits=[other, *map(results.exhibit, EXHIBITS[1:])])
+    assert f"{other} is of scale 'small', but this report is of scale 'minimal'" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 12}, "fig3.json is stale: .*curves.parquet has changed since .* `snakemake .*fig3.svg"),
+        ({"path": "results/minimal/gone.parquet"}, "gone.parquet, which .*fig3.json was made from, does not exist"),
+    ],
+)
+def test_stale_and_missing_measurements_are_named(
+    results: Results,
+    exhibit_json: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str],
+    message: str,
+) -> None:
+    first, *others = exhibit_json["sources"]
+    write_json(exhibit_json | {"sources": [first | change, *others]}, tmp_path / "fig3.json")
+    line = refused(results, tmp_path, capsys, exhibits=[tmp_path / "fig3.json", *map(results.exhibit, EXHIBITS[1:])])
+    assert re.search(message, line)
+    assert "--config scale=minimal` makes it" in line
+
+
+@pytest.mark.parametrize("change", [{"measured": float("nan")}, {"interval": [-1.0, float("inf")]}])
+def test_claims_that_are_not_finite_are_refused(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    (tmp_path / "claims.json").write_text(json.dumps([CLAIMS[1] | change]))
+    line = refused(results, tmp_path, capsys, claims=tmp_path / "claims.json")
+    assert "claim fig3 has a number that is not finite" in line
+
+
+def test_empty_tables_say_so(
+    results: Results, exhibit_json: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = [table | {"rows": []} for table in exhibit_json["tables"]]
+    write_json(exhibit_json | {"tables": empty, "readings": []}, tmp_path / "fig3.json")
+    results.build(tmp_path, exhibits=[tmp_path / "fig3.json", *map(results.exhibit, EXHIBITS[1:])])
+    text = (tmp_path / "fig3.html").read_text(encoding="utf-8")
+    assert text.count("Nothing was measured.") == len(empty) > 1
+    Page(text)
 
 
 def test_a_half_written_figure_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 import polars as pl
 import pytest
 from outer_results import CHANCES, REPORTED, SETTINGS, TRAINED, ids, outputs, provenance, tables, texts
-from report_results import metric_rows, step
 
 from raml.config import Evaluation, HubModel
 from raml.errors import DataError
@@ -14,6 +13,7 @@ from raml.report.scores import TRAINED_ON, read_metrics, read_reported
 from raml.report.tab2 import comparison, what_was_done
 from raml.schemas import MetricTable, column_types
 from raml.storage import read_table, write_table
+from report_results import metric_rows, step
 
 JOB = tab2.Job(evaluation=SETTINGS, base=None, writers=None)
 PUBLISHED = tab2.Job(
@@ -66,9 +66,9 @@ def test_what_the_paper_has_not_stands_below_a_heading(exhibit: Exhibit) -> None
     assert {cell.text for row in rows[4:] for cell in row.cells[6:]} == {"\N{EN DASH}"}
 
 
-def test_the_page_shows_the_heading_of_a_group_of_rows(page: str) -> None:
-    assert '<tr class="rows"><th scope="rowgroup" colspan="' in page
-    assert "<span>Not in the paper&#39;s table</span>" in page
+def test_the_page_shows_the_heading_of_a_group_of_rows(pages: dict[str, str]) -> None:
+    assert '<tr class="rows"><th scope="rowgroup" colspan="' in pages["tab2"]
+    assert "<span>Not in the paper&#39;s table</span>" in pages["tab2"]
 
 
 def test_benchmarks_unlike_the_training_questions_are_left_to_fig7(exhibit: Exhibit, folder: Path) -> None:

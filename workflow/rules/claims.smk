@@ -1,4 +1,10 @@
-"""Claims and report: what the measurements decide, as verdicts, figures and one page."""
+"""Claims and report: what the measurements decide, as verdicts, figures and a report."""
+
+from raml.report.parts import part_names
+
+# The files of the report's viewer of trajectories.
+ASKED = (SCALE.published or SCALE.questions).benchmarks
+PARTS = part_names(SCALE.seeds, SCALE.probing.models, {name: ASKED[name].n for name in SCALE.probing.benchmarks})
 
 
 rule decide:
@@ -180,6 +186,31 @@ rule prop21:
         " > {log} 2>&1"
 
 
+rule report_trajectories:
+    input:
+        templates=TEMPLATES,
+        questions="<results>/questions/benchmarks.parquet",
+        tokenizer=f"{TOKENIZER}/tokenizer.json",
+        curves=expand(rules.probe.output, seed=SCALE.seeds, model=SCALE.probing.models),
+        samples=expand(SAMPLES, seed=SCALE.seeds, model=SCALE.probing.models),
+    output:
+        page="<results>/report/trajectories.html",
+        parts=expand("<results>/report/trajectories/{part}.js", part=PARTS),
+    log:
+        "<logs>/report_trajectories.log",
+    benchmark:
+        "<benchmarks>/report_trajectories.tsv"
+    params:
+        **step("raml.report.trajectories", {"probing": SCALE.probing, "exhibits": EXHIBITS}),
+    message:
+        "Lay out the trajectories"
+    shell:
+        "python -m raml.report.trajectories --scale {params.scale} --config {params.config:q}"
+        " --questions {input.questions} --tokenizer {input.tokenizer} --curves {input.curves}"
+        " --samples {input.samples} --page {output.page} --parts {output.parts}"
+        " > {log} 2>&1"
+
+
 rule build_report:
     input:
         claims=rules.decide.output,
@@ -189,9 +220,11 @@ rule build_report:
         figures=expand("<results>/figures/{exhibit}.svg", exhibit=EXHIBITS),
         weights=expand("<results>/models/seed{seed}/{model}/model.safetensors", seed=SCALE.seeds, model=SCALE.models),
     output:
-        report(
+        index=report(
             "<results>/report/index.html", caption="../report/page.rst", category="Claims", labels={"what": "report"}
         ),
+        provenance="<results>/report/provenance.html",
+        pages=expand("<results>/report/{exhibit}.html", exhibit=EXHIBITS),
     log:
         "<logs>/build_report.log",
     benchmark:
@@ -200,11 +233,11 @@ rule build_report:
         **step("raml.report.build", SCALE),
         models=lambda wildcards, input: [os.path.dirname(path) for path in input.weights],
     message:
-        "Build the page"
+        "Build the report"
     shell:
         "python -m raml.report.build --scale {params.scale} --config {params.config:q}"
         " --claims {input.claims} --lock {input.lock} --exhibits {input.exhibits} --figures {input.figures}"
-        " --models {params.models} --out {output}"
+        " --models {params.models} --index {output.index} --origins {output.provenance} --pages {output.pages}"
         " > {log} 2>&1"
 
 
@@ -255,6 +288,7 @@ rule analysis_phase:
         rules.prop21.output,
         rules.fig11.output,
         OUTER_LOOP,
+        rules.report_trajectories.output,
         rules.build_report.output,
         rules.crate.output,
     message:

@@ -1,26 +1,33 @@
-"""The HTML page of a scale: verdicts first, then every exhibit, then where the numbers come from.
+"""The report of a scale: the verdict board, a page for each exhibit, and where the numbers come from.
 
-One self-contained file: no script, no network, no dates, so the same results give the same bytes.
+Each page is one file that asks no network for anything. No dates, so the same results give the same bytes.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from markupsafe import Markup
 
 from raml.claims.table import load_results
 from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
+from raml.report.board import board
+from raml.report.checks import check_claims, check_sections
 from raml.report.models import model_card
-from raml.report.page import environment, read_sections
-from raml.step import Step, run
+from raml.report.page import Section as ExhibitSection
+from raml.report.page import content_hash, environment, read_sections, site
+from raml.report.probed import MODEL_NUMBER
+from raml.step import Step, check_lengths, run
 from raml.storage import file_hash, write_text
 
 FILES: Final[Mapping[str, list[str]]] = {
     "inputs": ["claims", "lock"],
     "many": ["exhibits", "figures", "models"],
-    "outputs": ["out"],
+    "outputs": ["index", "origins"],
+    "many_outputs": ["pages"],
 }
 
 # The packages that results depend on; the lock has the others.
@@ -42,36 +49,71 @@ PACKAGES: Final = (
 
 
 def main(step: Step[Scale]) -> None:
-    """Write the page.
+    """Write the pages: `index`, `origins` (of provenance), and `pages` in the order of `exhibits`.
 
     Raises:
-        DataError: an input is missing, malformed or of another scale.
+        ConfigError: not as many pages as exhibits.
+        DataError: an input is missing, malformed, stale or of another scale.
     """
-    files, lists = step.files, step.lists
+    files, lists, scale = step.files, step.lists, step.config
+    check_lengths({"exhibits": lists["exhibits"], "pages": lists["pages"]})
     claims = load_results(files["claims"])
+    check_claims(claims, files["claims"], step.scale)
     sections = read_sections(lists["exhibits"], lists["figures"], claims)
-    for path, section in zip(lists["exhibits"], sections, strict=True):
-        if section.exhibit.scale != step.scale:
-            raise DataError(f"{path} is of scale {section.exhibit.scale!r}, but this report is of scale {step.scale!r}")
+    check_sections(sections, step.scale)
     cards = [model_card(folder) for folder in lists["models"]]
-    page = (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            scale=step.config,
-            claims=claims,
-            sections=sections,
-            cards=cards,
-            parameters=max(card.parameters for card in cards),
-            sources=sorted({source.path: source for s in sections for source in s.exhibit.sources}.items()),
-            hashes=section_hashes(step.config),
-            packages=read_lock(files["lock"]),
-            lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
-            provenance=step.provenance(),
-            link=lambda path: os.path.relpath(path, files["out"].parent),
-        )
+    ids = [section.exhibit.id for section in sections]
+    jinja = environment()
+    jinja.globals |= {
+        "scale": scale,
+        "site": site(step.scale, ids),
+        "link": lambda path: os.path.relpath(path, files["index"].parent),
+    }
+    script = jinja.get_template("board.js.j2").render()
+    index = jinja.get_template("index.html.j2").render(
+        here="index.html",
+        claims=claims,
+        board=board(claims, ids),
+        sections=sections,
+        parameters=max(card.parameters for card in cards),
+        script=Markup(script),
+        script_hash=content_hash(script),
     )
-    write_text(page, files["out"])
+    sources = {source.path: source for section in sections for source in section.exhibit.sources}
+    origins = jinja.get_template("provenance.html.j2").render(
+        here="provenance.html",
+        cards=cards,
+        sources=sorted(sources.items()),
+        readers={path: readers(sections, path) for path in sources},
+        hashes=section_hashes(scale),
+        packages=read_lock(files["lock"]),
+        lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
+        provenance=step.provenance(),
+    )
+    template = jinja.get_template("exhibit.html.j2")
+    for before, section, after, path in zip([None, *ids], sections, [*ids[1:], None], lists["pages"], strict=False):
+        by_id = dict(zip(ids, sections, strict=True))
+        page = template.render(
+            here=f"{section.exhibit.id}.html",
+            section=section,
+            before=before and by_id[before].exhibit,
+            after=after and by_id[after].exhibit,
+            model=followed_model(section.exhibit.id, scale),
+        )
+        write_text(page, path)
+    write_text(origins, files["origins"])
+    write_text(index, files["index"])
+
+
+def readers(sections: Sequence[ExhibitSection], path: str) -> list[str]:
+    """The exhibits that were made from the file at `path`."""
+    return [section.exhibit.id for section in sections if path in {source.path for source in section.exhibit.sources}]
+
+
+def followed_model(exhibit: str, scale: Scale) -> str | None:
+    """The model whose trajectories an exhibit follows, None if it follows none."""
+    number = MODEL_NUMBER.get(exhibit)
+    return None if number is None else scale.probing.models[number]
 
 
 def section_hashes(scale: Scale) -> dict[str, str]:

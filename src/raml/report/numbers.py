@@ -57,3 +57,13 @@ def millions(parameters: int) -> str:
     if parameters >= 1_000_000_000:
         return f"{parameters / 1e9:.1f} billion"
     return f"{parameters / 1e6:.{2 if parameters < 10_000_000 else 0}f} million"
+
+
+def p_value(value: float) -> str:
+    """A p-value with two significant digits, `0.031`; below a thousandth only that."""
+    return "below 0.001" if value < 0.001 else number(value, 2)
+
+
+def short(value: float) -> str:
+    """A number that somebody chose, as it was written: `0.05`, `−0.3`."""
+    return f"{value:g}".replace("-", MINUS)

@@ -1,5 +1,8 @@
-"""What the page shows, gathered from stored results, and the Jinja environment that renders it."""
+"""What pages show, gathered from stored results, and the Jinja environment that renders them."""
 
+import base64
+import hashlib
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -14,20 +17,58 @@ from markupsafe import Markup
 from raml.claims.result import ClaimResult
 from raml.errors import DataError
 from raml.report import numbers, style
+from raml.report.board import strip
 from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
 from raml.report.scores import PAPER_MODEL
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+OWN_PAGES = ("training", "times")
+"""Exhibits that are none of the paper's."""
+
 
 @dataclass(frozen=True)
 class Section:
-    """An exhibit with its figure, ready to stand in the page, and the claims that it decides."""
+    """An exhibit with its figure, ready to stand in a page, and the claims that it decides."""
 
     exhibit: Exhibit
+    path: str
     figure: Markup
     figure_path: str
     claims: list[ClaimResult]
+
+    @property
+    def command(self) -> str:
+        """What draws it again."""
+        return made_by(self.figure_path, self.exhibit.scale, force=True)
+
+
+@dataclass(frozen=True)
+class SitePage:
+    """A page of the report that all others link to."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all pages of a report know of it."""
+
+    scale: str
+    pages: list[SitePage]
+
+
+def site(scale: str, exhibits: Sequence[str]) -> Site:
+    """The report of a scale that has these exhibits."""
+    pages = [("Verdicts", "index.html"), ("Exhibits", "index.html#exhibits"), ("Trajectories", "trajectories.html")]
+    pages += [(label(name), f"{name}.html") for name in OWN_PAGES if name in exhibits]
+    return Site(scale, [SitePage(*page) for page in [*pages, ("Provenance", "provenance.html")]])
+
+
+def made_by(path: str, scale: str, *, force: bool = False) -> str:
+    """The command that makes a file of a scale, with `force` whether or not it is up to date."""
+    return f"snakemake --cores 2 {'--force ' if force else ''}{path} --config scale={scale}"
 
 
 def environment() -> Environment:
@@ -43,11 +84,16 @@ def environment() -> Environment:
     jinja.filters |= {
         "number": numbers.number,
         "measurement": numbers.measurement,
+        "p_value": numbers.p_value,
+        "count": numbers.count,
+        "short": numbers.short,
         "reported": reported,
         "row_groups": row_groups,
         "runs": runs,
         "heat": heat,
         "label": label,
+        "anchor": anchor,
+        "strip": strip,
         "model_label": model_label,
         "in_order": in_order,
     }
@@ -69,23 +115,25 @@ def read_sections(exhibits: Sequence[Path], figures: Sequence[Path], claims: Seq
             raise DataError(f"no figure {exhibit.id}.svg for {path}; --figures has {', '.join(sorted(by_name))}")
         figure = by_name[exhibit.id]
         decided = [claim for claim in claims if claim.exhibit == exhibit.id]
-        sections.append(Section(exhibit, inline_svg(figure), figure.as_posix(), decided))
+        svg = inline_svg(figure, made_by(figure.as_posix(), exhibit.scale))
+        sections.append(Section(exhibit, path.as_posix(), svg, figure.as_posix(), decided))
     return sections
 
 
-def inline_svg(path: Path) -> Markup:
+def inline_svg(path: Path, command: str = "") -> Markup:
     """A figure of `raml.report.svg` as an element of the page: its colours follow the page's theme.
 
     Raises:
-        DataError: the file is missing or not an SVG.
+        DataError: the file is missing or not an SVG; `command` is what makes it.
     """
+    command = command or f"snakemake --cores 2 {path}"
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); `snakemake --cores 2 {path}` makes it") from None
+        raise DataError(f"{path} cannot be read ({error.strerror}); `{command}` makes it") from None
     start = text.find("<svg")
     if start < 0 or not text.rstrip().endswith("</svg>"):
-        raise DataError(f"{path} is not a whole SVG; delete it and rerun")
+        raise DataError(f"{path} is not a whole SVG; delete it, then `{command}` makes it")
     text = text[start:].strip()
     text = re.sub(r' (?:width|height)="[^"]*pt"', "", text, count=2)
     for name, colour in style.LIGHT.items():
@@ -96,7 +144,7 @@ def inline_svg(path: Path) -> Markup:
 def label(exhibit: str) -> str:
     """An exhibit's name for people: `Figure 3` for `fig3`, `Training` for `training`."""
     kinds = {"fig": "Figure", "tab": "Table", "prop": "Proposition", "sec": "Section"}
-    if exhibit in ("training", "times"):
+    if exhibit in OWN_PAGES:
         return exhibit.capitalize()
     match = re.fullmatch(r"([a-z]+)([0-9].*)", exhibit)
     return f"{kinds.get(match[1], match[1])} {match[2]}" if match else exhibit
@@ -152,3 +200,23 @@ def runs(columns: Sequence[Column], *attributes: str) -> list[tuple[Column, int]
 def heat(nll: float, start: float) -> str:
     """A token's tint: how unlikely the gold answer still is, from 0 (certain) to 1 (as before thinking, or worse)."""
     return f"{min(nll / start, 1) if start > 0 and math.isfinite(nll) else 0:.2f}"
+
+
+def anchor(path: str) -> str:
+    """A file's place on the page of provenance."""
+    return "file-" + re.sub(r"[^A-Za-z0-9._-]+", "-", path)
+
+
+def embedded(value: object) -> Markup:
+    """JSON that stands in a `<script>` element: no text in it can end the element or open a comment.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def content_hash(text: str) -> str:
+    """The source expression by which a content security policy allows an inline element with this `text`."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -4,9 +4,6 @@ The page holds its data, style and script inline and asks no network for anythin
 names the two by their hashes, so that nothing else could run.
 """
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +13,13 @@ from typing import Literal
 from markupsafe import Markup
 
 from raml.errors import DataError
-from raml.report.page import environment
+from raml.report.page import content_hash, embedded, environment
 
 Mode = Literal["thinking", "no_thinking"]
 
 MOST_ANSWERS = 5
 """That have a colour of their own, on the page and in the figure."""
+START = 'viewer.load(JSON.parse(document.getElementById("data").textContent));\n'
 LEVELS = 8
 """Shades of a colour, from hardly any change to `Viewer.full_shade` and beyond."""
 FULL_SHADE_QUANTILE = 0.995
@@ -81,16 +79,16 @@ def viewer_page(viewer: Viewer) -> str:
     _check(viewer)
     jinja = environment()
     style = jinja.get_template("viewer.css.j2").render(levels=LEVELS)
-    script = jinja.get_template("viewer.js.j2").render()
+    script = f"{jinja.get_template('viewer.js.j2').render()}{START}"
     return jinja.get_template("viewer.html.j2").render(
         viewer=viewer,
         answers=list(dict.fromkeys((series.answer, series.gold) for series in viewer.series)),
         modes=list(dict.fromkeys(series.mode for series in viewer.series)),
         style=Markup(style),
-        style_hash=_content_hash(style),
+        style_hash=content_hash(style),
         script=Markup(script),
-        script_hash=_content_hash(script),
-        data=_embedded(_data(viewer)),
+        script_hash=content_hash(script),
+        data=embedded(_data(viewer)),
     )
 
 
@@ -109,17 +107,6 @@ def _data(viewer: Viewer) -> dict[str, object]:
             for trajectory in viewer.trajectories
         ],
     }
-
-
-def _embedded(value: object) -> Markup:
-    """JSON that stands in a `<script>` element: no text in it can end the element or open a comment."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _content_hash(text: str) -> str:
-    """The source expression by which a content security policy allows an inline element with this `text`."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _check(viewer: Viewer) -> None:

@@ -9,9 +9,10 @@ from safetensors.numpy import save_file
 
 from raml.claims.result import ClaimResult
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
-from raml.report import build, fig6, tab2
+from raml.report import build, fig6, tab2, trajectories
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
+from raml.report.parts import part_names
 from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
@@ -23,7 +24,10 @@ QUESTIONS = 6
 SAMPLES = 5
 MODELS = ("base", "sft_short", "sft_long")
 BENCHMARKS = {"rows": "in_domain", "rows_hard": "in_domain_hard", "sort": "within_domain", "path": "other_domain"}
+EXHIBITS = ("fig3", "fig16", "tab2")
 HOSTILE = "<script>alert('&')</script>"
+TURNED = "\u202eabc\u2066"
+"""Marks that turn the direction of what follows, and are not closed."""
 
 EVALUATION = Evaluation(n=4, k=2, bootstrap_resamples=50, confidence=0.95)
 PROBING = Probing(
@@ -51,7 +55,7 @@ def question_rows() -> list[dict[str, Any]]:
             "domain": "arithmetic",
             "split": "rows",
             "kind": "in_domain",
-            "prompt": f"A +{index} +1 ; $x$ {HOSTILE} rows ?",
+            "prompt": f"A +{index} +1 ; $x$ {HOSTILE} {TURNED} rows ?",
             "answer": str(index + 1),
             "answer_type": "integers",
             "difficulty": 1,
@@ -229,10 +233,59 @@ def claim(identity: str, exhibit: str, verdict: str, **values: Any) -> dict[str,
 
 CLAIMS = [
     claim("prop2.1", "prop2.1", "not_run", reported={"table2": {"sft_long": {"AIME24": {"P8": 36.69}}}}),
-    claim("fig3", "fig3", "holds", measured=-7.934, interval=(-8.1, -7.76), unit="nats/token", n={"questions": 6}),
-    claim("fig16", "fig16", "contradicted", measured=-4.0, interval=(-4.5, -3.5), unit="nats/token"),
-    claim("tab2", "tab2", "inconclusive", measured=0.0, interval=(-0.1, 0.1), unit="share"),
-    claim("tab2-grpo", "tab2", "not_run", reported={"direction": "level"}),
+    claim(
+        "fig3",
+        "fig3",
+        "holds",
+        measured=-7.934,
+        interval=(-8.1, -7.76),
+        unit="nats/token",
+        n={"questions": 6, "seeds": 2, "probed_positions": 480},
+        line=-0.3,
+        claimed="below",
+        p=0.0004,
+        p_holm=0.0012,
+        verdict_holm="holds",
+    ),
+    claim(
+        "fig16",
+        "fig16",
+        "contradicted",
+        measured=-4.0,
+        interval=(-4.5, -3.5),
+        unit="nats/token",
+        line=-3.4,
+        claimed="above",
+        p=0.02,
+        p_holm=0.06,
+        verdict_holm="inconclusive",
+    ),
+    claim(
+        "tab2",
+        "tab2",
+        "inconclusive",
+        measured=0.0,
+        interval=(-0.1, 0.1),
+        unit="share",
+        line=-0.02,
+        claimed="above",
+        p=0.7,
+        p_holm=0.7,
+        verdict_holm="inconclusive",
+        needed={"questions": 1200, "seeds": 3},
+        against_reported=[
+            {"key": "AIME24 P8", "reported": 36.69, "measured": 33.2, "difference": -3.49, "interval": [-5.1, -1.9]}
+            | {"tolerance": 3.0, "within": None}
+        ],
+    ),
+    claim(
+        "tab2-grpo",
+        "tab2",
+        "not_run",
+        reported={"direction": "level"},
+        needs="a second model",
+        decidable_at=["small", "paper"],
+    ),
 ]
 
 
@@ -260,7 +313,7 @@ class Results:
         self.metrics = root / "metrics.parquet"
         write_table(MetricTable.cast(pl.DataFrame(metric_rows())), MetricTable, self.metrics, provenance())
         self.claims = root / "claims.json"
-        write_json(CLAIMS, self.claims)
+        write_json([claim | {"artifacts": [self.figure("fig3").as_posix()]} for claim in CLAIMS], self.claims)
         self.models = []
         for seed in SEEDS:
             for number, name in enumerate(MODELS):
@@ -313,19 +366,37 @@ class Results:
         job = tab2.Job(evaluation=EVALUATION, base=None, writers=None)
         step(tab2, job, tab2.Job, tab2.FILES, **(given | paths))
 
-    def build(self, **paths: Path) -> Path:
-        exhibits = ("fig3", "fig16", "tab2")
-        given: dict[str, Any] = {
+    def lay_out_trajectories(self, folder: Path | None = None, **given: Any) -> Path:
+        """The viewer's page; its parts lie in a folder beside it."""
+        report = folder or self.root / "report"
+        names = part_names(SEEDS, ["sft_long"], {"rows": QUESTIONS})
+        paths = {
+            "questions": self.questions,
+            "tokenizer": self.root / "tokenizer/tokenizer.json",
+            "curves": self.curves,
+            "samples": self.samples,
+            "page": report / "trajectories.html",
+            "parts": [report / f"trajectories/{name}.js" for name in names],
+        }
+        job = trajectories.Job(probing=PROBING, exhibits=list(EXHIBITS))
+        step(trajectories, job, trajectories.Job, trajectories.FILES, **(paths | given))
+        return report / "trajectories.html"
+
+    def build(self, folder: Path | None = None, **given: Any) -> Path:
+        """The other pages; returns the first one."""
+        report = folder or self.root / "report"
+        paths: dict[str, Any] = {
             "claims": self.claims,
             "lock": Path("requirements/core.lock"),
-            "exhibits": [self.exhibit(name) for name in exhibits],
-            "figures": [self.figure(name) for name in exhibits],
+            "exhibits": [self.exhibit(name) for name in EXHIBITS],
+            "figures": [self.figure(name) for name in EXHIBITS],
             "models": self.models,
-            "out": self.root / "report/index.html",
+            "index": report / "index.html",
+            "origins": report / "provenance.html",
+            "pages": [report / f"{name}.html" for name in EXHIBITS],
         }
-        given |= paths
-        step(build, scale(), Scale, build.FILES, **given)
-        return Path(given["out"])
+        step(build, scale(), Scale, build.FILES, **(paths | given))
+        return report / "index.html"
 
 
 def step(module: Any, config: Section, section: type[Section], files: Any, **paths: Any) -> None:
