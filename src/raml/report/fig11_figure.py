@@ -63,7 +63,7 @@ def draw_efficiency(points: Points, places: Sequence[str], metrics: Sequence[str
     reach = (min(tokens) / ROOM, max(tokens) * ROOM)
     for row, metric in enumerate(metrics):
         for column, place in enumerate(places):
-            axes = grid.add(row, column, f"{metric}: {place}", "tokens of an answer, thinking included", "score (%)")
+            axes = grid.add(row, column, f"{metric}: {place}", "tokens of an answer", "score (%)")
             shown = {way: point for (way, at, of), point in points.items() if (at, of) == (place, metric)}
             _draw_panel(axes, shown, f"{slug(metric)}-{slug(place)}")
             _token_axis(axes, reach)

@@ -182,6 +182,13 @@ def reported_cells(reported: Reported, technique: str) -> list[Cell]:
     return [Cell(text=f"{value:.2f}") if isinstance(value, int | float) else NONE for value in values]
 
 
+def reported_scores(reported: Reported, technique: str | None, metric: str) -> list[Interval | None]:
+    """What the paper reports of a technique on each of its benchmarks, as shares of 1 without width."""
+    key = next((key for key, name in PAPER_METRICS.items() if name == metric), None)
+    values = [reported.get(technique or "", {}).get(name, {}).get(key) for name in reported_benchmarks(reported)]
+    return [None if value is None else Interval(value / 100, value / 100, value / 100) for value in values]
+
+
 def reported_benchmarks(reported: Reported) -> list[str]:
     """The paper's benchmarks, in its order."""
     return list(

@@ -1,7 +1,7 @@
 """Dot plots with intervals: a row for each benchmark (or run), a mark for each model, rows under group headings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from raml.evaluation.intervals import Interval
+from raml.report.scores import Reported, reported_benchmarks
 from raml.report.style import LIGHT, MODEL_COLOURS, MODEL_LABELS, MODEL_MARKERS
 
 FILLED = 0.7  # share of a row's height that its marks take up
@@ -19,11 +20,15 @@ MARK_SIZES = {"o": 6.0, "s": 5.6, "D": 5.4, "^": 6.8, "v": 6.8, "P": 7.2}  # poi
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its name, small print under it, and the heading under which it and its neighbours stand."""
+    """A row: its name, small print under it, and the heading under which it and its neighbours stand.
+
+    Of a `reported` row the numbers are the paper's: hollow marks, which have no intervals.
+    """
 
     name: str
     small: str = ""
     group: str = ""
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,13 @@ class Dots:
     colour: str
     marker: str
     intervals: Sequence[Interval | None]
+
+
+def with_reported_lines(lines: Sequence[Line], reported: Reported) -> list[Line]:
+    """Rows of ours and, under a heading of their own, of the paper's benchmarks."""
+    names = reported_benchmarks(reported)
+    theirs = [Line(name, group="Reported by the paper", reported=True) for name in names]
+    return [*(replace(line, group="Measured here") for line in lines), *theirs] if theirs else list(lines)
 
 
 def model_dots(model: str, intervals: Sequence[Interval | None]) -> Dots:
@@ -105,24 +117,30 @@ class Rows:
         step = FILLED * self.pitch / max(len(series), 2)
         for place, dots in enumerate(series):
             offset = (place - (len(series) - 1) / 2) * step
-            known = [
-                (middle + offset, interval)
-                for middle, interval in zip(self.middles, dots.intervals, strict=True)
-                if interval is not None
-            ]
-            if known:
-                marks = draw_dots(axes, dots, *zip(*known, strict=True))
-                marks.set_gid(f"{slug(panel)}-{dots.name}")
+            for reported in (False, True):
+                known = [
+                    (middle + offset, interval)
+                    for line, middle, interval in zip(self.lines, self.middles, dots.intervals, strict=True)
+                    if interval is not None and line.reported == reported
+                ]
+                if known:
+                    marks = draw_dots(axes, dots, *zip(*known, strict=True), hollow=reported)
+                    marks.set_gid(f"{slug(panel)}-{dots.name}{'-reported' if reported else ''}")
 
 
-def draw_dots(axes: Axes, dots: Dots, heights: Sequence[float], intervals: Sequence[Interval]) -> Line2D:
-    """Draw horizontal intervals and a mark on each; returns the marks."""
+def draw_dots(
+    axes: Axes, dots: Dots, heights: Sequence[float], intervals: Sequence[Interval], *, hollow: bool = False
+) -> Line2D:
+    """Draw horizontal intervals and a mark on each, a hollow one alone; returns the marks."""
     colour = LIGHT[dots.colour]
     ends = [interval.lower for interval in intervals], [interval.upper for interval in intervals]
-    axes.hlines(heights, *ends, color=colour, linewidth=1.8, alpha=0.55, clip_on=False)
+    if not hollow:
+        axes.hlines(heights, *ends, color=colour, linewidth=1.8, alpha=0.55, clip_on=False)
     estimates = [interval.estimate for interval in intervals]
     (marks,) = axes.plot(estimates, heights, dots.marker, color=colour, clip_on=False)
     marks.set(markersize=MARK_SIZES[dots.marker], markeredgecolor=LIGHT["surface"], markeredgewidth=0.6)
+    if hollow:
+        marks.set(markerfacecolor=LIGHT["surface"], markeredgecolor=colour, markeredgewidth=1.3)
     return marks
 
 

@@ -70,7 +70,7 @@ def main(step: Step[Job]) -> None:
     table = comparison(measured, reported, job, size)
     description = describe(measured, evaluation)
     with drawing():
-        figure = draw_metrics(measured, evaluation.confidence)
+        figure = draw_metrics(measured, reported, evaluation.confidence)
         write_svg(figure, files["figure"], name="tab2", title=TITLE, description=description)
     exhibit = Exhibit(
         id="tab2",
@@ -83,7 +83,8 @@ def main(step: Step[Job]) -> None:
         description=description,
         caption=(
             f"Every metric on held-out questions like the training questions, in per cent, with "
-            f"{evaluation.confidence:.0%} intervals. Questions of other kinds are in Figure 7."
+            f"{evaluation.confidence:.0%} intervals. Questions of other kinds are in Figure 7. Hollow marks are the "
+            "paper's numbers, of another model on its own benchmarks."
         ),
         done=what_was_done(measured, job),
         deviations=deviations(measured, job, size),

@@ -2,17 +2,27 @@
 
 from matplotlib.figure import Figure
 
-from raml.report.scores import KINDS, Measured
-from raml.report.scores_figure import EDGE, Dots, Line, Rows, legend, model_dots, percent_axis, percent_interval
+from raml.report.scores import KINDS, Measured, Reported, reported_scores
+from raml.report.scores_figure import (
+    EDGE,
+    Dots,
+    Line,
+    Rows,
+    legend,
+    model_dots,
+    percent_axis,
+    percent_interval,
+    with_reported_lines,
+)
 from raml.report.style import LIGHT
 
 HEAD, FOOT = 0.75, 0.5  # inches above and below the rows
 LEFT = 0.19
 
 
-def draw_metrics(measured: Measured, confidence: float) -> Figure:
-    """One panel for each metric over shared rows of benchmarks; models side by side within a row."""
-    rows = Rows(benchmark_lines(measured), len(measured.models))
+def draw_metrics(measured: Measured, reported: Reported, confidence: float) -> Figure:
+    """One panel for each metric over shared rows of benchmarks, the paper's below; models side by side within a row."""
+    rows = Rows(with_reported_lines(benchmark_lines(measured), reported), len(measured.models))
     height = HEAD + rows.height + FOOT
     figure = Figure(figsize=(10, height))
     box = {"left": LEFT, "right": 0.98, "top": 1 - HEAD / height, "bottom": FOOT / height}
@@ -20,8 +30,9 @@ def draw_metrics(measured: Measured, confidence: float) -> Figure:
     series: list[Dots] = []
     for number, metric in enumerate(measured.metrics):
         series = [
-            model_dots(model, [percent_interval(score) for score in measured.of(model, metric)])
+            model_dots(model, list(map(percent_interval, scores)))
             for model in measured.models
+            if (scores := [*measured.of(model, metric), *reported_scores(reported, model, metric)])
         ]
         axes = figure.add_subplot(grid[number])
         rows.frame(axes)
@@ -32,7 +43,13 @@ def draw_metrics(measured: Measured, confidence: float) -> Figure:
         if number == 0:
             rows.name(axes)
     legend(figure, series, 0.98, 1 - 0.14 / height)
-    figure.text(EDGE, 1 - 0.14 / height, f"Dots with {confidence:.0%} intervals", color=LIGHT["muted"], va="top")
+    figure.text(
+        EDGE,
+        1 - 0.14 / height,
+        f"Dots with {confidence:.0%} intervals; hollow: reported by the paper",
+        color=LIGHT["muted"],
+        va="top",
+    )
     return figure
 
 

@@ -29,6 +29,7 @@ from raml.report.scores import (
     read_metrics,
     read_reported,
 )
+from raml.report.scores_figure import with_reported_lines
 from raml.report.style import MODEL_LABELS
 from raml.report.svg import drawing, write_svg
 from raml.report.tab3_figure import Against, draw_cold_start
@@ -41,6 +42,7 @@ from raml.report.tab3_scores import (
     scores_by_benchmark,
     scores_by_share,
     share_label,
+    with_reported,
 )
 from raml.report.tab3_tables import comparison, leads_table, shares_table
 from raml.runs import Regime
@@ -77,7 +79,8 @@ def main(step: Step[Job]) -> None:
     against = Against([regime.long_share or 0.0 for regime in given.regimes], lower) if len(given.regimes) > 1 else None
     description = _describe(given, upper, lower)
     with drawing():
-        figure = draw_cold_start(given.lines(), upper, against, evaluation.confidence)
+        lines = with_reported_lines(given.lines(), reported)
+        figure = draw_cold_start(lines, with_reported(upper, reported), against, evaluation.confidence)
         write_svg(figure, files["figure"], name="tab3", title=TITLE, description=description)
     tables = [comparison(given, reported, upper, size)]
     if lower:
@@ -127,7 +130,8 @@ def _read(step: Step[Job]) -> Inputs:
 def _caption(*, several: bool) -> str:
     main = (
         "Scores of the main base model and of what was trained from it, and the lead of GRPO from the fine-tuned model "
-        "over GRPO from the base, on benchmarks of the trained families."
+        "over GRPO from the base, on benchmarks of the trained families. Hollow marks are the paper's numbers, of "
+        "another model on its own benchmarks."
     )
     below = (
         " Below, the same for base models that differ in one thing, the share of long trajectories among the documents "

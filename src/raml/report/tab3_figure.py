@@ -62,7 +62,13 @@ def draw_cold_start(
         title = "Several base models, by the share of long trajectories in their documents; questions pooled"
         figure.text(EDGE, (FOOT + AGAINST + 0.48) / height, title, fontweight="bold")
     legend(figure, [dots for dots in panels[0].roles if any(dots.intervals)], RIGHT, 1 - 0.14 / height)
-    figure.text(EDGE, 1 - 0.14 / height, f"Dots with {confidence:.0%} intervals", color=LIGHT["muted"], va="top")
+    figure.text(
+        EDGE,
+        1 - 0.14 / height,
+        f"Dots with {confidence:.0%} intervals; hollow: the paper's",
+        color=LIGHT["muted"],
+        va="top",
+    )
     return figure
 
 

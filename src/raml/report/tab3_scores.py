@@ -1,7 +1,7 @@
 """What Table 3 compares: the models of each base, their scores, and the lead of the cold start."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -11,13 +11,15 @@ from raml.claims.leads import Lead, lead
 from raml.config import BenchmarkKind
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap, Interval
-from raml.report.scores import KINDS, Measured, bounded, pooled_score
+from raml.report.scores import KINDS, Measured, Reported, bounded, pooled_score, reported_scores
 from raml.report.scores_figure import Dots, Line
 from raml.report.style import MODEL_COLOURS, MODEL_MARKERS
 from raml.runs import Regime
 
 ZERO: Final = "zero_grpo"
 COLD: Final = "sft_grpo"
+REPORTED: Final = {ZERO: "zero_grpo", COLD: "sft_then_grpo"}
+"""What the paper's table calls them."""
 # Roles of a regime's models with their labels and the main model whose colour and marker they have.
 ROLES: Final = {
     "base": ("Base", "base"),
@@ -110,6 +112,20 @@ def scores_by_benchmark(given: Inputs) -> list[Scores]:
         Scores(metric, [_dots(role, scores(model, metric)) for role, model in given.main.items()], leads(metric))
         for metric in given.metrics
     ]
+
+
+def with_reported(scores: Sequence[Scores], reported: Reported) -> list[Scores]:
+    """Scores with the paper's below; its lead is the plain difference of its numbers."""
+    found = []
+    for one in scores:
+        theirs = {role: reported_scores(reported, REPORTED.get(role), one.metric) for role in ROLES}
+        leads = [
+            Interval(*[cold.estimate - zero.estimate] * 3) if cold and zero else None
+            for cold, zero in zip(theirs[COLD], theirs[ZERO], strict=True)
+        ]
+        roles = [replace(dots, intervals=[*dots.intervals, *theirs[dots.name]]) for dots in one.roles]
+        found.append(Scores(one.metric, roles, [*one.leads, *leads]))
+    return found
 
 
 def scores_by_share(given: Inputs) -> list[Scores]:

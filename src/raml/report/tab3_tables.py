@@ -16,11 +16,10 @@ from raml.report.scores import (
     score_cell,
 )
 from raml.report.style import MODEL_LABELS
-from raml.report.tab3_scores import COLD, ROLES, ZERO, Inputs, Scores, cold_lead, members, share_label
+from raml.report.tab3_scores import COLD, REPORTED, ROLES, ZERO, Inputs, Scores, cold_lead, members, share_label
 from raml.runs import Regime
 
 LEAD = "cold start's lead"
-REPORTED = {ZERO: "zero_grpo", COLD: "sft_then_grpo"}
 
 
 def comparison(given: Inputs, reported: Reported, upper: Sequence[Scores], size: str) -> Table:
