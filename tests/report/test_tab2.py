@@ -9,12 +9,15 @@ from raml.config import Evaluation, HubModel
 from raml.errors import DataError
 from raml.report import tab2
 from raml.report.exhibit import Exhibit, read_exhibit
-from raml.report.scores import TRAINED_ON, read_metrics, read_reported
+from raml.report.scores import TRAINED_ON, comparable, read_metrics, read_reported
+from raml.report.svg import drawing, write_svg
 from raml.report.tab2 import comparison, what_was_done
+from raml.report.tab2_figure import draw_metrics
 from raml.schemas import MetricTable, column_types
 from raml.storage import read_table, write_table
 from report_results import metric_rows, step
 
+TECHNIQUES = ("sft_short", "sft_long", "zero_grpo")
 JOB = tab2.Job(evaluation=SETTINGS, base=None, writers=None)
 PUBLISHED = tab2.Job(
     evaluation=SETTINGS,
@@ -88,6 +91,25 @@ def test_the_figure_has_a_mark_series_for_each_metric_and_model(exhibit: Exhibit
     assert wanted <= ids(folder / "tab2.svg")
     assert {*TRAINED, "Pass@4 (%)", "mG-Pass@4 (%)", "Avg@16 (%)", "Zero-GRPO", "DPO"} <= texts(folder / "tab2.svg")
     assert "Zero-GRPO: path " in exhibit.description
+
+
+def test_the_papers_numbers_are_hollow_marks_below_ours(tmp_path: Path) -> None:
+    evaluation = SETTINGS.model_copy(update={"k": 8})
+    measured = read_metrics(Path("results/micro/tables/metrics.parquet"), evaluation, TRAINED_ON)
+    with drawing():
+        figure = draw_metrics(measured, read_reported(REPORTED, "table2"), 0.95)
+        write_svg(figure, tmp_path / "tab2.svg", name="tab2", title="t", description="d")
+    found = ids(tmp_path / "tab2.svg")
+    reported = {f"tab2-{metric}-{model}-reported" for metric in ("pass8", "mg-pass8") for model in TECHNIQUES}
+    assert {name for name in found if name.endswith("-reported")} == reported  # not of Avg@16, nor of other models
+    assert {"Reported by the paper", "Measured here", "AIME24", "rows"} <= texts(tmp_path / "tab2.svg")
+    marks = next(line for line in figure.axes[0].lines if line.get_gid() == "pass8-sft_long-reported")
+    assert marks.get_xdata() == pytest.approx([36.69, 82.98, 25.15])
+
+
+def test_numbers_in_other_metrics_are_not_drawn(folder: Path) -> None:
+    assert "Reported by the paper" not in texts(folder / "tab2.svg")
+    assert comparable({"sft_long": {"AIME24": {"P8": 1.0}}}, ["Pass@4"]) == {}
 
 
 def test_markdown_says_whose_numbers_are_whose(exhibit: Exhibit, folder: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from outer_results import (
     CHANCES,
     REGIMES,
+    REPORTED,
     SETTINGS,
     SWEPT,
     evaluation_rows,
@@ -14,15 +15,17 @@ from outer_results import (
     write_evaluations,
     write_metrics,
 )
-from report_results import step
 
 from raml.claims import cold_start
 from raml.claims.sections import ColdStart
 from raml.evaluation.intervals import Bootstrap
 from raml.report import tab3
 from raml.report.exhibit import Exhibit, read_exhibit
-from raml.report.scores import bounded, lead_cell, read_evaluations
+from raml.report.scores import bounded, lead_cell, read_evaluations, read_reported
+from raml.report.scores_figure import Dots
+from raml.report.tab3_scores import Scores, with_reported
 from raml.runs import Regime
+from report_results import step
 
 
 def draw(root: Path, given: dict[str, Path], regimes: list[Regime]) -> Exhibit:
@@ -100,6 +103,14 @@ def test_the_figure_has_both_halves(exhibit: Exhibit, folder: Path) -> None:
         assert {f"tab3-shares-{metric}-{role}" for role in roles} <= found
     assert {"long share of the base (%)", "3", "12", "worse", "better"} <= texts(folder / "tab3.svg")
     assert "Below, the same for base models" in exhibit.caption
+
+
+def test_the_papers_lead_is_the_difference_of_its_numbers() -> None:
+    reported = read_reported(REPORTED, "table3")
+    ours = [Dots(role, role, "ink", "o", [None]) for role in ("base", "sft", "zero_grpo", "sft_grpo")]
+    (scores,) = with_reported([Scores("mG-Pass@8", ours, [None])], reported)
+    assert [lead and round(100 * lead.estimate, 2) for lead in scores.leads] == [None, 7.15, 14.44, 10.63]
+    assert [dots.intervals for dots in scores.roles[:2]] == [[None] * 4] * 2  # not in the paper's table
 
 
 def test_the_number_of_samples_is_said_where_it_differs(exhibit: Exhibit) -> None:

@@ -30,7 +30,10 @@ FIGURES = {"draw_curves": 5, "fig2": 1, "fig6": 1, "prop21": 1, "tab1": 1}
 SCORED = {"draw_scores": 3, "fig8": 1, "fig9": 1}
 SHOWN = {"build_report": 1, "crate": 1}
 DECIDED = {"decide": 1, "claim_metrics": 1, "environment": 1, **SHOWN}
-PROBED = {"probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, **DECIDED, **FIGURES}
+PROBED = {
+    "probe": 2, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "report_trajectories": 1,
+    **DECIDED, **FIGURES,
+}  # fmt: skip
 ANALYSED = {"summarise": 1, "fig11": 1, **DECIDED, **FIGURES, **SCORED}
 SAMPLED = {"score": 1, "summarise": 1, "outer_loss": 1, "tab1": 1, **DECIDED, **SCORED}
 LOGGED = {"training_log": 1, "training_curves": 1}
@@ -71,7 +74,8 @@ def test_the_whole_dag_builds_every_artifact(built: Built) -> None:
         assert read_provenance(results / path).scale == "minimal"
     claims = TypeAdapter(list[ClaimResult]).validate_json((results / "claims.json").read_bytes())
     assert {"fig3", "fig16"} <= {claim.id for claim in claims}
-    assert "<html" in (results / "report" / "index.html").read_text()
+    for page in ("index", "fig3", "tab2", "trajectories", "provenance"):
+        assert "<html" in (results / "report" / f"{page}.html").read_text()
     assert (results / "models" / "seed0" / "sft_short" / "model.safetensors").is_file()
     assert not [path for path in results.rglob("*") if path.name.endswith(".tmp")]
 
@@ -170,7 +174,7 @@ def test_a_changed_parameter_reruns_exactly_what_depends_on_it(
 def test_an_edited_function_reruns_exactly_what_imports_it(copy_of_built: Checkout) -> None:
     append(copy_of_built, "src/raml/probing/roles.py", "\n\ndef unused() -> int:\n    return 1\n")
     importing = {"token_roles": 1, "decide": 1, "draw_curves": 5, "fig2": 1, "fig6": 1}  # all figures with tokens
-    assert copy_of_built.planned() == {**importing, **DECIDED}
+    assert copy_of_built.planned() == {**importing, "report_trajectories": 1, **DECIDED}
 
 
 def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
@@ -181,7 +185,7 @@ def test_an_edited_comment_reruns_nothing(copy_of_built: Checkout) -> None:
 
 def test_an_edited_template_rebuilds_the_page(copy_of_built: Checkout) -> None:
     append(copy_of_built, "src/raml/report/templates/header.html.j2", "<!-- -->\n")
-    assert copy_of_built.planned() == SHOWN
+    assert copy_of_built.planned() == {**SHOWN, "report_trajectories": 1}
 
 
 def test_a_touched_file_reruns_nothing(copy_of_built: Checkout) -> None:

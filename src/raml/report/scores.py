@@ -189,6 +189,11 @@ def reported_scores(reported: Reported, technique: str | None, metric: str) -> l
     return [None if value is None else Interval(value / 100, value / 100, value / 100) for value in values]
 
 
+def comparable(reported: Reported, metrics: Sequence[str]) -> Reported:
+    """What the paper reports if it is in one of our metrics (another k makes other ones), else nothing."""
+    return reported if set(PAPER_METRICS.values()) & set(metrics) else {}
+
+
 def reported_benchmarks(reported: Reported) -> list[str]:
     """The paper's benchmarks, in its order."""
     return list(

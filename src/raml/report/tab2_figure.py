@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from raml.report.scores import KINDS, Measured, Reported, reported_scores
+from raml.report.scores import KINDS, Measured, Reported, comparable, reported_scores
 from raml.report.scores_figure import (
     EDGE,
     Dots,
@@ -22,6 +22,7 @@ LEFT = 0.19
 
 def draw_metrics(measured: Measured, reported: Reported, confidence: float) -> Figure:
     """One panel for each metric over shared rows of benchmarks, the paper's below; models side by side within a row."""
+    reported = comparable(reported, measured.metrics)
     rows = Rows(with_reported_lines(benchmark_lines(measured), reported), len(measured.models))
     height = HEAD + rows.height + FOOT
     figure = Figure(figsize=(10, height))

@@ -22,6 +22,7 @@ from raml.report.scores import (
     PAPER_MODEL,
     TRAINED_ON,
     check_both,
+    comparable,
     how_intervals_are_made,
     metric_names,
     points,
@@ -79,8 +80,9 @@ def main(step: Step[Job]) -> None:
     against = Against([regime.long_share or 0.0 for regime in given.regimes], lower) if len(given.regimes) > 1 else None
     description = _describe(given, upper, lower)
     with drawing():
-        lines = with_reported_lines(given.lines(), reported)
-        figure = draw_cold_start(lines, with_reported(upper, reported), against, evaluation.confidence)
+        theirs = comparable(reported, given.metrics)
+        lines = with_reported_lines(given.lines(), theirs)
+        figure = draw_cold_start(lines, with_reported(upper, theirs), against, evaluation.confidence)
         write_svg(figure, files["figure"], name="tab3", title=TITLE, description=description)
     tables = [comparison(given, reported, upper, size)]
     if lower:
