@@ -101,6 +101,15 @@ def test_the_text_is_the_trajectory(show: Open) -> None:
     assert "line" in classes[5] and "part" in classes[8]
 
 
+def test_marks_that_turn_directions_turn_nothing_else(show: Open) -> None:
+    tokens = ["one", " \u202e", " two", "\u2067", " three"]
+    page = show(replace(VIEWER, trajectories=[Followed("a", tokens, range(6), [[3.0] * 6] * 4)]))
+    assert page.evaluate("document.getElementById('words').textContent") == "".join(tokens)
+    lefts = page.eval_on_selector_all("#words span", "all => all.map((one) => one.getBoundingClientRect().left)")
+    assert lefts == sorted(lefts)
+    assert page.locator("#words .bidi").count() == 2
+
+
 def test_hovering_a_token_shows_its_numbers(show: Open) -> None:
     page = show()
     hover(page, 3)
