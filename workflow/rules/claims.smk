@@ -254,6 +254,7 @@ rule crate:
             expand("<results>/figures/{exhibit}.{kind}", exhibit=EXHIBITS, kind=["svg", "json"]),
             OUTER_LOOP,
             rules.build_report.output,
+            rules.report_trajectories.output,
         ],
         environment=rules.environment.output,
         citation="CITATION.cff",
