@@ -2,9 +2,9 @@ import json
 from typing import Any
 
 import pytest
-from report_results import Results
 
 from raml.report import fig3, fig16
+from report_results import Results
 
 
 @pytest.fixture(scope="session")
