@@ -120,7 +120,7 @@ def with_reported(scores: Sequence[Scores], reported: Reported) -> list[Scores]:
     for one in scores:
         theirs = {role: reported_scores(reported, REPORTED.get(role), one.metric) for role in ROLES}
         leads = [
-            Interval(*[cold.estimate - zero.estimate] * 3) if cold and zero else None
+            Interval(plain := cold.estimate - zero.estimate, plain, plain) if cold and zero else None
             for cold, zero in zip(theirs[COLD], theirs[ZERO], strict=True)
         ]
         roles = [replace(dots, intervals=[*dots.intervals, *theirs[dots.name]]) for dots in one.roles]
