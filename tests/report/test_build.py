@@ -167,6 +167,13 @@ def test_links_lead_somewhere(results: Results, all_parsed: dict[str, Page]) -> 
                 assert fragment in all_parsed[target.stem].values("id"), f"{name}: {link}"
 
 
+def test_artifacts_that_a_scale_does_not_make_are_no_links(results: Results, tmp_path: Path) -> None:
+    gone = (tmp_path / "fig14.svg").as_posix()
+    write_json([CLAIMS[0] | {"artifacts": [gone]}], tmp_path / "claims.json")
+    text = results.build(tmp_path / "report", claims=tmp_path / "claims.json").read_text(encoding="utf-8")
+    assert f"{gone} (not made)" in text and 'fig14.svg"' not in text
+
+
 def test_hostile_text_is_only_text(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
     assert not any("<script>alert" in text for text in pages.values())
     assert f"statement of fig3 {HOSTILE}" in all_parsed["index"].text

@@ -68,6 +68,7 @@ def main(step: Step[Scale]) -> None:
         "scale": scale,
         "site": site(step.scale, ids),
         "link": lambda path: os.path.relpath(path, files["index"].parent),
+        "is_there": lambda path: Path(path).is_file(),
     }
     script = jinja.get_template("board.js.j2").render()
     index = jinja.get_template("index.html.j2").render(
