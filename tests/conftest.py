@@ -3,6 +3,10 @@
 import sys
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no bug
+settings.load_profile("any machine")
 
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks

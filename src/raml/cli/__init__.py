@@ -18,13 +18,13 @@ app = typer.Typer(
 )
 app.command()(claims.claims)
 app.command()(compare.compare)
+app.command()(trace.trace)
+app.command()(restore.restore)
+app.command()(doctor.doctor)
 app.command()(probe.probe)
 app.command()(landscape.landscape)
 app.command()(plan.plan)
 app.command()(times.times)
-app.command()(restore.restore)
-app.command()(doctor.doctor)
-app.command()(trace.trace)
 
 
 @app.callback(invoke_without_command=True)
