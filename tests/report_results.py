@@ -12,6 +12,7 @@ from raml.config import Evaluation, Probing, Scale, Section, canonical_json, loa
 from raml.report import build, fig6, tab2, trajectories
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
+from raml.report.environment import Environment
 from raml.report.parts import part_names
 from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
@@ -38,6 +39,15 @@ PROBING = Probing(
     token_budget=64,
     end_of_thinking="</think>",
     threads=1,
+)
+MACHINE = Environment(
+    processor=f"Some {HOSTILE} CPU",
+    architecture="x86_64",
+    instructions=["avx2", "fma"],
+    gpus=[],
+    system="Linux, glibc 2.36",
+    python="3.11.2",
+    packages={"torch": "2.13.0"},
 )
 ROLES = {"reflection": ["Wait", "Hold on"], "digits": [r"\d+"], "delimiters": [";"]}
 
@@ -314,6 +324,8 @@ class Results:
         write_table(MetricTable.cast(pl.DataFrame(metric_rows())), MetricTable, self.metrics, provenance())
         self.claims = root / "claims.json"
         write_json([claim | {"artifacts": [self.figure("fig3").as_posix()]} for claim in CLAIMS], self.claims)
+        self.machine = root / "environment.json"
+        write_json(MACHINE.model_dump(mode="json"), self.machine)
         self.models = []
         for seed in SEEDS:
             for number, name in enumerate(MODELS):
@@ -388,6 +400,7 @@ class Results:
         paths: dict[str, Any] = {
             "claims": self.claims,
             "lock": Path("requirements/core.lock"),
+            "machine": self.machine,
             "exhibits": [self.exhibit(name) for name in EXHIBITS],
             "figures": [self.figure(name) for name in EXHIBITS],
             "models": self.models,

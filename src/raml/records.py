@@ -130,16 +130,13 @@ def recorded(scale: str) -> dict[str, str]:
     return {path: sha256 for path, sha256, _ in _kept(scale)}
 
 
-def job_of(path: str) -> dict[str, Any] | None:
-    """The kept record of the job that made `results/<scale>/...`: rule, shellcmd, params, input, outputs and so on.
+def jobs(scale: str) -> dict[str, dict[str, Any]]:
+    """The kept record of the job that made each file, by path: rule, shellcmd, params, input, outputs and so on.
 
     Raises:
         DataError: a file of records is damaged.
     """
-    parts = Path(path).parts
-    if len(parts) < 3 or parts[0] != "results":
-        return None
-    return next((job for phase in PHASES for job in _jobs(parts[1], phase) if path in job["outputs"]), None)
+    return {path: job for phase in PHASES for job in _jobs(scale, phase) for path in job["outputs"]}
 
 
 def _kept(scale: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

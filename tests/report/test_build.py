@@ -207,6 +207,7 @@ def test_provenance_is_complete(results: Results, all_parsed: dict[str, Page]) -
     parsed = all_parsed["provenance"]
     assert all(path.as_posix() in parsed.text for path in [*results.curves, results.metrics])
     assert {"c0ffee000000", "0.1.0+abc", "torch", "2.13.0"} <= set(parsed.text.split())
+    assert "Some <script>" in parsed.text and "Linux, glibc 2.36" in parsed.text
 
 
 def test_an_exhibit_says_how_to_make_it_again(results: Results, pages: dict[str, str]) -> None:

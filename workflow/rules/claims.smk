@@ -215,6 +215,7 @@ rule build_report:
     input:
         claims=rules.decide.output,
         lock="requirements/core.lock",
+        machine=rules.environment.output,
         templates=TEMPLATES,
         exhibits=expand("<results>/figures/{exhibit}.json", exhibit=EXHIBITS),
         figures=expand("<results>/figures/{exhibit}.svg", exhibit=EXHIBITS),
@@ -236,7 +237,8 @@ rule build_report:
         "Build the report"
     shell:
         "python -m raml.report.build --scale {params.scale} --config {params.config:q}"
-        " --claims {input.claims} --lock {input.lock} --exhibits {input.exhibits} --figures {input.figures}"
+        " --claims {input.claims} --lock {input.lock} --machine {input.machine}"
+        " --exhibits {input.exhibits} --figures {input.figures}"
         " --models {params.models} --index {output.index} --origins {output.provenance} --pages {output.pages}"
         " > {log} 2>&1"
 

@@ -16,6 +16,7 @@ from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
 from raml.report.board import board
 from raml.report.checks import check_claims, check_sections
+from raml.report.environment import read_environment
 from raml.report.models import model_card
 from raml.report.page import Section as ExhibitSection
 from raml.report.page import content_hash, environment, read_sections, site
@@ -24,7 +25,7 @@ from raml.step import Step, check_lengths, run
 from raml.storage import file_hash, write_text
 
 FILES: Final[Mapping[str, list[str]]] = {
-    "inputs": ["claims", "lock"],
+    "inputs": ["claims", "lock", "machine"],
     "many": ["exhibits", "figures", "models"],
     "outputs": ["index", "origins"],
     "many_outputs": ["pages"],
@@ -87,6 +88,7 @@ def main(step: Step[Scale]) -> None:
         sources=sorted(sources.items()),
         readers={path: readers(sections, path) for path in sources},
         hashes=section_hashes(scale),
+        machine=read_environment(files["machine"]),
         packages=read_lock(files["lock"]),
         lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
         provenance=step.provenance(),

@@ -4,8 +4,10 @@ What a file says of itself (the metadata of tables, `raml.json` beside models) c
 the exhibits keep what was read when they were drawn.
 """
 
+import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from raml import records
 from raml.claims.result import ClaimResult
 from raml.claims.table import load_results
 from raml.errors import DataError, InputError
@@ -31,6 +34,7 @@ class File(BaseModel):
     here: bool
     provenance: Provenance | None
     recorded_in: str | None  # the file that says so
+    config_hash: str | None  # of what its job was given; what the file itself names may be a part of that
 
 
 class Stage(BaseModel):
@@ -46,8 +50,10 @@ class Stage(BaseModel):
     files: list[File]
 
     def recorded(self, name: str) -> list[str]:
-        """What the files' provenance says of `name`, each value once."""
+        """What is recorded of `name`, each value once: of the configuration by Snakemake, else by the files."""
         values = [getattr(file.provenance, name) for file in self.files if file.provenance]
+        if name == "config_hash" and any(file.config_hash for file in self.files):
+            values = [file.config_hash for file in self.files]
         return list(dict.fromkeys(str(value) for value in values if value is not None))
 
 
@@ -98,7 +104,7 @@ def trace(name: str, scale: str) -> Trace:
     if claim is not None and claim.verdict == "not_run":
         return found
     jobs = jobs_behind(path, target.scale, claim.artifacts if claim else ())
-    return found.model_copy(update={"stages": _stages(jobs, _recorded(results / "figures"))})
+    return found.model_copy(update={"stages": _stages(jobs, _recorded(results / "figures"), _configs(target.scale))})
 
 
 def find(name: str, scale: str) -> Target:
@@ -138,7 +144,7 @@ def _claim(target: Target) -> ClaimResult | None:
     return claims[target.claim]
 
 
-def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]]) -> list[Stage]:
+def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]], configs: dict[str, str]) -> list[Stage]:
     """Jobs of a rule with equal configuration together, in the order of the first of them."""
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
@@ -152,7 +158,7 @@ def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]]) ->
             code_version=group[0].code_version,
             jobs=len(group),
             seeds=sorted({job.seed for job in group if job.seed is not None}),
-            files=[_file(Path(path), recorded) for job in group for path in job.outputs if _counts(path)],
+            files=[_file(Path(path), recorded, configs) for job in group for path in job.outputs if _counts(path)],
         )
         for group in groups.values()
     ]
@@ -165,7 +171,7 @@ def _counts(path: str) -> bool:
     return "/tokenizer/" not in path or path.endswith("/tokenizer.json")
 
 
-def _file(path: Path, recorded: dict[str, tuple[Provenance, str]]) -> File:
+def _file(path: Path, recorded: dict[str, tuple[Provenance, str]], configs: dict[str, str]) -> File:
     provenance, source = recorded.get(path.as_posix(), (None, None))
     if path.is_file() and path.suffix == ".parquet":
         provenance, source = read_provenance(path), path.as_posix()
@@ -177,7 +183,18 @@ def _file(path: Path, recorded: dict[str, tuple[Provenance, str]]) -> File:
         here=path.is_file(),
         provenance=provenance,
         recorded_in=source,
+        config_hash=configs.get(path.as_posix()),
     )
+
+
+def _configs(scale: str) -> dict[str, str]:
+    """The hash of the configuration that each file's job was given, by the kept records."""
+    found = {}
+    for path, job in records.jobs(scale).items():
+        words = shlex.split(job["shellcmd"])
+        if "--config" in words:
+            found[path] = hashlib.sha256(words[words.index("--config") + 1].encode()).hexdigest()[:12]
+    return found
 
 
 def _of_model(path: Path) -> Provenance:
