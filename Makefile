@@ -70,7 +70,7 @@ rehearsal: $(VLLM)
 	@$(PYTEST) -m rehearsal $(TESTS)
 
 check: $(SETUP)
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --no-cache

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
-from report_results import provenance
 
 from raml.report.exhibit import Cell, Table
 from raml.runs import Series
 from raml.schemas import Evaluation, Question, Trajectory, column_types
 from raml.storage import write_table
 from raml.trajectories.engine import PROGRAM
+from report_results import provenance
 
 KINDS = {"rows": "in_domain", "path": "in_domain", "rows_hard": "in_domain_hard", "sort": "within_domain"}
 TRAINED_ON = ["in_domain", "in_domain_hard"]

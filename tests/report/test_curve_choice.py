@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from report_results import curve_rows, write_curves
 
 from raml.evaluation.intervals import Bootstrap
 from raml.report.curves import GRID, Curve, choose, read_points, summarise, to_curves
+from report_results import curve_rows, write_curves
 
 BOOTSTRAP = Bootstrap(seed=0, resamples=200, confidence=0.95)
 

@@ -3,7 +3,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves, write_samples
 
 from raml.claims.curve_trend import decide
 from raml.claims.sections import CurveTrend
@@ -13,6 +12,7 @@ from raml.report.exhibit import read_exhibit
 from raml.report.numbers import measurement
 from raml.schemas import ProbeCurve
 from raml.storage import read_table
+from report_results import EVALUATION, HOSTILE, SEEDS, Results, curve_rows, write_curves, write_samples
 
 MODULES = {"fig3": fig3, "fig16": fig16}
 SVG = "{http://www.w3.org/2000/svg}"

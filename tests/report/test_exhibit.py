@@ -2,11 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_results import Results, curve_rows, write_curves
 
 from raml.errors import DataError
 from raml.report.exhibit import Cell, Column, Exhibit, Row, Table, read_exhibit, read_sources, write_exhibit
 from raml.storage import write_json
+from report_results import Results, curve_rows, write_curves
 
 
 def test_round_trip(exhibit_json: dict[str, Any], tmp_path: Path) -> None:

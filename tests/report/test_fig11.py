@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from report_results import EVALUATION, provenance, scale, step
 from sweep_tables import cells, parse
 
 from forced_answers import SKILLS, forced_answers
@@ -18,6 +17,7 @@ from raml.report.fig11_figure import token_ticks
 from raml.report.scores import lead_cell
 from raml.schemas import ForcedAnswer
 from raml.storage import read_table, write_table
+from report_results import EVALUATION, provenance, scale, step
 
 SETTINGS = Efficiency.model_validate(
     scale().efficiency.model_dump() | {"n": 16, "benchmarks": ["rows", "rows_hard"], "budgets": [8, 32]}

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.contour import QuadContourSet
-from report_results import EVALUATION, PROBING, Results, provenance, step, write_curves
 
 from raml.config import Landscape
 from raml.probing.projection import project
@@ -20,6 +19,7 @@ from raml.report.fig2_figure import Panel, draw_landscapes
 from raml.report.svg import drawing
 from raml.schemas import LandscapePoint
 from raml.storage import write_table
+from report_results import EVALUATION, PROBING, Results, provenance, step, write_curves
 
 SIZE = 21
 AXIS = np.linspace(-1, 1, SIZE)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from report_results import provenance, step
 
 from raml.config import CommunityModel, EngineSettings, Evaluation
 from raml.evaluation.metrics import mg_pass_at_k
@@ -14,6 +13,7 @@ from raml.report.exhibit import Exhibit, read_exhibit
 from raml.schemas import Evaluation as EvaluationTable
 from raml.schemas import column_types
 from raml.storage import write_table
+from report_results import provenance, step
 
 SETTINGS = Evaluation(n=8, k=4, bootstrap_resamples=100, confidence=0.95)
 BENCHMARKS = {"AIME24": "in_domain_hard", "MATH500-L5": "in_domain", "GPQA-Diamond": "other_domain"}

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from report_results import EVALUATION, Results, change_rows, write_changes
 
 from raml.claims import role_change
 from raml.claims.role_change import decide
@@ -17,6 +16,7 @@ from raml.report.exhibit import Exhibit, read_exhibit
 from raml.report.numbers import measurement
 from raml.schemas import TokenChange
 from raml.storage import read_table
+from report_results import EVALUATION, Results, change_rows, write_changes
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROLES = ["reflection", "delimiters", "digits", "other"]

@@ -16,7 +16,6 @@ from outer_results import (
     texts,
     write_evaluations,
 )
-from report_results import step
 
 from raml.claims import beats
 from raml.claims.sections import Beats
@@ -26,6 +25,7 @@ from raml.evaluation.intervals import Bootstrap
 from raml.report import fig7
 from raml.report.exhibit import Exhibit, Table, read_exhibit
 from raml.report.scores import bounded, lead_cell, points, read_direction, read_evaluations
+from report_results import step
 
 
 def draw(root: Path, given: dict[str, Path]) -> Exhibit:

@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_results import EVALUATION, provenance, scale
 from sweep_tables import (
     KINDS,
     TRAINED_ON,
@@ -36,6 +35,7 @@ from raml.runs import Series
 from raml.schemas import Evaluation, Question, Trajectory, column_types
 from raml.step import run
 from raml.storage import read_table, write_table
+from report_results import EVALUATION, provenance, scale
 
 SHORT, LONG = series("sft_short_m", last="sft_short"), series("sft_long_m", last="sft_long")
 SERIES = {"fig8_short": SHORT, "fig8_long": LONG, "fig9_last": series("grpo_n")}

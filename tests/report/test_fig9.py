@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_results import EVALUATION, provenance, scale
 from sweep_tables import TRAINED_ON, cells, parse, rising, series, write_evaluations
 
 from raml.claims import trend
@@ -19,6 +18,7 @@ from raml.runs import Series
 from raml.schemas import Evaluation
 from raml.step import run
 from raml.storage import read_table, write_table
+from report_results import EVALUATION, provenance, scale
 
 FIRST, LAST = series("grpo_step2_n"), series("grpo_n", last="zero_grpo")
 SERIES = {"fig9_step2": FIRST, "fig9_first": FIRST, "fig9_last": LAST, "fig8_short": series("sft_short_m")}

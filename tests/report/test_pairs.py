@@ -6,18 +6,6 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from report_results import (
-    EVALUATION,
-    HOSTILE,
-    PROBING,
-    SEEDS,
-    Results,
-    curve_rows,
-    no_thinking_rows,
-    write_curves,
-    write_samples,
-)
-from report_results import step as run_step
 
 from raml.claims.mode_pair import decide
 from raml.claims.sections import ModePair
@@ -31,6 +19,18 @@ from raml.report.numbers import measurement
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 from raml.schemas import ProbeCurve
 from raml.storage import read_table
+from report_results import (
+    EVALUATION,
+    HOSTILE,
+    PROBING,
+    SEEDS,
+    Results,
+    curve_rows,
+    no_thinking_rows,
+    write_curves,
+    write_samples,
+)
+from report_results import step as run_step
 
 SVG = "{http://www.w3.org/2000/svg}"
 MODULES = {"fig5": (fig5, "sft_long"), "fig13": (fig13, "base"), "fig15": (fig15, "sft_short")}

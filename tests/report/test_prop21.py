@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.figure import Figure
-from report_results import EVALUATION, PROBING, provenance, step
 
 from raml.claims.downhill import decide
 from raml.claims.sections import Downhill
@@ -20,6 +19,7 @@ from raml.report.exhibit import read_exhibit
 from raml.report.numbers import measurement
 from raml.schemas import BlockResidual, WeightUpdate
 from raml.storage import read_table, write_table
+from report_results import EVALUATION, PROBING, provenance, step
 
 SVG = "{http://www.w3.org/2000/svg}"
 JOB = prop21.Job(

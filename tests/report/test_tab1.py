@@ -17,7 +17,6 @@ from outer_results import (
     write_evaluations,
     write_outer,
 )
-from report_results import step
 
 from raml.claims import outer_loss
 from raml.evaluation.intervals import Bootstrap
@@ -26,6 +25,7 @@ from raml.report.exhibit import Exhibit, interval_cell, read_exhibit
 from raml.report.tab1_losses import falls, readings
 from raml.schemas import Evaluation, OuterLoss
 from raml.storage import read_table
+from report_results import step
 
 CLAIMS = Path("config/claims.yaml")
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_results import provenance, scale
 from sweep_tables import parse
 
 from raml.config import canonical_json
@@ -19,6 +18,7 @@ from raml.report.training_curves import GRPO_DRAWN, POINTS, techniques, to_curve
 from raml.schemas import TrainingRecord, column_types
 from raml.step import run
 from raml.storage import write_table
+from report_results import provenance, scale
 
 STEPS = 20
 MODELS = ["zero_grpo", "sft_grpo", "sft_short", "sft_long", "dpo"]
