@@ -139,9 +139,15 @@ def bring_records():
 
 
 def keep_records():
-    """Keep Snakemake's records in git once all went well. `--touch` calls old results new: of those there are none."""
-    if not workflow.touch:
-        records.save(SCALE.scale)
+    """Keep Snakemake's records in git once all went well."""
+    records.save(SCALE.scale, complete=any(job.rule.name == "all" for job in workflow.dag.jobs))
+
+
+def refuse_touch():
+    """`--touch` would call results new that were made with other code or settings; exit 2 with one line."""
+    if workflow.touch:
+        print("error: --touch would call old results new; a run without it makes what has changed", file=sys.stderr)
+        sys.exit(2)
 
 
 def take_lock():
@@ -230,6 +236,7 @@ wildcard_constraints:
 
 
 onstart:
+    refuse_touch()
     take_lock()
 
 

@@ -1,6 +1,5 @@
 """`raml restore`: models, trajectories and samples from DVC's remote, checked against the records that git has."""
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +20,9 @@ def restore(
 
     Afterwards `snakemake --dry-run` has nothing to do, unless the sources have changed since.
     """
-    from raml.records import recorded
+    from raml.records import kept_hashes
 
-    known = recorded(scale)
+    known = kept_hashes(scale)
     if not known:
         raise InputError(
             f"this revision has no records of scale {scale!r} (results/{scale}/records); "
@@ -48,12 +47,9 @@ def _recorded_scales() -> list[str]:
 
 def _differing(known: dict[str, str]) -> list[str]:
     """Files that are missing or have other bytes than recorded."""
-    return [path for path, sha256 in known.items() if not Path(path).is_file() or _hash(path) != sha256]
+    from raml.storage import file_hash
 
-
-def _hash(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [path for path, sha256 in known.items() if not Path(path).is_file() or file_hash(Path(path)) != sha256]
 
 
 def _pull(remote: str | None) -> None:

@@ -190,7 +190,7 @@ def _file(path: Path, recorded: dict[str, tuple[Provenance, str]], configs: dict
 def _configs(scale: str) -> dict[str, str]:
     """The hash of the configuration that each file's job was given, by the kept records."""
     found = {}
-    for path, job in records.jobs(scale).items():
+    for path, job in records.kept_jobs(scale).items():
         words = shlex.split(job["shellcmd"])
         if "--config" in words:
             found[path] = hashlib.sha256(words[words.index("--config") + 1].encode()).hexdigest()[:12]
