@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from raml.evaluation.intervals import Cells, Spread, bootstrap_mean
@@ -29,6 +31,26 @@ def test_seeds_that_differ_ask_for_more_of_them() -> None:
     assert power(0.15, SEEDS, *found, 0.95) >= 0.8 > power(0.15, SEEDS, 50, found[1] - 1, 0.95)
     clear = needed(2.0, SEEDS, 0.95, 20)
     assert clear == (20, 3)
+
+
+@given(
+    st.floats(0.02, 0.3),
+    st.floats(0.001, 0.1),
+    st.floats(0.001, 0.2),
+    st.floats(1e-5, 0.01),
+    st.floats(0, 1),
+)
+def test_what_suffices_is_found_where_more_would_be_worse(
+    distance: float, between: float, noise: float, offsets: float, by_noise: float
+) -> None:
+    """With more questions the seeds weigh more, of which three know little: power may fall again."""
+    spread = Spread(50, 3, between + noise / 3, noise, offsets, by_noise * offsets)
+    suffices = [n for n in (20, 40, 80, 160, 320) if power(distance, spread, n, 3, 0.95) >= 0.8]
+    found = needed(distance, spread, 0.95, 20)
+    if found is not None:
+        assert power(distance, spread, *found, 0.95) >= 0.8
+    if suffices and suffices[0] * 1.1 < 320 and power(distance, spread, round(suffices[0] * 1.1), 3, 0.95) >= 0.8:
+        assert found is not None and found[1] == 3 and found[0] <= round(suffices[0] * 1.1)
 
 
 def test_both_may_be_too_few() -> None:

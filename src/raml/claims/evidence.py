@@ -90,7 +90,8 @@ class Evidence:
     def needed(self, confidence: float) -> dict[str, int] | None:
         """The `questions` and `seeds` that would decide the claim at the measured effects; None if none were found.
 
-        With too few questions for an effect it is the number that the test asks for.
+        With too few questions for an effect it is the number that the test asks for. Of several effects that all have
+        to be decided it is the most of each, which is more than enough.
         """
         if any(one.estimate is None for one in self.deciding):
             return {"questions": max(one.min_questions for one in self.deciding)}

@@ -4,7 +4,7 @@ Only what git keeps is looked at: `claims.json` and small tables. Files of older
 """
 
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
@@ -120,10 +120,24 @@ def _of_folder(folder: Path, name: str) -> Version:
     for candidates in ([folder], _below(folder), _below(folder / "results")):
         scales = [path for path in candidates if (path / CLAIMS).is_file()]
         if scales:
-            return Version(name, {_scale(path): Results(str(path), _files(path)) for path in scales})
+            return Version(name, _by_scale(scales, name))
     raise DataError(
         f"{name} has no results: neither {folder}/{CLAIMS} nor one in a folder of {folder} or of its results/"
     )
+
+
+def _by_scale(folders: Sequence[Path], name: str) -> dict[str, Results]:
+    """Results by scale; of a scale's folder and copies of it beside it the one that has the scale's name."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        scale = _scale(folder)
+        if scale in found and folder.name != scale and found[scale].name != scale:
+            raise InputError(
+                f"{name} holds two results of scale {scale}: {found[scale]} and {folder}; name one of them"
+            )
+        if scale not in found or folder.name == scale:
+            found[scale] = folder
+    return {scale: Results(str(folder), _files(folder)) for scale, folder in found.items()}
 
 
 def _below(folder: Path) -> list[Path]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from raml.cli import common
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -66,10 +68,9 @@ def _print_json(path: Path, shown: Sequence["ClaimResult"], *, everything: bool)
 
 
 def _print(shown: Sequence["ClaimResult"], scale: str, *, in_full: bool) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console()
+    console = common.console()
     console.print(_table(shown, scale))
     for one in shown:
         if in_full or one.verdict == "not_run":
@@ -96,7 +97,7 @@ def _table(shown: Sequence["ClaimResult"], scale: str) -> "Table":
     table.add_column("reported", max_width=11)
     table.add_column(escape("measured\n[interval]\nclaimed line"), min_width=21, no_wrap=True)
     table.add_column("verdict", min_width=12, no_wrap=True)
-    table.add_column("p\nby Holm", no_wrap=True)
+    table.add_column("p\nby Holm", min_width=12, no_wrap=True)
     for one in shown:
         table.add_row(
             escape(one.id),

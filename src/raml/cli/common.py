@@ -14,11 +14,14 @@ import typer
 from raml.errors import InputError, RamlError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from raml.config import Section
     from raml.storage import Provenance
     from raml.trajectories.hub import Pretrained
 
 DEVICES = ("auto", "cpu", "cuda")
+PIPED_COLUMNS = 120
 DTYPES = ("auto", "float32", "bfloat16")
 
 Model = Annotated[
@@ -41,6 +44,14 @@ def load(model: str, device: str = "auto", dtype: str = "auto") -> "Pretrained":
     from raml.trajectories.hub import load_named
 
     return load_named(model, device=device, dtype=dtype)
+
+
+def console() -> "Console":
+    """Where tables are printed: as wide as the terminal, and in a file or pipe as wide as they need to be read."""
+    from rich.console import Console
+
+    terminal = Console()
+    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=PIPED_COLUMNS)
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raml.cli import common
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -42,24 +44,24 @@ def compare(
 
 
 def _show(changes: "ScaleChanges", before: str, after: str) -> None:
-    from rich import print as rich_print
     from rich.markup import escape
 
-    rich_print(f"[bold]{escape(changes.scale)}[/]: {escape(before)} \N{RIGHTWARDS ARROW} {escape(after)}")
+    console = common.console()
+    console.print(f"[bold]{escape(changes.scale)}[/]: {escape(before)} \N{RIGHTWARDS ARROW} {escape(after)}")
     for note in changes.notes:
-        rich_print(f"[yellow]note:[/] {escape(note)}")
+        console.print(f"[yellow]note:[/] {escape(note)}")
     if changes.claims:
-        rich_print(_claims_table(changes.claims))
-    rich_print(f"claims: {len(changes.claims)} changed, {changes.claims_same} as before")
+        console.print(_claims_table(changes.claims))
+    console.print(f"claims: {len(changes.claims)} changed, {changes.claims_same} as before")
     if changes.metrics:
-        rich_print(_metrics_table(changes.metrics[:SHOWN]))
+        console.print(_metrics_table(changes.metrics[:SHOWN]))
     left = len(changes.metrics) - SHOWN
     more = f" (the largest {SHOWN} are shown; --json has all)" if left > 0 else ""
-    rich_print(f"metrics: {len(changes.metrics)} changed, {changes.metrics_same} as before{more}")
+    console.print(f"metrics: {len(changes.metrics)} changed, {changes.metrics_same} as before{more}")
     if changes.tables:
-        rich_print(_tables_table(changes.tables))
+        console.print(_tables_table(changes.tables))
     else:
-        rich_print("tables: all as before")
+        console.print("tables: all as before")
 
 
 def _claims_table(claims: "list[ClaimChange]") -> "Table":
@@ -68,7 +70,7 @@ def _claims_table(claims: "list[ClaimChange]") -> "Table":
 
     table = Table(title="Claims", show_lines=True, title_justify="left")
     for heading in ("claim", "verdict", "measured", "interval"):
-        table.add_column(heading, no_wrap=heading == "claim")
+        table.add_column(heading, no_wrap=heading in ("claim", "verdict"))
     table.add_column("what else changed")
     for claim in claims:
         one, two = claim.before or {}, claim.after or {}

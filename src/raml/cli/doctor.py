@@ -67,7 +67,7 @@ def examine(scale: "Scale") -> Iterator[Finding]:
     yield _tools()
     yield _processor()
     yield _memory()
-    yield _gpu(needed=scale.device.kind == "gpu")
+    yield _gpu(needed=scale.hardware.processes if scale.device.kind == "gpu" else 0)
     yield _vllm(needed="vllm" in scale.engines or scale.hardware.rollouts == "vllm")
     yield _disk()
     yield _caches()
@@ -138,19 +138,19 @@ def _memory() -> Finding:
     return Finding("memory", "ok", found)
 
 
-def _gpu(needed: bool) -> Finding:
+def _gpu(needed: int) -> Finding:
     query = "--query-gpu=name,driver_version,memory.total"
     try:
         asked = subprocess.run(
             ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=True
         )
-        return Finding("GPU", "ok", "; ".join(asked.stdout.strip().splitlines()))
+        found = asked.stdout.strip().splitlines()
     except (OSError, subprocess.SubprocessError):
-        if needed:
-            return Finding(
-                "GPU", "error", "nvidia-smi finds none", "the scale asks for GPUs: run it where there are some"
-            )
-        return Finding("GPU", "ok", "none; the scale needs none")
+        found = []
+    named = "; ".join(found) or "none"
+    if len(found) >= needed:
+        return Finding("GPU", "ok", named if needed or found else "none; the scale needs none")
+    return Finding("GPU", "error", named, f"the scale asks for {needed}: run it where there are as many")
 
 
 def _vllm(needed: bool) -> Finding:
@@ -227,7 +227,7 @@ def _remote() -> Finding:
 
 def _slurm() -> Finding:
     if shutil.which("sinfo") is None:
-        return Finding("Slurm", "ok", "not on this machine; only --profile workflow/profiles/slurm needs it")
+        return Finding("Slurm", "ok", "not on this machine; a cluster has it (docs/slurm.md)")
     asked = subprocess.run(["sinfo", "--noheader", "--format=%P %a %D"], capture_output=True, text=True, check=False)
     if asked.returncode:
         return Finding(

@@ -1,6 +1,6 @@
 """`raml trace`: the chain behind a claim or a file, down to the questions."""
 
-import re
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,7 +60,7 @@ def _show(found: "Trace") -> None:
         for text in _files(stage):
             line(f"   {text}")
         line(f"   config {_against(stage.config_hash, stage.recorded('config_hash'))}")
-        line(f"   code   {_against(stage.code_version, stage.recorded('code_version'))}")
+        line(f"   code   {_against(*stage.code_now_and_recorded())}")
         if models := stage.recorded("model_hash"):
             line(f"   model  {', '.join(models)}, as recorded")
         line(f"   {_short(stage.command)}", "dim")
@@ -100,10 +100,13 @@ def _against(now: str, recorded: list[str]) -> str:
 
 def _short(command: str) -> str:
     """The command without the configuration's text, which `--json` has."""
-    return re.sub(r"--config '[^']*'", "--config '...'", command)
+    words = shlex.split(command)
+    if "--config" in words:
+        words[words.index("--config") + 1] = "..."
+    return shlex.join(words)
 
 
 def _machine(found: "Trace") -> str:
     if found.machine is None:
         return f"machine: not recorded (results/{found.scale}/environment.json is not here; the workflow writes it)"
-    return f"machine: {found.machine.in_words()}"
+    return f"machine of the analysis: {found.machine.in_words()}"

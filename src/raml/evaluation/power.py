@@ -78,12 +78,15 @@ def needed(distance: float, spread: Spread, confidence: float, at_least: int) ->
 
 
 def _fewest(suffices: Callable[[int], bool], low: int, most: int) -> int | None:
-    """The smallest number from `low` to `most` that suffices, if more of it always do."""
-    if suffices(low):
-        return low
-    if not suffices(most):
-        return None
-    short, enough = low, most
+    """The smallest number from `low` to `most` that suffices, to within steps of a tenth where more may be worse again.
+
+    With more questions the spread between seeds weighs more, of which a few seeds know little.
+    """
+    short, enough = low - 1, low
+    while not suffices(enough):
+        if enough >= most:
+            return None
+        short, enough = enough, min(max(enough + 1, round(1.1 * enough)), most)
     while enough - short > 1:
         middle = (short + enough) // 2
         short, enough = (short, middle) if suffices(middle) else (middle, enough)

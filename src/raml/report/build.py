@@ -69,7 +69,7 @@ def main(step: Step[Scale]) -> None:
         "scale": scale,
         "site": site(step.scale, ids),
         "link": lambda path: os.path.relpath(path, files["index"].parent),
-        "is_there": lambda path: Path(path).is_file(),
+        "is_made": lambda path: Path(path).suffix != ".svg" or Path(path).stem in ids,
     }
     script = jinja.get_template("board.js.j2").render()
     index = jinja.get_template("index.html.j2").render(
@@ -94,8 +94,8 @@ def main(step: Step[Scale]) -> None:
         provenance=step.provenance(),
     )
     template = jinja.get_template("exhibit.html.j2")
+    by_id = dict(zip(ids, sections, strict=True))
     for before, section, after, path in zip([None, *ids], sections, [*ids[1:], None], lists["pages"], strict=False):
-        by_id = dict(zip(ids, sections, strict=True))
         page = template.render(
             here=f"{section.exhibit.id}.html",
             section=section,

@@ -21,13 +21,17 @@ BY_HAND: Final = {"times.json": "raml times --scale {scale} --save", "bench.json
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the workflow: `config_hash` is that of the section it is given, `code_version` of its code now."""
+    """One job of the workflow: `config_hash` is that of the section it is given, `code_version` of its code now.
+
+    `code` is the digest that Snakemake is given: without the modules that the scale does not use.
+    """
 
     rule: str
     module: str
     command: str
     config_hash: str
     code_version: str
+    code: str
     seed: int | None
     inputs: list[str] = field(compare=False)
     outputs: list[str] = field(compare=False)
@@ -97,12 +101,15 @@ def _graph(target: str, scale: str) -> list[Job]:
             # All jobs, whatever is there already: the graph is of how a file is made.
             workflow.dag(DAGSettings(targets={target}, forceall=True)).execute_workflow(executor="dryrun")
         except MissingRuleException:
-            raise InputError(f"no rule of scale {scale} makes {target}") from None
+            raise InputError(
+                f"no rule of scale {scale} makes {target}; name claims/<id>, figures/<exhibit>, tables/<name> or "
+                f"another file below results/{scale}"
+            ) from None
         return [_job(job) for job in workflow._workflow.dag.jobs if job.is_shell and job.output]
 
 
 def _job(job: Any) -> Job:
-    command = " ".join(str(job.shellcmd).split()).partition(" > ")[0]  # without where its log goes
+    command = " ".join(str(job.shellcmd).split()).rpartition(" > ")[0]  # without where its log goes
     module = next(word for word in shlex.split(command) if word.startswith("raml."))  # accelerate starts some
     return Job(
         rule=job.rule.name,
@@ -111,6 +118,7 @@ def _job(job: Any) -> Job:
         # `raml.config.config_hash` of the section: rules pass it on in its canonical form.
         config_hash=hashlib.sha256(str(job.params.config).encode()).hexdigest()[:12],
         code_version=f"{raml.__version__}+{code_digest(module)}",
+        code=str(job.params.code),
         seed=int(job.wildcards_dict["seed"]) if "seed" in job.wildcards_dict else None,
         inputs=[str(path) for path in job.input],
         outputs=[str(path) for path in job.output],

@@ -23,6 +23,8 @@ from raml.report.scores import PAPER_MODEL
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+_IN_DVC = ("trajectories", "models", "probes", "evaluations/samples", "evaluations/sweeps", "evaluations/efficiency")
+
 OWN_PAGES = ("training", "times")
 """Exhibits that are none of the paper's."""
 
@@ -88,6 +90,7 @@ def environment() -> Environment:
         "count": numbers.count,
         "short": numbers.short,
         "reported": reported,
+        "in_git": in_git,
         "row_groups": row_groups,
         "runs": runs,
         "heat": heat,
@@ -139,6 +142,11 @@ def inline_svg(path: Path, command: str = "") -> Markup:
     for name, colour in style.LIGHT.items():
         text = text.replace(colour, f"var(--{name})")
     return Markup(text.replace("font-family: sans-serif", "font-family: var(--sans)"))
+
+
+def in_git(path: str) -> bool:
+    """Whether a file of the results comes with a clone; the others DVC holds (docs/architecture.md)."""
+    return not any(f"/{folder}/" in f"/{path}" for folder in _IN_DVC)
 
 
 def label(exhibit: str) -> str:

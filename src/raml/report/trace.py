@@ -35,6 +35,7 @@ class File(BaseModel):
     provenance: Provenance | None
     recorded_in: str | None  # the file that says so
     config_hash: str | None  # of what its job was given; what the file itself names may be a part of that
+    code: str | None  # digest that its job was given
 
 
 class Stage(BaseModel):
@@ -45,6 +46,7 @@ class Stage(BaseModel):
     command: str  # of the first job
     config_hash: str
     code_version: str
+    code: str
     jobs: int
     seeds: list[int]
     files: list[File]
@@ -55,6 +57,12 @@ class Stage(BaseModel):
         if name == "config_hash" and any(file.config_hash for file in self.files):
             values = [file.config_hash for file in self.files]
         return list(dict.fromkeys(str(value) for value in values if value is not None))
+
+    def code_now_and_recorded(self) -> tuple[str, list[str]]:
+        """The digest of the code that Snakemake knows of, if the records are kept; else the versions in the files."""
+        if known := [file.code for file in self.files if file.code]:
+            return self.code, list(dict.fromkeys(known))
+        return self.code_version, self.recorded("code_version")
 
 
 class Trace(BaseModel):
@@ -67,6 +75,15 @@ class Trace(BaseModel):
     made_by: str | None  # the command, of a file that no rule makes
     stages: list[Stage]
     machine: Environment | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What `raml.records` keeps of a file: 12 hex digits each, of the file as it was recorded."""
+
+    sha256: str
+    config_hash: str
+    code: str | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ def trace(name: str, scale: str) -> Trace:
     if claim is not None and claim.verdict == "not_run":
         return found
     jobs = jobs_behind(path, target.scale, claim.artifacts if claim else ())
-    return found.model_copy(update={"stages": _stages(jobs, _recorded(results / "figures"), _configs(target.scale))})
+    return found.model_copy(update={"stages": _stages(jobs, _recorded(results / "figures"), _kept(target.scale))})
 
 
 def find(name: str, scale: str) -> Target:
@@ -144,7 +161,7 @@ def _claim(target: Target) -> ClaimResult | None:
     return claims[target.claim]
 
 
-def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]], configs: dict[str, str]) -> list[Stage]:
+def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]], kept: dict[str, Kept]) -> list[Stage]:
     """Jobs of a rule with equal configuration together, in the order of the first of them."""
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
@@ -156,9 +173,10 @@ def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]], co
             command=group[0].command,
             config_hash=group[0].config_hash,
             code_version=group[0].code_version,
+            code=group[0].code,
             jobs=len(group),
             seeds=sorted({job.seed for job in group if job.seed is not None}),
-            files=[_file(Path(path), recorded, configs) for job in group for path in job.outputs if _counts(path)],
+            files=[_file(Path(path), recorded, kept) for job in group for path in job.outputs if _counts(path)],
         )
         for group in groups.values()
     ]
@@ -171,29 +189,36 @@ def _counts(path: str) -> bool:
     return "/tokenizer/" not in path or path.endswith("/tokenizer.json")
 
 
-def _file(path: Path, recorded: dict[str, tuple[Provenance, str]], configs: dict[str, str]) -> File:
+def _file(path: Path, recorded: dict[str, tuple[Provenance, str]], kept: dict[str, Kept]) -> File:
     provenance, source = recorded.get(path.as_posix(), (None, None))
+    known = kept.get(path.as_posix())
     if path.is_file() and path.suffix == ".parquet":
         provenance, source = read_provenance(path), path.as_posix()
     elif path.is_file() and (beside := path.parent / "raml.json").is_file():
         provenance, source = _of_model(beside), beside.as_posix()
     return File(
         path=path.as_posix(),
-        sha256=file_hash(path)[:12] if path.is_file() else None,
+        sha256=file_hash(path)[:12] if path.is_file() else known.sha256 if known else None,
         here=path.is_file(),
         provenance=provenance,
         recorded_in=source,
-        config_hash=configs.get(path.as_posix()),
+        config_hash=known.config_hash if known else None,
+        code=known.code if known else None,
     )
 
 
-def _configs(scale: str) -> dict[str, str]:
-    """The hash of the configuration that each file's job was given, by the kept records."""
+def _kept(scale: str) -> dict[str, Kept]:
+    """What the kept records say of each file."""
     found = {}
     for path, job in records.kept_jobs(scale).items():
         words = shlex.split(job["shellcmd"])
-        if "--config" in words:
-            found[path] = hashlib.sha256(words[words.index("--config") + 1].encode()).hexdigest()[:12]
+        config = words[words.index("--config") + 1] if "--config" in words else ""
+        digests = [match[1] for text in job["params"] if (match := re.fullmatch(r"'([0-9a-f]{12})'", text))]
+        found[path] = Kept(
+            sha256=job["outputs"][path][:12],
+            config_hash=hashlib.sha256(config.encode()).hexdigest()[:12],
+            code=digests[0] if len(digests) == 1 else None,
+        )
     return found
 
 
