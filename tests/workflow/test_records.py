@@ -95,6 +95,7 @@ def test_an_older_input_of_other_bytes_is_no_sign_of_freshness(clone: Checkout) 
     assert clone.planned() == {}
 
 
+@pytest.mark.dag
 def test_what_another_revision_left_is_made_anew_unless_its_results_come_too(clone: Checkout, tmp_path: Path) -> None:
     """As a switch of branches does: git brings sources and records, `dvc checkout` the other results."""
     assert clone.planned() == {}
@@ -112,6 +113,7 @@ def test_what_another_revision_left_is_made_anew_unless_its_results_come_too(clo
     assert clone.planned() == {}
 
 
+@pytest.mark.dag
 def test_records_have_nothing_of_the_run_and_survive_it(clone: Checkout, built: Built) -> None:
     folder = built.checkout.root / "results" / "minimal" / "records"
     before = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -125,6 +127,7 @@ def test_records_have_nothing_of_the_run_and_survive_it(clone: Checkout, built: 
     } == before
 
 
+@pytest.mark.dag
 def test_a_clone_of_the_small_results_loses_no_record(clone: Checkout) -> None:
     """Without what DVC holds: what is there has nothing to do, and a run leaves the records of the rest alone."""
     results = clone.root / "results" / "minimal"
