@@ -114,9 +114,7 @@ def save(scale: str, *, complete: bool) -> None:
         if record is None or record.params == _NO_PARAMS or not _is_of(record, path):
             continue
         entry = {name: value for name, value in record.model_dump().items() if name not in _NOT_KEPT}
-        entry["input_checksums"] = {
-            name: f"sha256:{hashes.of(name)}" for name in entry["input"] or [] if hashes.of(name)
-        }
+        entry["input_checksums"] = _checksums(entry, hashes)
         _add(made[_phase(scale, path, str(record.rule))], entry, path, hashes.of(path))
     if not complete:
         for path, sha256, entry in _kept(scale):
@@ -172,6 +170,13 @@ def _read(scale: str, phase: str) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged; take it from git again (`git checkout {path}`) or delete it") from None
     return jobs
+
+
+def _checksums(entry: dict[str, Any], hashes: _Hashes) -> dict[str, str]:
+    """Those that Snakemake has, and of larger inputs, of which it takes none, those of what is there."""
+    known = entry["input_checksums"] or {}
+    inputs = [name for name in entry["input"] or [] if name in known or hashes.of(name)]
+    return {name: known.get(name) or f"sha256:{hashes.of(name)}" for name in inputs}
 
 
 def _add(jobs: dict[str, dict[str, Any]], entry: dict[str, Any], path: str, sha256: str) -> None:
