@@ -11,7 +11,6 @@ stamp of a file is taken for a sign of what it was made from; where a record has
 The layout of the records is Snakemake's own affair; they are read and written through its `FilePersistence`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -67,8 +66,9 @@ class _Hashes:
             return ""
         state = [found.st_mtime_ns, found.st_ctime_ns, found.st_size]  # the second changes whatever sets the first
         if path not in self.known or self.known[path][:3] != state:
-            with Path(path).open("rb") as file:
-                self.known[path] = [*state, hashlib.file_digest(file, "sha256").hexdigest()]
+            from raml.storage import file_hash  # and with it polars, which most starts of Snakemake do without
+
+            self.known[path] = [*state, file_hash(Path(path))]
             self.changed = True
         return str(self.known[path][3])
 
@@ -229,8 +229,6 @@ def _file(scale: str, phase: str) -> Path:
 
 
 def _write(text: str, path: Path) -> None:
-    """As `storage.write_text`, without the import of polars at each start of Snakemake."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    from raml.storage import write_text
+
+    write_text(text, path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from raml.cli import common
 from raml.errors import RamlError
 
 if TYPE_CHECKING:
@@ -210,16 +211,16 @@ def _hub(needed: bool) -> Finding:
 
 
 def _remote() -> Finding:
-    asked = subprocess.run([sys.executable, "-m", "dvc", "remote", "list"], capture_output=True, text=True, check=False)
+    asked = common.dvc("remote", "list")
     if asked.returncode:
         said = asked.stderr.strip().splitlines()
         return Finding("DVC", "warning", said[0] if said else "`dvc remote list` fails", "call raml in a git checkout")
-    remotes = [tuple(line.split(maxsplit=1)) for line in asked.stdout.splitlines() if line.strip()]
+    remotes = common.remotes(asked.stdout)
     if not remotes:
         mend = "`dvc remote add --default store URL` lets `raml restore` fetch models and trajectories"
         return Finding("DVC", "warning", "no remote is configured", mend)
-    lost = [name for name, url in remotes if url.startswith("/") and not Path(url).is_dir()]
-    names = ", ".join(name for name, _ in remotes)
+    lost = [name for name, url in remotes.items() if url.startswith("/") and not Path(url).is_dir()]
+    names = ", ".join(remotes)
     if lost:
         return Finding("DVC", "warning", f"remotes {names}; no folder behind {', '.join(lost)}", "`dvc remote modify`")
     return Finding("DVC", "ok", f"remotes {names}")

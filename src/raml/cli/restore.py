@@ -1,12 +1,11 @@
 """`raml restore`: models, trajectories and samples from DVC's remote, checked against the records that git has."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from raml.cli import common
 from raml.errors import InputError, RamlError
 
 SHOWN = 5  # of the files that are not as recorded
@@ -53,8 +52,7 @@ def _differing(known: dict[str, str]) -> list[str]:
 
 
 def _pull(remote: str | None) -> None:
-    remotes = _dvc("remote", "list").stdout.split("\n")
-    names = [line.split()[0] for line in remotes if line.strip()]
+    names = list(common.remotes(common.dvc("remote", "list").stdout))
     if not names:
         raise InputError(
             "no DVC remote is configured; `dvc remote add --default store URL` adds one (a folder, s3://bucket/path or "
@@ -62,13 +60,6 @@ def _pull(remote: str | None) -> None:
         )
     if remote is not None and remote not in names:
         raise InputError(f"--remote = {remote!r}: configured are {', '.join(names)}")
-    pulled = _dvc("pull", *(["--remote", remote] if remote else []), shown=True)
+    pulled = common.dvc("pull", *(["--remote", remote] if remote else []), shown=True)
     if pulled.returncode:
         raise RamlError(f"`dvc pull` failed (exit code {pulled.returncode}), for the reason above")
-
-
-def _dvc(*arguments: str, shown: bool = False) -> "subprocess.CompletedProcess[str]":
-    output = None if shown else subprocess.PIPE
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], stdout=output, stderr=output, text=True, check=False
-    )
