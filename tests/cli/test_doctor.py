@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raml.cli import doctor
+from raml.cli.common import remotes
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +96,12 @@ def test_a_remote_whose_folder_is_gone_is_named(tmp_path: Path, monkeypatch: pyt
         subprocess.run(program_of, check=True)
     found = doctor._remote()
     assert found.status == "warning" and found.found == "remotes store; no folder behind store"
+
+
+def test_remotes_are_read_however_long_their_urls_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = "/" + "long/" * 30 + "name with blanks"
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "remote", "add", "--default", "store", url]):
+        program_of = [sys.executable, "-m", *command] if command[0] == "dvc" else command
+        subprocess.run(program_of, check=True)
+    assert remotes() == {"store": url}

@@ -1,8 +1,6 @@
 """What the commands that work on the user's own model share: loading it, and writing a folder of results."""
 
 import os
-import subprocess
-import sys
 import tempfile
 import unicodedata
 import warnings
@@ -56,17 +54,20 @@ def console() -> "Console":
     return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=PIPED_COLUMNS)
 
 
-def dvc(*arguments: str, shown: bool = False) -> "subprocess.CompletedProcess[str]":
-    """Run DVC; what it prints is in the result, or on the terminal if it is to be `shown`."""
-    output = None if shown else subprocess.PIPE
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], stdout=output, stderr=output, text=True, check=False
-    )
+def remotes() -> dict[str, str]:
+    """The urls of DVC's remotes by name, from its configuration in git and beside it.
 
+    Raises:
+        InputError: this is no DVC repository, or its configuration cannot be read.
+    """
+    from dvc.config import Config
+    from dvc.exceptions import DvcException
 
-def remotes(listed: str) -> dict[str, str]:
-    """The urls of remotes by name, as `dvc remote list` has printed them."""
-    return dict(line.split(maxsplit=1) for line in listed.splitlines() if line.strip())
+    try:
+        configured = Config.from_cwd()["remote"]
+    except DvcException as error:
+        raise InputError(f"DVC: {error}") from None
+    return {name: remote["url"] for name, remote in configured.items()}
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

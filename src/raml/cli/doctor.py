@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from raml.cli import common
-from raml.errors import RamlError
+from raml.errors import InputError, RamlError
 
 if TYPE_CHECKING:
     from raml.config import Scale
@@ -211,11 +211,10 @@ def _hub(needed: bool) -> Finding:
 
 
 def _remote() -> Finding:
-    asked = common.dvc("remote", "list")
-    if asked.returncode:
-        said = asked.stderr.strip().splitlines()
-        return Finding("DVC", "warning", said[0] if said else "`dvc remote list` fails", "call raml in a git checkout")
-    remotes = common.remotes(asked.stdout)
+    try:
+        remotes = common.remotes()
+    except InputError as error:
+        return Finding("DVC", "warning", str(error), "call raml in a git checkout")
     if not remotes:
         mend = "`dvc remote add --default store URL` lets `raml restore` fetch models and trajectories"
         return Finding("DVC", "warning", "no remote is configured", mend)

@@ -1,5 +1,7 @@
 """`raml restore`: models, trajectories and samples from DVC's remote, checked against the records that git has."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +54,7 @@ def _differing(known: dict[str, str]) -> list[str]:
 
 
 def _pull(remote: str | None) -> None:
-    names = list(common.remotes(common.dvc("remote", "list").stdout))
+    names = common.remotes()
     if not names:
         raise InputError(
             "no DVC remote is configured; `dvc remote add --default store URL` adds one (a folder, s3://bucket/path or "
@@ -60,6 +62,7 @@ def _pull(remote: str | None) -> None:
         )
     if remote is not None and remote not in names:
         raise InputError(f"--remote = {remote!r}: configured are {', '.join(names)}")
-    pulled = common.dvc("pull", *(["--remote", remote] if remote else []), shown=True)
+    pull = [sys.executable, "-m", "dvc", "pull", *(["--remote", remote] if remote else [])]
+    pulled = subprocess.run(pull, check=False)
     if pulled.returncode:
         raise RamlError(f"`dvc pull` failed (exit code {pulled.returncode}), for the reason above")
