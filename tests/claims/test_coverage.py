@@ -109,10 +109,11 @@ SIMULATED = [  # metric, skill, seeds, questions, luck: training noise that make
     (pass_at_k, -1.5, 3, 48, 0.6), (pass_at_k, -1.5, 3, 144, 0.6), (pass_at_k, -1.5, 3, 48, 1.0),
     (mg_pass_at_k, 0.0, 3, 48, 0.6), (mg_pass_at_k, 0.0, 3, 144, 0.3), (pass_at_k, -1.5, 5, 48, 0.6),
 ]  # fmt: skip
+NAMED = ["-".join([metric.__name__, *map(str, rest)]) for metric, *rest in SIMULATED]
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize("case", SIMULATED, ids=str)
+@pytest.mark.parametrize("case", SIMULATED, ids=NAMED)
 def test_scores_long(case: tuple[Metric, float, int, int, float]) -> None:
     share = of_score(*case, 1500) / 1500
     print(f"score {share:.3f}")
@@ -121,7 +122,7 @@ def test_scores_long(case: tuple[Metric, float, int, int, float]) -> None:
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("lead", [0.0, 0.8])
-@pytest.mark.parametrize("case", SIMULATED, ids=str)
+@pytest.mark.parametrize("case", SIMULATED, ids=NAMED)
 def test_leads_long(case: tuple[Metric, float, int, int, float], lead: float) -> None:
     metric, skill, *rest = case
     share = of_lead(metric, skill, lead, *rest, 1500) / 1500  # type: ignore[arg-type]
