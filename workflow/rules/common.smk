@@ -15,8 +15,9 @@ sys.path.insert(0, str(SOURCE))
 from pydantic_core import to_jsonable_python
 
 from raml import records
-from raml.code import PACKAGES, code_digest
+from raml.code import PACKAGES
 from raml.config import load_scale
+from raml.digests import remembered_digest
 from raml.errors import ConfigError, RamlError
 from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
@@ -49,7 +50,7 @@ def step(module, sections):
     return {
         "scale": SCALE.scale,
         "config": lambda wildcards: as_json(sections(wildcards) if callable(sections) else sections),
-        "code": lambda wildcards: code_digest(module.format(**dict(wildcards.items())), UNUSED),
+        "code": lambda wildcards: remembered_digest(module.format(**dict(wildcards.items())), UNUSED),
         "packages": PINNED,
     }
 
