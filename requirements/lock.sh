@@ -15,7 +15,7 @@ compile() {
 }
 find_links=$(.venv/bin/pip config get global.find-links 2>/dev/null || true)
 links=(${find_links:+--find-links "$find_links"})
-tools=(--extra dev --extra docs --override requirements/tools.txt)
+tools=(--extra dev --extra docs --extra remotes --override requirements/tools.txt)
 compile requirements/cpu.lock --extra cpu "${tools[@]}" --override requirements/overrides.txt "${links[@]}"
 compile requirements/core.lock "${tools[@]}" -c requirements/cpu.lock "${links[@]}"
 compile requirements/gpu.lock --extra gpu "${tools[@]}" -c requirements/core.lock
