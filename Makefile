@@ -5,6 +5,7 @@
 # make test-vllm        the real vLLM engine on tiny models (sets up `make vllm`)
 # make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models
 # make test-dvc        DVC's experiments, their queue, and remotes on servers of this machine
+# make test-faults      kill -9 all over the minimal DAG, by dozens, and the same bytes in the end (SEED=N: other moments)
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint
@@ -22,6 +23,7 @@ SHELL := /usr/bin/env bash
 
 CORES ?= $(shell nproc)
 SCALE ?= micro
+SEED ?= 0
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 SETUP := .venv/.stamp
@@ -32,7 +34,7 @@ TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-simulation rehearsal check bench smollm2 vllm lock clean-results clean-work
+.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults test-simulation rehearsal check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -66,6 +68,9 @@ test-dag: $(SETUP)
 
 test-dvc: $(SETUP)
 	@$(PYTEST) -m dvc $(TESTS)
+
+test-faults: $(SETUP)
+	@RAML_FAULT_SEED=$(SEED) $(PYTEST) -m faults --capture no $(TESTS)
 
 test-simulation: $(SETUP)
 	@$(PYTEST) -m simulation -n $(CORES) $(TESTS)

@@ -3,7 +3,6 @@
 Nothing here imports torch or polars, so that `snakemake -n` starts quickly.
 """
 
-import fcntl
 import json
 import os
 import sys
@@ -19,6 +18,7 @@ from raml.code import PACKAGES
 from raml.config import load_scale
 from raml.digests import remembered_digest
 from raml.errors import ConfigError, RamlError
+from raml.running import live, lock, remains, state
 from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 from raml.trajectories.engine import MODULES
@@ -108,35 +108,46 @@ def shown(figure, exhibit):
     return report(figure, caption="../report/exhibit.rst", category="Exhibits", labels={"exhibit": exhibit})
 
 
-def lock_or_none():
-    """The lock of this folder, held until it is closed; None while another run has it."""
-    Path(".snakemake").mkdir(exist_ok=True)
-    lock = open(".snakemake/raml.lock", "w")
+def or_exit(work, *arguments):
+    """What `work` returns; exit with one line if it cannot."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
-
-
-def bring_records():
-    """Let Snakemake know how the results that came with git and DVC were made; exit 2 with one line if it cannot.
-
-    Not in jobs on other machines, and not while another run is at work: it knows, and writes records itself.
-    """
-    if not workflow.is_main_process:
-        return
-    lock = lock_or_none()
-    if lock is None:
-        return
-    try:
-        records.synchronise(SCALE.scale)
+        return work(*arguments)
     except RamlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def only_looks():
+    """Whether the command line asks Snakemake for nothing but to tell something."""
+    if workflow.output_settings.dryrun:
+        return True
+    from snakemake.cli import parse_args
+
+    _, asked = parse_args(sys.argv[1:])
+    return any(getattr(asked, option, None) for option in LOOKING)
+
+
+def bring_records():
+    """Let Snakemake know how the results that came with git and DVC were made, and end what a killed run left at work;
+    exit 2 with one line if that cannot be done, or if another run is at work here and this is to be one too.
+
+    Not in jobs on other machines. While another run is at work, who only looks has to do without: it writes records itself.
+    """
+    if not workflow.is_main_process:
+        return
+    taken = lock.try_to_take()
+    if taken is None:
+        if only_looks():
+            return
+        taken = or_exit(lock.take)
+    try:
+        if not workflow.output_settings.dryrun:
+            or_exit(remains.take_away, taken.before)
+        or_exit(records.synchronise, SCALE.scale)
+        if not workflow.output_settings.dryrun and state.ended_early():
+            records.save(SCALE.scale, complete=False)  # what a killed run made may be all that is asked for
     finally:
-        lock.close()
+        taken.release()
 
 
 def keep_records():
@@ -154,14 +165,30 @@ def refuse_touch():
 def take_lock():
     """Refuse to start while another run works in this folder; exit 2 with one line.
 
-    The kernel drops the lock with the process, so that a killed run leaves none behind.
+    The kernel drops the lock with the process, so that a killed run leaves none behind. A run that DVC started ends with it.
     """
     global _lock
-    _lock = lock_or_none()
-    if _lock is None:
-        print(f"error: another run is at work in {os.getcwd()}; wait until it ends", file=sys.stderr)
-        sys.exit(2)
+    dvc = or_exit(remains.dvc_above)
+    _lock = or_exit(lock.take)
+    _lock.hold(dvc)
+    if dvc is not None:
+        remains.end_with(dvc)
 
+
+def show():
+    """One live line for the whole DAG, and what `raml status` tells."""
+    global _board
+    local = workflow.local_exec
+    slots = workflow.resource_settings.cores if local else workflow.resource_settings.nodes
+    _board = live.watch(workflow.dag, SCALE.scale, slots=slots or os.cpu_count(), by_threads=local)
+
+
+# Options of Snakemake that make it tell something instead of running jobs.
+LOOKING = [
+    *("lint", "list_target_rules", "list_rules", "print_compilation", "dag", "rulegraph", "filegraph", "d3dag"),
+    *("report", "summary", "detailed_summary", "list_changes", "list_input_changes", "list_params_changes"),
+    *("list_untracked", "generate_unit_tests", "containerize", "archive", "unlock"),
+]
 
 SCALE = load_scale_or_exit(config)
 
@@ -221,6 +248,7 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
     OMP_WAIT_POLICY="passive",  # spinning threads make a job on busy cores ten times slower
     RAML_WORKFLOW_PID=str(os.getpid()),
+    **{remains.RUN: os.getcwd()},
 )
 
 
@@ -239,10 +267,16 @@ wildcard_constraints:
 onstart:
     refuse_touch()
     take_lock()
+    show()
 
 
 onsuccess:
     keep_records()
+    _board.end("finished")
+
+
+onerror:
+    _board.end("failed")
 
 
 bring_records()

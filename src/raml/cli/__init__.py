@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, times, trace
+from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, status, times, trace
 from raml.errors import InputError, RamlError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(probe.probe)
 app.command()(landscape.landscape)
 app.command()(plan.plan)
 app.command()(times.times)
+app.command()(status.status)
 
 
 @app.callback(invoke_without_command=True)

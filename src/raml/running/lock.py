@@ -1,0 +1,136 @@
+"""One run at a time in a checkout.
+
+The lock is the kernel's (`flock`) and ends with the process that holds it, so that a killed run leaves none behind. Its
+file says who took it last, and keeps saying so afterwards: whether that run still lives is asked of the system.
+"""
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+import psutil  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raml.errors import InputError
+
+FILE: Final = Path(".snakemake", "raml.lock")
+PATIENCE: Final = 10.0  # seconds; a dry run holds the lock for moments, a run whose DVC was killed for one
+_LOOK: Final = 0.1  # seconds
+
+
+class Process(BaseModel):
+    """A process that no later one is taken for: process ids are used again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pid: int
+    created: float
+    host: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """The process `pid` of this machine.
+
+        Raises:
+            psutil.NoSuchProcess: there is none.
+        """
+        return cls(pid=pid, created=psutil.Process(pid).create_time(), host=socket.gethostname())
+
+    @property
+    def here(self) -> bool:
+        """Whether it is, or was, of this machine."""
+        return self.host == socket.gethostname()
+
+    def lives(self) -> bool:
+        """Whether it is at work; of another machine's nothing is known, so it is taken to be."""
+        if not self.here:
+            return True
+        try:
+            process = psutil.Process(self.pid)
+            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+
+class Holder(BaseModel):
+    """Who took the lock: a Snakemake, started by DVC or not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    process: Process
+    dvc: Process | None
+    command: str
+
+    def lives(self) -> bool:
+        """Whether its run goes on: one whose DVC was killed is about to end."""
+        return self.process.lives() and (self.dvc is None or self.dvc.lives())
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The lock of this folder; `before` took it last."""
+
+    file: TextIO
+    before: Holder | None
+
+    def hold(self, dvc: Process | None) -> None:
+        """Write down that this process has it."""
+        holder = Holder(process=Process.of(os.getpid()), dvc=dvc, command=command())
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write(holder.model_dump_json() + "\n")
+        self.file.flush()
+
+    def release(self) -> None:
+        """Let others have it."""
+        self.file.close()
+
+
+def take(patience: float = PATIENCE) -> Lock:
+    """The lock of this folder, held until it is released or this process ends.
+
+    Raises:
+        InputError: another run has it; or something else has, for longer than `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while (lock := try_to_take()) is None:
+        found = last_holder()
+        if found is not None and found.lives():
+            raise InputError(
+                f"another run is at work in {Path.cwd()} (process {found.process.pid} on {found.process.host}: "
+                f"{found.command}); wait until it ends, `raml status` says when"
+            )
+        if time.monotonic() > deadline:
+            raise InputError(f"another run is at work in {Path.cwd()}; wait until it ends")
+        time.sleep(_LOOK)
+    return lock
+
+
+def try_to_take() -> Lock | None:
+    """The lock of this folder; None while another process has it."""
+    FILE.parent.mkdir(exist_ok=True)
+    file = FILE.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return Lock(file, last_holder())
+
+
+def last_holder() -> Holder | None:
+    """Who took the lock last, if that is known."""
+    try:
+        return Holder.model_validate_json(FILE.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def command() -> str:
+    """What this process was started with, for people."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,0 +1,149 @@
+"""What a killed run leaves: jobs and their children are ended, stale locks of DVC dropped, living ones respected."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raml.errors import InputError
+from raml.running import remains
+
+SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
+PARENT = f"import subprocess, time; p = subprocess.Popen({SLEEPING!r}); print(p.pid, flush=True); time.sleep(600)"
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    return tmp_path
+
+
+def job(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
+    """A process that works in `folder`, and the number of its child."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", PARENT], env={**os.environ, remains.RUN: str(folder)}, stdout=subprocess.PIPE
+    )
+    assert started.stdout is not None
+    return started, int(started.stdout.readline())
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_orphans_and_their_children_are_ended_and_others_left_alone(checkout: Path) -> None:
+    (mine, child), (other, other_child) = job(checkout), job(checkout / "elsewhere")
+    mine.kill()  # its child stays
+    mine.wait()
+    assert alive(child)
+    remains.take_away(None)
+    wait_until_gone(child)
+    assert other.poll() is None and alive(other_child)
+    for pid in (other.pid, other_child):
+        psutil.Process(pid).kill()
+    other.wait()
+
+
+def test_children_of_a_killed_job_are_ended_and_those_of_a_living_one_left(checkout: Path) -> None:
+    (killed, stray), (living, child) = job(checkout), job(checkout)
+    killed.kill()
+    killed.wait()
+    remains.end_strays()
+    wait_until_gone(stray)
+    assert living.poll() is None and alive(child)
+    remains.take_away(None)
+    wait_until_gone(child)
+    living.wait()
+
+
+def rwlock(checkout: Path, text: str) -> Path:
+    path = checkout / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def used_by(pid: int) -> str:
+    entry = {"pid": pid, "cmd": "dvc repro"}
+    return json.dumps({"write": {"results": entry}, "read": {"src": [entry]}})
+
+
+def dead() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_locks_of_a_dead_dvc_are_dropped(checkout: Path) -> None:
+    path = rwlock(checkout, used_by(dead()))
+    remains.take_away(None)
+    assert json.loads(path.read_text()) == {"write": {}, "read": {}}
+
+
+def test_a_half_written_list_of_locks_is_taken_away(checkout: Path) -> None:
+    for text in ("", '{"write": {"results": {"pid": 1', "[]", '{"write": {"results": {}}}'):
+        path = rwlock(checkout, text)
+        remains.take_away(None)
+        assert not path.exists()
+
+
+def test_a_process_id_used_again_holds_no_lock(checkout: Path) -> None:
+    path = rwlock(checkout, used_by(os.getpid()))
+    os.utime(path, (1000, 1000))  # long before this process began
+    remains.take_away(None)
+    assert json.loads(path.read_text())["write"] == {}
+
+
+def test_locks_of_a_living_dvc_are_respected(checkout: Path) -> None:
+    text = used_by(os.getpid())
+    path = rwlock(checkout, text)
+    remains.take_away(None)
+    assert path.read_text() == text
+
+
+def test_a_list_that_is_being_written_is_left_alone(checkout: Path) -> None:
+    path = rwlock(checkout, "")
+    with (path.parent / "rwlock.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        remains.take_away(None)
+    assert path.exists()
+
+
+def test_the_dvc_above_is_found_or_known_to_be_gone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert remains.dvc_above() is None
+    monkeypatch.setenv("DVC_STAGE", "training")
+    assert remains.dvc_above() is None  # a DVC that locks nothing here
+    rwlock(checkout, used_by(os.getppid()))
+    found = remains.dvc_above()
+    assert found is not None and found.pid == os.getppid()
+    rwlock(checkout, used_by(dead()))
+    with pytest.raises(InputError, match="is gone"):
+        remains.dvc_above()
+
+
+def test_a_run_ends_with_its_dvc(checkout: Path) -> None:
+    dvc = subprocess.Popen(SLEEPING)
+    code = (
+        "import time; from raml.running import lock, remains;"
+        f" remains.end_with(lock.Process.of({dvc.pid})); print('watching', flush=True); time.sleep(600)"
+    )
+    source = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=source, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None and run.stdout.readline() == b"watching\n"
+        dvc.kill()
+        dvc.wait()
+        assert run.wait(timeout=30) == -9

@@ -1,0 +1,81 @@
+"""The lock of a checkout: held by one, dropped with its process, and it says who has it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raml.errors import InputError
+from raml.running import lock
+
+HOLDING = """
+import sys, time
+from raml.running import lock
+taken = lock.take()
+{hold}
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def holding(*, says_so: bool = True) -> subprocess.Popen[bytes]:
+    """Another process that has the lock."""
+    code = HOLDING.format(hold="taken.hold(None)" if says_so else "")
+    source = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", code, "all"], env=source, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"held\n"
+    return process
+
+
+def test_a_living_run_is_respected_and_named(checkout: Path) -> None:
+    with holding() as process:
+        start = time.monotonic()
+        with pytest.raises(InputError) as refused:
+            lock.take()
+        assert time.monotonic() - start < 5
+        process.kill()
+    assert str(refused.value).startswith(f"another run is at work in {checkout} (process {process.pid} on ")
+    assert "raml status" in str(refused.value)
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
+
+
+def test_a_killed_run_leaves_no_lock_behind() -> None:
+    with holding() as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        taken = lock.take(patience=0)
+    assert taken.before is not None and taken.before.process.pid == process.pid
+    assert not taken.before.lives()
+    taken.release()
+    assert lock.take(patience=0).before is not None
+
+
+def test_who_holds_it_without_a_word_is_waited_for_a_moment() -> None:
+    with holding(says_so=False) as process:
+        with pytest.raises(InputError, match="another run is at work"):
+            lock.take(patience=0.3)
+        process.kill()
+
+
+def test_a_process_id_used_again_is_no_living_run() -> None:
+    me = lock.Process.of(os.getpid())
+    assert me.lives()
+    assert not me.model_copy(update={"created": me.created - 100}).lives()
+    assert me.model_copy(update={"host": "elsewhere", "created": 0.0}).lives()
+
+
+def test_a_damaged_file_is_nobodys(checkout: Path) -> None:
+    (checkout / ".snakemake").mkdir()
+    (checkout / ".snakemake" / "raml.lock").write_bytes(b"\xff{")
+    assert lock.take(patience=0).before is None
