@@ -40,6 +40,7 @@ include: "workflow/rules/probing.smk"
 include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/exhibits.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/cluster.smk"
 
 
 rule all:

@@ -1,0 +1,26 @@
+"""What matters when jobs go to a cluster, and of no account without one; included after all other rules."""
+
+# Nodes of a cluster seldom have a network.
+workflow.localrules(*(rule.name for rule in workflow.rules if "HF_HUB_OFFLINE=0" in (rule.shellcmd or "")))
+
+
+# Seconds each: less than Slurm and two more starts of Snakemake would take.
+localrules:
+    build_report,
+    claim_metrics,
+    crate,
+    decide,
+    draw_curves,
+    draw_scores,
+    environment,
+    fig11,
+    fig2,
+    fig6,
+    fig8,
+    fig9,
+    prop21,
+    report_trajectories,
+    summarise,
+    tab1,
+    training_curves,
+    training_log,
