@@ -6,6 +6,7 @@
 # make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models
 # make test-dvc        DVC's experiments, their queue, and remotes on servers of this machine
 # make test-faults      kill -9 all over the minimal DAG, by dozens, and the same bytes in the end (SEED=N: other moments)
+# make slurm-test       the minimal DAG on a Slurm cluster of one node, started for it (installs slurm-wlm and munge, as root)
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint
@@ -34,7 +35,7 @@ TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults test-simulation rehearsal check bench smollm2 vllm lock clean-results clean-work
+.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults test-simulation slurm-test rehearsal check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -74,6 +75,10 @@ test-faults: $(SETUP)
 
 test-simulation: $(SETUP)
 	@$(PYTEST) -m simulation -n $(CORES) $(TESTS)
+
+slurm-test: $(SETUP)
+	@scripts/slurm.sh
+	@$(PYTEST) -m slurm $(TESTS)
 
 rehearsal: $(VLLM)
 	@$(PYTEST) -m rehearsal $(TESTS)

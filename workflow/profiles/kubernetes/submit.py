@@ -49,7 +49,7 @@ def manifest(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"generateName": f"raml-{given.rule.replace('_', '-')[:40]}-"},
+        "metadata": {"generateName": f"raml-{given.rule.replace('_', '-')[:40]}-", "labels": {"app": "raml"}},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": 60 * given.minutes,

@@ -1,0 +1,41 @@
+"""A Slurm cluster of one node, and a checkout whose jobs run on it."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from checkout import ROOT, Checkout, copy
+from cluster import Cluster, started
+from submitting import PROFILE, Submitting
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster of all tests; taken down after them."""
+    with started() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def reproduced(
+    cluster: Cluster, new_checkout: Callable[[], Checkout]
+) -> tuple[Submitting, subprocess.CompletedProcess[str]]:
+    """The minimal DAG, made by `dvc repro` with the profile; the scale's device is a GPU, which costs nothing here."""
+    checkout = new_checkout()
+    root = checkout.root
+    stages = (ROOT / "dvc.yaml").read_text().replace("micro", "minimal")
+    for phase in ("questions", "trajectories", "training", "analysis"):
+        stages = stages.replace(f"{phase}_phase\n", f"{phase}_phase --config scale=minimal\n")
+    (root / "dvc.yaml").write_text(stages)
+    scale = root / "config" / "scales" / "minimal.yaml"
+    scale.write_text(scale.read_text().replace("device: {name: CPU core, kind: cpu,", "device: {name: GPU, kind: gpu,"))
+    copy(ROOT / ".dvcignore", root / ".dvcignore")
+    (root / ".dvc").mkdir()
+    copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    # As the profile is, but for how often it looks after its jobs.
+    profile = root / PROFILE / "config.yaml"
+    often = "\nslurm-init-seconds-before-status-checks: 1\nseconds-between-status-checks: 1\n"
+    profile.write_text(profile.read_text() + often)
+    submitting = Submitting(checkout, cluster)
+    return submitting, submitting.call("dvc", "repro", SNAKEMAKE_PROFILE=PROFILE)

@@ -1,0 +1,154 @@
+"""Jobs that are cancelled, and a Snakemake that is killed beside its jobs: what comes next goes on from a checkpoint."""
+
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkout import Checkout, copy
+from cluster import Cluster, started
+from submitting import Submitting
+from test_faults import wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+
+STEPS = 120
+MODEL = "results/minimal/models/seed0/sft_long"
+TARGET = [
+    *(f"{MODEL}/model.safetensors", "--config", "scale=minimal", 'hardware={"checkpoint_steps": 10}'),
+    f'sft={{"long": {{"exposures_per_question": {STEPS * 4 // 6}}}}}',  # of 6 questions, 4 rows a step
+]
+LOG = Path("logs/minimal/train_sft_long/seed0.log")
+
+
+@pytest.fixture(scope="module")
+def start(reproduced: tuple[Submitting, object], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Submitting]:
+    """A function that copies the checkout of the finished run."""
+
+    def make() -> Submitting:
+        root = tmp_path_factory.mktemp("cancelled") / "copy"
+        copy(reproduced[0].root, root)
+        return Submitting(Checkout(root), reproduced[0].cluster)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(start: Callable[[], Submitting]) -> dict[str, str]:
+    """The files of the model that nobody disturbs; trained without Slurm."""
+    checkout = start().checkout
+    ran = checkout.run(*TARGET)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return model(checkout)
+
+
+def model(checkout: Checkout) -> dict[str, str]:
+    """The files of the model, by path."""
+    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(MODEL)}
+
+
+def checkpoint(root: Path) -> int:
+    """Steps of the last complete checkpoint; 0 if there is none."""
+    found = (root / ".cache" / "training" / "minimal").glob("*/checkpoint-*/complete.json")
+    return max((int(path.parent.name.removeprefix("checkpoint-")) for path in found), default=0)
+
+
+def running(cluster: Cluster, *, after: int) -> dict[str, str] | None:
+    """The training job that runs, submitted after the job `after`."""
+    jobs = [job for job in cluster.jobs() if int(job["JobId"]) > after and job["JobState"] == "RUNNING"]
+    return next((job for job in jobs if job["Comment"].startswith("rule_train_sft_long")), None)
+
+
+def caught(submitting: Submitting, *, after: int, beyond: int) -> dict[str, str]:
+    """The training job, once it runs and has a checkpoint of more than `beyond` steps."""
+    job = wait_for(lambda: running(submitting.cluster, after=after), seconds=600)
+    wait_for(lambda: checkpoint(submitting.root) > beyond, seconds=600)
+    return job
+
+
+def first_step(root: Path) -> int:
+    """Where the last attempt began, by its progress line."""
+    found = re.search(rf"(\d+)/{STEPS}", (root / LOG).read_text())
+    assert found, (root / LOG).read_text()
+    return int(found[1])
+
+
+def last_job(cluster: Cluster) -> int:
+    return int(cluster.jobs()[-1]["JobId"])
+
+
+def test_a_cancelled_job_is_begun_again_with_more_and_goes_on(
+    start: Callable[[], Submitting], undisturbed: dict[str, str]
+) -> None:
+    submitting = start()
+    cluster, root = submitting.cluster, submitting.root
+    run = submitting.start("--retries", "1", *TARGET)
+    try:
+        first = caught(submitting, after=last_job(cluster), beyond=0)
+        seen = checkpoint(root)
+        cluster.call("scancel", first["JobId"])
+        second = caught(submitting, after=int(first["JobId"]), beyond=seen)
+        assert seen <= first_step(root) < STEPS
+        asked = [(job["MinMemoryNode"], job["TimeLimit"]) for job in (first, second)]
+        assert asked == [("6000M", "04:00:00"), ("9000M", "08:00:00")]
+        cluster.call("scancel", second["JobId"])
+        assert run.wait(timeout=600) == 1
+    finally:
+        run.kill()
+    said = (root / "snakemake.out").read_text()
+    assert "Trying to restart job" in said and f"SLURM-job '{second['JobId']}' failed" in said
+    assert model(submitting.checkout) == {}
+
+    left = checkpoint(root)
+    again = submitting.call(*submitting.snakemake(*TARGET))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert first_step(root) >= left > 0
+    states = {job["JobId"]: job["JobState"] for job in cluster.jobs()}
+    assert [states[job["JobId"]] for job in (first, second)] == ["CANCELLED", "CANCELLED"]
+    assert model(submitting.checkout) == undisturbed
+
+
+def test_jobs_of_a_killed_snakemake_are_cancelled_by_the_next(
+    start: Callable[[], Submitting], undisturbed: dict[str, str]
+) -> None:
+    submitting = start()
+    cluster, root = submitting.cluster, submitting.root
+    run = submitting.start(*TARGET)
+    try:
+        orphan = caught(submitting, after=last_job(cluster), beyond=0)
+    finally:
+        run.kill()
+    assert run.wait() == -signal.SIGKILL
+    dry = submitting.call(*submitting.snakemake("--dry-run", *TARGET))
+    assert dry.returncode == 0 and running(cluster, after=int(orphan["JobId"]) - 1)  # looking ends nothing
+    left = checkpoint(root)
+    again = submitting.call(*submitting.snakemake(*TARGET))
+    assert again.returncode == 0, again.stdout + again.stderr
+    jobs = [job for job in cluster.jobs() if int(job["JobId"]) >= int(orphan["JobId"])]
+    assert [job["JobState"] for job in jobs] == ["CANCELLED", "COMPLETED"]
+    assert first_step(root) >= left > 0
+    assert model(submitting.checkout) == undisturbed
+
+
+def test_nothing_of_a_cluster_is_left_after_a_failure() -> None:
+    with pytest.raises(ZeroDivisionError), started() as cluster:
+        cluster.call("sbatch", "--wrap", "sleep 600")
+        wait_for(lambda: "RUNNING" in {job["JobState"] for job in cluster.jobs()})
+        raise ZeroDivisionError
+    assert not cluster.folder.exists()
+    assert processes_of(cluster.folder) == []
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Commands of this machine's processes that name `folder`."""
+    commands = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            variables = path.with_name("environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command or f"SLURM_CONF={folder}" in variables:
+            commands.append(command)
+    return commands

@@ -1,0 +1,59 @@
+"""One training over the tasks of a job, as over nodes: started by srun, met through Slurm's variables."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from checkout import ROOT
+from pydantic_core import to_jsonable_python
+from safetensors.torch import load_file
+from submitting import Submitting
+
+from raml.config import load_scale
+from raml.runs import batches
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+RESULTS = Path("results/minimal")
+ONE = RESULTS / "models" / "seed0" / "sft_short"  # trained by one process, as part of the DAG
+
+
+def test_a_job_of_two_tasks_trains_what_one_process_does(
+    reproduced: tuple[Submitting, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    submitting, _ = reproduced
+    scale = load_scale("minimal", {"hardware": {"processes": 2, "launcher": "ddp_cpu"}}, folder=ROOT / "config/scales")
+    [run] = next(batch for batch in batches(scale) if batch.name == "sft_short").runs
+    job = json.dumps(to_jsonable_python({"runs": [run.settings], "hardware": scale.hardware}))
+    launch = ["python", "-m", "raml.training.launch", "--config_file", "config/accelerate/ddp_cpu.yaml"]
+    step = [
+        *("-m", "raml.training.sft", "--scale", "minimal", "--config", job, "--seed", "0"),
+        *("--starts", str(RESULTS / "models/seed0/base"), "--trajectories", str(RESULTS / "trajectories/oracle_short.parquet")),
+        *("--outs", str(tmp_path / "model"), "--work", str(tmp_path / "work")),
+    ]  # fmt: skip
+    wrapped = shlex.join([*launch, "--num_processes", "2", *step])
+    log = tmp_path / "job.log"
+    asked = ["--wait", "--ntasks", "2", "--gpus", "2", "--mem", "4000", "--output", str(log), "--wrap", wrapped]
+    ran = submitting.call(
+        *("sbatch", *asked),
+        PYTHONPATH=str(submitting.root / "src"),
+        OMP_NUM_THREADS="1",
+        HF_HUB_OFFLINE="1",
+        RAML_WORKFLOW_PID="1073741824",  # of a Snakemake on another node: nothing here has it, and nothing may look
+    )
+    assert ran.returncode == 0, ran.stderr + log.read_text()
+    check_equal(tmp_path / "model", submitting.root / ONE)
+    assert submitting.cluster.jobs()[-1]["NumTasks"] == "2"
+
+
+def check_equal(model: Path, expected: Path) -> None:
+    """Losses and weights differ by rounding alone."""
+    losses = [[json.loads(line)["loss"] for line in (folder / "training.jsonl").open()] for folder in (model, expected)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    weights, others = (load_file(folder / "model.safetensors") for folder in (model, expected))
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, others[name], rtol=1e-3, atol=5e-4)
