@@ -13,7 +13,7 @@ from test_faults import wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
-STEPS = 120
+STEPS = 240
 MODEL = "results/minimal/models/seed0/sft_long"
 TARGET = [
     *(f"{MODEL}/model.safetensors", "--config", "scale=minimal", 'hardware={"checkpoint_steps": 10}'),
