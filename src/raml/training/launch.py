@@ -2,9 +2,9 @@
 
     python -m raml.training.launch --config_file config/accelerate/fsdp.yaml --num_processes 16 -m raml.training.sft ...
 
-takes the arguments of `accelerate launch`. A job of one task is one machine. In a job of several tasks, one a node, `srun`
-starts this module in each of them; there it tells accelerate how many machines there are, which of them this is and
-where the first one listens, all from Slurm's variables. What a user starts by `srun` finds its place likewise.
+takes the arguments of `accelerate launch`. A job of one task is one machine. In a job of several tasks, one a node,
+`srun` starts this module in each of them; there it tells accelerate how many machines there are, which of them this is
+and where the first one listens, all from Slurm's variables. What a user starts by `srun` finds its place likewise.
 """
 
 import os
@@ -22,7 +22,7 @@ PORTS: Final = 10_000
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become `accelerate launch` with `arguments` and what Slurm says; or `srun` of this module in each task of the job.
+    """Become `accelerate launch` with `arguments` and what Slurm says, or `srun` of this module in each task.
 
     Raises:
         RamlError: Slurm does not answer.

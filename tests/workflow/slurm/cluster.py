@@ -1,4 +1,4 @@
-"""A Slurm cluster in a temporary folder: real daemons, one node that is this machine, GPUs that are links to a device."""
+"""A Slurm cluster in a temporary folder: real daemons, one node that is this machine, GPUs that are any device."""
 
 import getpass
 import os
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +180,7 @@ def _daemon(folder: Path, program: str, *arguments: str) -> subprocess.Popen[byt
         return subprocess.Popen([program, *arguments], env=environment, cwd=folder, stdout=log, stderr=log)
 
 
-def _wait(condition, cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
+def _wait(condition: Callable[[], bool], cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         ended = [str(daemon.args) for daemon in daemons if daemon.poll() is not None]

@@ -1,4 +1,4 @@
-"""Jobs that are cancelled, and a Snakemake that is killed beside its jobs: what comes next goes on from a checkpoint."""
+"""Jobs that are cancelled, a Snakemake that is killed beside its jobs: what comes next goes on from a checkpoint."""
 
 import re
 import signal

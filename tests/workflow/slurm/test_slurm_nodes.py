@@ -31,7 +31,7 @@ def test_a_job_of_two_tasks_trains_what_one_process_does(
     launch = ["python", "-m", "raml.training.launch", "--config_file", "config/accelerate/ddp_cpu.yaml"]
     step = [
         *("-m", "raml.training.sft", "--scale", "minimal", "--config", job, "--seed", "0"),
-        *("--starts", str(RESULTS / "models/seed0/base"), "--trajectories", str(RESULTS / "trajectories/oracle_short.parquet")),
+        *("--starts", f"{RESULTS}/models/seed0/base", "--trajectories", f"{RESULTS}/trajectories/oracle_short.parquet"),
         *("--outs", str(tmp_path / "model"), "--work", str(tmp_path / "work")),
     ]  # fmt: skip
     wrapped = shlex.join([*launch, "--num_processes", "2", *step])
