@@ -116,9 +116,9 @@ NAMED = ["-".join([metric.__name__, *map(str, rest)]) for metric, *rest in SIMUL
 @pytest.mark.simulation
 @pytest.mark.parametrize("case", SIMULATED, ids=NAMED)
 def test_scores_long(case: tuple[Metric, float, int, int, float]) -> None:
-    share = of_score(*case, MANY) / MANY
-    print(f"score {share:.3f}")
-    assert BOUNDS[0] <= share <= BOUNDS[1]
+    covers = of_score(*case, MANY)
+    print(f"score {covers / MANY:.4f}")
+    assert agrees(covers, MANY)
 
 
 @pytest.mark.simulation
@@ -126,17 +126,17 @@ def test_scores_long(case: tuple[Metric, float, int, int, float]) -> None:
 @pytest.mark.parametrize("case", SIMULATED, ids=NAMED)
 def test_leads_long(case: tuple[Metric, float, int, int, float], lead: float) -> None:
     metric, skill, *rest = case
-    share = of_lead(metric, skill, lead, *rest, MANY) / MANY  # type: ignore[arg-type]
-    print(f"lead {share:.3f}")
-    assert BOUNDS[0] <= share <= BOUNDS[1]
+    covers = of_lead(metric, skill, lead, *rest, MANY)  # type: ignore[arg-type]
+    print(f"lead {covers / MANY:.4f}")
+    assert agrees(covers, MANY)
 
 
 @pytest.mark.simulation
 @pytest.mark.parametrize(("seeds", "questions", "luck"), [(1, 48, 0.0), (3, 24, 0.3), (3, 48, 0.3)])
 def test_curves_long(seeds: int, questions: int, luck: float) -> None:
-    share = of_rho(seeds, questions, luck, 600) / 600
-    print(f"rho {share:.3f}")
-    assert agrees(round(600 * share), 600)
+    covers = of_rho(seeds, questions, luck, 2400)
+    print(f"rho {covers / 2400:.4f}")
+    assert agrees(covers, 2400)
 
 
 @pytest.mark.simulation
