@@ -1,6 +1,5 @@
 """Bad input ends with one line that names it; a fault never leaves something half-written that counts as done."""
 
-import fcntl
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from raml.config import canonical_json, load_scale
 from raml.errors import DataError, RamlError
+from raml.running import lock
 from raml.schemas import Question, Trajectory
 from raml.storage import Provenance, atomic_folder, read_table, write_table
 
@@ -307,16 +307,22 @@ def trunk(checkout: Checkout) -> dict[str, str]:
     return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(TRUNK)}
 
 
-def test_a_second_run_waits_for_nothing_and_says_why(new_checkout: Callable[[], Checkout]) -> None:
+def test_a_second_run_says_so_in_one_line(
+    new_checkout: Callable[[], Checkout], monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkout = new_checkout()
-    (checkout.root / ".snakemake").mkdir()
-    with (checkout.root / ".snakemake" / "raml.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        refused = checkout.run("questions_phase")
+    monkeypatch.chdir(checkout.root)
+    first = lock.take()
+    first.hold(None)
+    for command in (["questions_phase"], ["all", "--delete-all-output"]):
+        refused = checkout.run(*command)
         assert refused.returncode == 2
-        assert refused.stderr.splitlines()[-1].startswith("error: another run is at work in ")
-        assert not (checkout.root / "results" / "minimal" / "questions" / "train.parquet").exists()
-        assert checkout.planned("questions_phase") == {"build_questions": 1}
+        _, line = refused.stderr.splitlines()  # after Snakemake's own about its profile
+        assert line.startswith(f"error: another run is at work in {checkout.root} (process {os.getpid()} on ")
+        assert refused.stdout == ""
+    assert not (checkout.root / "results" / "minimal").exists()
+    assert checkout.planned("questions_phase") == {"build_questions": 1}
+    first.release()
     assert checkout.run("questions_phase").returncode == 0
 
 

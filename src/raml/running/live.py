@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from snakemake.jobs import Job as SnakemakeJob
 
 TAIL: Final = 20  # lines of a failed job's log
+_COMMAND_FAILED: Final = "CalledProcessError in file"  # with all of the job's command, configuration and all
 _REDRAWN: Final = 1.0  # seconds
 _SAVED: Final = 1.0  # seconds between two writes, but for the last
 
@@ -74,10 +75,15 @@ class Board(logging.Handler):
             threading.Thread(target=self._redraw, daemon=True, name="board").start()
 
     def end(self, outcome: Literal["finished", "failed"]) -> None:
-        """Take the line away, and write down how it ended."""
+        """Write down how it ended; on a terminal the line stays, with the time it all took."""
         self._ended.set()
         with self._changing:
+            self._running.clear()
             self.erase()
+            if self.interactive:
+                print(
+                    f"{self.line(None)}, after {duration(time.time() - self._started)}", file=self._stream, flush=True
+                )
             self._save(outcome)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -97,12 +103,12 @@ class Board(logging.Handler):
             self.handleError(record)
 
     def lets_through(self, record: logging.LogRecord) -> bool:
-        """Whether Snakemake is to print the record too; makes room for it."""
+        """Whether Snakemake is to print the record too, which makes room for it; what the board shows itself it is not."""
         event = getattr(record.__dict__.get("event"), "name", None)
-        if event == "PROGRESS":
+        if event in ("PROGRESS", "JOB_ERROR") or _COMMAND_FAILED in str(record.msg):
             return False
         if self.interactive:
-            if record.levelno < logging.WARNING or event == "JOB_ERROR":
+            if record.levelno < logging.WARNING:
                 return False
             self.erase()
         return True
@@ -114,7 +120,7 @@ class Board(logging.Handler):
             text = f"{self._scale}: {len(self._jobs) - len(self._left)} of {len(self._jobs)} jobs done"
             if self._failed:
                 text += f", {len(self._failed)} failed"
-            if left is not None and self._left:
+            if left is not None and self._left and not self._ended.is_set():
                 text += f", about {duration(left)} left ({time.strftime('%H:%M', time.localtime(now + left))})"
             if self._running:
                 shown = [_at_work(job, now) for job in sorted(self._running.values(), key=lambda job: job.since)]
@@ -152,9 +158,9 @@ class Board(logging.Handler):
     def _broken(self, told: Mapping[str, Any]) -> None:
         if self._by_threads:  # on this machine
             end_strays()
-        self._running.pop(told["jobid"], None)
-        log = next(iter(told["log"]), None)
-        self._failed.append(state.Failed(rule=told["rule_name"], about=told["rule_msg"] or told["rule_name"], log=log))
+        job = self._running.pop(told["jobid"], None)
+        about = job.about if job else told["rule_name"]
+        self._failed.append(state.Failed(rule=told["rule_name"], about=about, log=next(iter(told["log"]), None)))
         self.erase()
         print("\n".join(failure(self._failed[-1])), file=self._stream, flush=True)
         self._save("running")

@@ -1,0 +1,114 @@
+"""`raml status`."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raml.running import lock, state
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    (tmp_path / "dpo.log").write_text("dpo:  10%|#   | 1/10\rdpo:  20%|##  | 2/10")
+    return tmp_path
+
+
+def wrote(**changed: Any) -> None:
+    """A run by this process, which has been at work for an hour."""
+    now = time.time()
+    working = state.Running(
+        id=3, rule="train_dpo", about="Train dpo, seed 0", log="dpo.log", since=now - 120, expected=600.0
+    )
+    run = state.Run(
+        scale="micro",
+        command="snakemake --cores 2 all",
+        process=lock.Process.of(os.getpid()),
+        started=now - 3600,
+        updated=now,
+        state="running",
+        done=12,
+        total=56,
+        ends=now + 7200,
+        running=[working],
+        failed=[],
+    )
+    state.write(run.model_copy(update=changed))
+
+
+def test_a_run_at_work_is_told_with_its_jobs_and_their_progress(
+    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrote()
+    assert raml_command("status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("micro: 12 of 56 jobs done, about 2 h 00 min left (")
+    assert lines[0].endswith("), 1 at work (snakemake --cores 2 all)")
+    assert lines[1:] == ["  Train dpo, seed 0: 2 min of about 10 min, dpo.log", "    dpo:  20%|##  | 2/10"]
+
+
+def test_json_holds_the_same(raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    wrote()
+    assert raml_command("status", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["done"], told["total"], told["slurm"]) == ("running", 12, 56, [])
+    assert told["running"][0]["progress"] == "dpo:  20%|##  | 2/10"
+
+
+def test_a_killed_run_is_told_in_one_line_with_how_to_go_on(
+    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = lock.Process.of(os.getpid()).model_copy(update={"created": 0.0})
+    wrote(process=gone)
+    assert raml_command("status") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "nothing runs in " in line and "(micro) was killed 0 s ago, 12 of 56 jobs done" in line
+    assert line.endswith("go on with: snakemake --cores 2 all")
+    assert raml_command("status", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["running"], told["ends"]) == ("killed", [], None)
+
+
+def test_a_failed_run_shows_the_end_of_the_log(
+    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrote(state="failed", failed=[state.Failed(rule="train_dpo", about="Train dpo, seed 0", log="dpo.log")])
+    assert raml_command("status") == 0
+    shown = capsys.readouterr().out
+    assert "failed 0 s ago" in shown and "  | dpo:  20%|##  | 2/10" in shown
+
+
+def test_a_finished_run_and_none_at_all_are_one_line(
+    checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command("status") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "no run was started here" in line and "snakemake --cores 2" in line
+    wrote(state="finished", done=56, running=[])
+    assert raml_command("status") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("the last run (micro) ended 0 s ago, 56 of 56 jobs done")
+
+
+def test_a_run_that_has_not_drawn_its_jobs_yet_is_starting(
+    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = lock.take()
+    taken.hold(None)
+    assert raml_command("status") == 0
+    assert capsys.readouterr().out.startswith("a run is starting in ")
+    taken.release()
+
+
+def test_a_damaged_file_tells_nothing_and_harms_nothing(
+    checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / ".snakemake" / "raml-run.json").write_text('{"scale": 3')
+    assert raml_command("status") == 0
+    assert "no run was started here" in capsys.readouterr().out

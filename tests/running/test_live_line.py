@@ -1,0 +1,133 @@
+"""The live line, what it writes down, and the end of a failed job's log, from the records that Snakemake logs."""
+
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from raml.running import slurm, state
+from raml.running.live import Board
+from raml.running.schedule import Expectation, Job
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    return tmp_path
+
+
+def board(stream: io.StringIO) -> Board:
+    """Of two trainings, the second after the first."""
+    jobs = {
+        1: Job(benchmark="a", kind="sft", threads=1, priority=0, after=frozenset()),
+        2: Job(benchmark="b", kind="dpo", threads=1, priority=0, after=frozenset({1})),
+    }
+    return Board("micro", jobs, Expectation({"a": 600.0, "b": 300.0}, {}), 2, by_threads=True, stream=stream)
+
+
+def record(event: LogEvent | None, level: int = logging.INFO, **told: Any) -> logging.LogRecord:
+    made = logging.LogRecord("snakemake", level, "", 0, "text", (), None)
+    made.__dict__.update(told, event=event)
+    return made
+
+
+def about(number: int, log: str | None = None) -> dict[str, Any]:
+    return {"jobid": number, "rule_name": "train_sft", "rule_msg": "Train sft", "log": [log] if log else []}
+
+
+def test_the_line_counts_jobs_and_says_when_all_will_be_done() -> None:
+    shown = io.StringIO()
+    followed = board(shown)
+    followed.begin()
+    assert followed.line(None).startswith("micro: 0 of 2 jobs done, about 15 min left (")
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    assert "; 1 at work: Train sft (0 s of 10 min)" in followed.line(None)
+    assert len(followed.line(40)) == 40
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
+    followed.emit(record(LogEvent.PROGRESS))
+    assert shown.getvalue().startswith("micro: 1 of 2 jobs done, about ")
+    followed.emit(record(LogEvent.JOB_INFO, **about(2)))
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=2))
+    followed.end("finished")
+    assert followed.line(None) == "micro: 2 of 2 jobs done"
+
+
+def test_what_it_knows_is_written_down() -> None:
+    followed = board(io.StringIO())
+    followed.begin()
+    run = state.read()
+    assert run is not None and run.state == "running" and run.process.lives()
+    assert (run.done, run.total, run.running) == (0, 2, [])
+    assert run.ends is not None and round(run.ends - run.updated) == 900
+    assert state.ended_early()
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    followed.emit(record(LogEvent.JOB_ERROR, **about(1, "none.log") | {"rule_msg": None}))
+    followed.end("failed")
+    run = state.read()
+    assert run is not None and run.state == "failed"
+    assert [(job.rule, job.about, job.log) for job in run.failed] == [("train_sft", "Train sft", "none.log")]
+    followed.end("finished")
+    assert not state.ended_early()
+
+
+def test_a_failed_job_shows_the_last_lines_of_its_log(checkout: Path) -> None:
+    log = checkout / "sft.log"
+    log.write_text(
+        "".join(f"line {n}\n" for n in range(100)) + "sft:  0%\rsft: 50%\r\n\nerror: the model is not finite\n"
+    )
+    shown = io.StringIO()
+    board(shown).emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, str(log))))
+    lines = shown.getvalue().splitlines()
+    assert lines[0] == f"failed: Train sft (train_sft); the end of {log}:"
+    assert lines[-2:] == ["  | sft: 50%", "  | error: the model is not finite"]
+    assert len(lines) == 1 + 20
+
+
+def test_a_job_without_a_word_was_killed() -> None:
+    shown = io.StringIO()
+    board(shown).emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, "missing.log")))
+    assert "missing.log is empty: it was killed" in shown.getvalue()
+
+
+def test_on_a_terminal_snakemake_says_only_what_goes_wrong() -> None:
+    on_terminal, in_file = board(Terminal()), board(io.StringIO())
+    chatter, warning = record(None), record(None, logging.WARNING)
+    job, broken = record(LogEvent.JOB_INFO), record(LogEvent.JOB_ERROR, logging.ERROR)
+    assert [on_terminal.lets_through(told) for told in (chatter, job, warning, broken)] == [False, False, True, False]
+    assert [in_file.lets_through(told) for told in (chatter, job, warning, broken)] == [True, True, True, False]
+    assert not in_file.lets_through(record(LogEvent.PROGRESS))
+
+
+def test_at_its_end_the_terminal_keeps_a_line() -> None:
+    shown = Terminal()
+    followed = board(shown)
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
+    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(2)))
+    followed.end("failed")
+    assert shown.getvalue().splitlines()[-1] == "micro: 1 of 2 jobs done, 1 failed, after 0 s"
+
+
+def test_jobs_of_slurm_are_those_of_this_folder_that_snakemake_submitted() -> None:
+    run = "2b1c7e9a-0d3f-4c55-9a51-0123456789ab"
+    text = (
+        f"12|RUNNING|1:02|node3|{run}|rule_train_dpo_wildcards_0|/data/raml\n"
+        f"13|PENDING|0:00|(Resources)|{run}|rule_score|/data/raml\n"
+        f"14|RUNNING|9:00|node1|{run}|rule_score|/data/other\n"
+        "15|RUNNING|9:00|node1|wrap|(null)|/data/raml\n"
+        "slurm_load_jobs error\n"
+    )
+    found = slurm.listed(text, Path("/data/raml"))
+    assert [(job.id, job.state, job.rule) for job in found] == [
+        ("12", "running", "train_dpo 0"),
+        ("13", "pending", "score"),
+    ]
