@@ -103,7 +103,7 @@ class Board(logging.Handler):
             self.handleError(record)
 
     def lets_through(self, record: logging.LogRecord) -> bool:
-        """Whether Snakemake is to print the record too, which makes room for it; what the board shows itself it is not."""
+        """Whether Snakemake is to print the record, for which the line makes room; not what is shown here anyway."""
         event = getattr(record.__dict__.get("event"), "name", None)
         if event in ("PROGRESS", "JOB_ERROR") or _COMMAND_FAILED in str(record.msg):
             return False
