@@ -85,7 +85,9 @@ def test_a_failed_job_shows_the_last_lines_of_its_log(checkout: Path) -> None:
         "".join(f"line {n}\n" for n in range(100)) + "sft:  0%\rsft: 50%\r\n\nerror: the model is not finite\n"
     )
     shown = io.StringIO()
-    board(shown).emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, str(log))))
+    followed = board(shown)
+    followed.emit(record(LogEvent.JOB_INFO, **about(1, str(log))))
+    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, str(log))))
     lines = shown.getvalue().splitlines()
     assert lines[0] == f"failed: Train sft (train_sft); the end of {log}:"
     assert lines[-2:] == ["  | sft: 50%", "  | error: the model is not finite"]

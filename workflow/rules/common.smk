@@ -3,6 +3,8 @@
 Nothing here imports torch or polars, so that `snakemake -n` starts quickly.
 """
 
+import contextlib
+import io
 import json
 import os
 import sys
@@ -123,7 +125,8 @@ def only_looks():
         return True
     from snakemake.cli import parse_args
 
-    _, asked = parse_args(sys.argv[1:])
+    with contextlib.redirect_stderr(io.StringIO()):  # it would tell of its profile again
+        _, asked = parse_args(sys.argv[1:])
     return any(getattr(asked, option, None) for option in LOOKING)
 
 

@@ -6,6 +6,7 @@ file says who took it last, and keeps saying so afterwards: whether that run sti
 
 import fcntl
 import os
+import shlex
 import socket
 import sys
 import time
@@ -133,4 +134,4 @@ def last_holder() -> Holder | None:
 
 def command() -> str:
     """What this process was started with, for people."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
