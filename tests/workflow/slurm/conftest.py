@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from checkout import ROOT, Checkout, copy
 from cluster import Cluster, started
-from submitting import PROFILE, Submitting
+from submitting import PROFILE, Reproduced, Submitting
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +17,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def reproduced(
-    cluster: Cluster, new_checkout: Callable[[], Checkout]
-) -> tuple[Submitting, subprocess.CompletedProcess[str]]:
+def reproduced(cluster: Cluster, new_checkout: Callable[[], Checkout]) -> Reproduced:
     """The minimal DAG, made by `dvc repro` with the profile; the scale's device is a GPU, which costs nothing here."""
     checkout = new_checkout()
     root = checkout.root
@@ -38,4 +36,6 @@ def reproduced(
     often = "\nslurm-init-seconds-before-status-checks: 1\nseconds-between-status-checks: 1\n"
     profile.write_text(profile.read_text() + often)
     submitting = Submitting(checkout, cluster)
-    return submitting, submitting.call("dvc", "repro", SNAKEMAKE_PROFILE=PROFILE)
+    before = len(cluster.jobs())
+    ran = submitting.call("dvc", "repro", SNAKEMAKE_PROFILE=PROFILE)
+    return Reproduced(submitting, ran, cluster.jobs()[before:])

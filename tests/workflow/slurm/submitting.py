@@ -44,3 +44,12 @@ class Submitting:
         on_cluster = environment() | self.cluster.environment
         programs = f"{Path(sys.executable).parent}{os.pathsep}{on_cluster['PATH']}"
         return on_cluster | {"PATH": programs} | variables
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A checkout with the results of `dvc repro`, how that went, and the jobs of Slurm's that it took."""
+
+    submitting: Submitting
+    ran: subprocess.CompletedProcess[str]
+    jobs: list[dict[str, str]]

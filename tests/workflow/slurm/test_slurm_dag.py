@@ -1,16 +1,13 @@
 """The whole minimal DAG as jobs of a real Slurm, through `dvc repro` and by Snakemake alone."""
 
 import re
-import subprocess
 from collections import Counter
 
 import pytest
-from submitting import Submitting
+from submitting import Reproduced
 from test_dag import TRAINED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
-
-Reproduced = tuple[Submitting, subprocess.CompletedProcess[str]]
 
 PREPARED = {"build_questions": 1, "build_tokenizer": 1, "write_oracles": 1, "write_held_out": 1}
 TRAINED_ON_CPUS = {"pretrain", "train_base", "train_regimes_base"}
@@ -26,23 +23,22 @@ def rule(job: dict[str, str]) -> str:
 
 
 def test_dvc_repro_makes_everything_by_jobs_of_slurm(reproduced: Reproduced) -> None:
-    submitting, ran = reproduced
+    ran, jobs = reproduced.ran, reproduced.jobs
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-5000:]
-    jobs = submitting.cluster.jobs()
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     assert Counter(rule(job) for job in jobs) == {**ON_CPUS, **ON_GPUS}
-    assert (submitting.root / "results" / "minimal" / "report" / "index.html").is_file()
+    assert (reproduced.submitting.root / "results" / "minimal" / "report" / "index.html").is_file()
 
 
 def test_jobs_have_the_gpus_partition_memory_and_time_that_they_ask_for(reproduced: Reproduced) -> None:
-    for job in reproduced[0].cluster.jobs():
+    for job in reproduced.jobs:
         gres, partition = ("gpu:1", "gpu") if rule(job) in ON_GPUS else ("(null)", "cpu")
         assert (job["JOB_GRES"].strip(), job["Partition"]) == (gres, partition), job["Comment"]
         assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("1", "6000M", "04:00:00"), job["Comment"]
 
 
 def test_afterwards_nothing_is_left_to_do(reproduced: Reproduced) -> None:
-    submitting, _ = reproduced
+    submitting = reproduced.submitting
     before = len(submitting.cluster.jobs())
     again = submitting.call(*submitting.snakemake())
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
@@ -52,7 +48,7 @@ def test_afterwards_nothing_is_left_to_do(reproduced: Reproduced) -> None:
 
 
 def test_snakemake_sends_what_is_missing(reproduced: Reproduced) -> None:
-    submitting, _ = reproduced
+    submitting = reproduced.submitting
     curves = submitting.root / "results" / "minimal" / "probes" / "seed0" / "base" / "curves.parquet"
     artifacts, before = submitting.checkout.artifacts(), len(submitting.cluster.jobs())
     curves.unlink()

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from checkout import ROOT
 from pydantic_core import to_jsonable_python
 from safetensors.torch import load_file
-from submitting import Submitting
+from submitting import Reproduced
 
 from raml.config import load_scale
 from raml.runs import batches
@@ -21,10 +20,8 @@ RESULTS = Path("results/minimal")
 ONE = RESULTS / "models" / "seed0" / "sft_short"  # trained by one process, as part of the DAG
 
 
-def test_a_job_of_two_tasks_trains_what_one_process_does(
-    reproduced: tuple[Submitting, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    submitting, _ = reproduced
+def test_a_job_of_two_tasks_trains_what_one_process_does(reproduced: Reproduced, tmp_path: Path) -> None:
+    submitting = reproduced.submitting
     scale = load_scale("minimal", {"hardware": {"processes": 2, "launcher": "ddp_cpu"}}, folder=ROOT / "config/scales")
     [run] = next(batch for batch in batches(scale) if batch.name == "sft_short").runs
     job = json.dumps(to_jsonable_python({"runs": [run.settings], "hardware": scale.hardware}))
