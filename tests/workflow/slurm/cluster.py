@@ -150,12 +150,12 @@ def _configure(folder: Path, cpus: int) -> None:
         f"NodeName={NODE} Name=gpu Flags=nvidia_gpu_env File={folder}/gpu[0-{GPUS - 1}]\n"
     )
     (folder / "cgroup.conf").write_text(CGROUP_CONF)
-    # The executor's job step drops SLURM_CONF: on a site the file is in /etc/slurm, where srun finds it by itself.
+    # The executor's job step drops SLURM_CONF. On a site the file is in /etc/slurm, where commands look by themselves.
     (folder / "bin").mkdir()
-    (folder / "bin" / "srun").write_text(
-        f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n'
-    )
-    (folder / "bin" / "srun").chmod(0o755)
+    for name in ("srun", "squeue", "scontrol"):
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which(name)} "$@"\n')
+        program.chmod(0o755)
 
 
 def _free_ports(n: int) -> list[int]:
