@@ -59,6 +59,5 @@ def launcher(batch):
     if not launcher_file(batch):
         return "python -m"
     return (
-        f"accelerate launch --config_file {launcher_file(batch)[0]} --num_processes {processes(batch)}"
-        " --main_process_port 0 -m"  # any free one: two jobs may run side by side
+        f"python -m raml.training.launch --config_file {launcher_file(batch)[0]} --num_processes {processes(batch)} -m"
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT
+from checkout import ROOT, Checkout, copy
 from pydantic_core import to_jsonable_python
 from safetensors.torch import load_file
-from submitting import Reproduced
+from submitting import Reproduced, Submitting
 
 from raml.config import load_scale
 from raml.runs import batches
@@ -44,6 +44,22 @@ def test_a_job_of_two_tasks_trains_what_one_process_does(reproduced: Reproduced,
     assert ran.returncode == 0, ran.stderr + log.read_text()
     check_equal(tmp_path / "model", submitting.root / ONE)
     assert submitting.cluster.jobs()[-1]["NumTasks"] == "2"
+
+
+def test_a_training_rule_runs_over_the_tasks_of_its_job(reproduced: Reproduced, tmp_path: Path) -> None:
+    copy(reproduced.submitting.root, tmp_path / "copy")
+    submitting = Submitting(Checkout(tmp_path / "copy"), reproduced.submitting.cluster)
+    nodes = submitting.root / "workflow" / "profiles" / "slurm-nodes" / "config.yaml"
+    nodes.write_text(nodes.read_text().replace("nodes: 2", "nodes: 1"))
+    settings = ["--config", "scale=minimal", 'hardware={"processes": 2, "launcher": "ddp_cpu"}']
+    ran = submitting.call(
+        *submitting.snakemake("--profile", "workflow/profiles/slurm-nodes", str(ONE / "model.safetensors"), *settings)
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    check_equal(submitting.root / ONE, reproduced.submitting.root / ONE)
+    job = submitting.cluster.jobs()[-1]
+    assert (job["NumTasks"], job["CPUs/Task"], job["JOB_GRES"].strip()) == ("2", "1", "gpu:2")
+    assert job["MinMemoryNode"] == "6000M"
 
 
 def check_equal(model: Path, expected: Path) -> None:
