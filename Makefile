@@ -8,6 +8,8 @@
 # make test-faults      kill -9 all over the minimal DAG, by dozens, and the same bytes in the end (SEED=N: other moments)
 # make slurm-test       the minimal DAG on a Slurm cluster of one node, started for it (installs slurm-wlm and munge, as root)
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
+# make fuzz        damaged configurations, tables and texts, 150,000 cases (a hundredth of them with every test)
+# make audit       known vulnerabilities of the packages in the locks, asked of PyPI
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint
 # make bench       timings, written to results/micro/bench.json
@@ -35,7 +37,7 @@ TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults test-simulation slurm-test rehearsal check bench smollm2 vllm lock clean-results clean-work
+.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults fuzz audit test-simulation slurm-test rehearsal check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -79,6 +81,12 @@ test-simulation: $(SETUP)
 slurm-test: $(SETUP)
 	@scripts/slurm.sh
 	@$(PYTEST) -m slurm $(TESTS)
+
+fuzz: $(SETUP)
+	@RAML_FUZZ=full $(PYTEST) -m fuzz -n $(CORES) tests/fuzz $(TESTS)
+
+audit: $(SETUP)
+	@scripts/audit.sh
 
 rehearsal: $(VLLM)
 	@$(PYTEST) -m rehearsal $(TESTS)

@@ -12,6 +12,7 @@ The layout of the records is Snakemake's own affair; they are read and written t
 """
 
 import json
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,9 @@ class _Hashes:
     def _read(self, path: str) -> str:
         try:
             found = Path(path).stat()
-        except OSError:
+        except (OSError, ValueError):
+            return ""
+        if not stat.S_ISREG(found.st_mode):  # reading a device may never end
             return ""
         state = [found.st_mtime_ns, found.st_ctime_ns, found.st_size]  # the second changes whatever sets the first
         if path not in self.known or self.known[path][:3] != state:
@@ -165,11 +168,19 @@ def _read(scale: str, phase: str) -> list[dict[str, Any]]:
             raise ValueError
         if not all(isinstance(job[part], str) for job in jobs for part in ("rule", "shellcmd")):
             raise ValueError
+        if not all(_is_below(path, scale) for job in jobs for path in job["outputs"]):
+            raise ValueError
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise DataError(f"{path} is damaged; take it from git again (`git checkout {path}`) or delete it") from None
     return jobs
+
+
+def _is_below(path: str, scale: str) -> bool:
+    """Whether an output is a result of `scale`: what is recorded elsewhere would be written elsewhere."""
+    parts = Path(path).parts
+    return parts[:2] == ("results", scale) and len(parts) > 2 and ".." not in parts
 
 
 def _checksums(entry: dict[str, Any], hashes: _Hashes) -> dict[str, str]:

@@ -153,7 +153,7 @@ def test_a_citation_that_lacks_something_is_refused(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(DataError, match=message):
             read_citation(path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot read"):
         read_citation(tmp_path / "none")
 
 

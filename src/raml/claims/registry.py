@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import Field, model_validator
 
 from raml.claims.sections import Test
 from raml.config import Section, validate
+from raml.config.reading import read_yaml
 from raml.errors import ConfigError
 
 Exhibit = Literal[
@@ -151,12 +151,7 @@ def _look_up(numbers: dict[str, Any], key: str) -> Any:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping, found {type(raw).__name__}")
     return raw

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raml.errors import InputError
+from raml.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,16 +50,15 @@ def _overrides(assignments: list[str]) -> dict[str, Any]:
     Raises:
         InputError: one is not of that form.
     """
-    import yaml
-
     from raml.config import merge
+    from raml.config.reading import parse_yaml
 
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
         try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError:
+            nested: Any = parse_yaml(value, assignment)
+        except ConfigError:
             sign = ""
         if not sign or not all(key.split(".")):
             raise InputError(f"--config {assignment!r}: write KEY=VALUE, e.g. hardware.processes=64")

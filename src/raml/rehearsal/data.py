@@ -2,7 +2,6 @@
 
 import base64
 import json
-import pickle
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,9 +117,15 @@ def live_code_bench(number: int) -> Row:
         "starter_code": f"class Solution:\n    def {function}(self, n: int) -> int:\n        " if function else "",
         "difficulty": "easy",
         "public_test_cases": tests([number, 3]),
-        "private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(tests([5, 7])))).decode(),
+        "private_test_cases": base64.b64encode(zlib.compress(pickled(tests([5, 7])))).decode(),
         "metadata": json.dumps({"func_name": function} if function else {}),
     }
+
+
+def pickled(text: str) -> bytes:
+    """A pickle of one text, as Python writes it in protocol 2 but for the note to remember it."""
+    content = text.encode()
+    return b"\x80\x02X" + len(content).to_bytes(4, "little") + content + b"."
 
 
 def _lines(rows: Sequence[Row], path: Path) -> None:

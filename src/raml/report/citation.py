@@ -3,10 +3,10 @@
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from raml.errors import DataError
+from raml.config.reading import read_yaml
+from raml.errors import ConfigError, DataError
 
 
 class Person(BaseModel):
@@ -67,11 +67,9 @@ def read_citation(path: Path) -> Citation:
         DataError: the file is missing, no YAML, or lacks what is needed here.
     """
     try:
-        return Citation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        return Citation.model_validate(read_yaml(path))
+    except ConfigError as error:
+        raise DataError(str(error)) from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "(top level)"

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-import yaml
 
 from raml.claims.by_benchmark import benchmark_effects
 from raml.claims.decision import interval_or_none
 from raml.claims.role_change import RoleSummary, role_summaries, superiority
 from raml.config import Evaluation, Probing, Section
-from raml.errors import DataError
+from raml.config.reading import read_yaml
+from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.probing.roles import LONGEST_PHRASE, OTHER, PERMUTATIONS, SUMMARIES, TRIM
 from raml.report.curves_exhibit import model_name, what_was_followed
@@ -97,9 +97,9 @@ def read_reported(path: Path) -> dict[str, float]:
         DataError: the file cannot be read or lacks them.
     """
     try:
-        numbers = yaml.safe_load(path.read_text(encoding="utf-8"))["figure6"]
+        numbers = read_yaml(path)["figure6"]
         return {str(word): float(value) for word, value in numbers.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = " ".join(str(error).split())
         raise DataError(f"{path} must hold `figure6`, a number for each word ({problem})") from None
 

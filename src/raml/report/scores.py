@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import yaml
 
 from raml.claims import leads
 from raml.claims.decision import interval_or_none
 from raml.config import BenchmarkKind
 from raml.config import Evaluation as Settings
-from raml.errors import DataError
+from raml.config.reading import read_yaml
+from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap, Interval, cells
 from raml.report.exhibit import NONE, Cell, Column
 from raml.report.numbers import MINUS, percent, seed_spread
@@ -145,10 +145,10 @@ def read_reported(path: Path, table: str) -> Reported:
         DataError: the file is missing, not YAML, or without the table.
     """
     try:
-        found: Reported = yaml.safe_load(path.read_text(encoding="utf-8"))[table]
+        found: Reported = read_yaml(path)[table]
         if not all(isinstance(row, dict) for row in found.values()):
             raise TypeError(f"{table} must map techniques to their numbers")
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} does not hold the paper's {table} ({' '.join(str(error).split())})") from None
     return found
 
@@ -208,8 +208,8 @@ def read_direction(path: Path, figure: str) -> str:
         DataError: the file is missing, not YAML, or says nothing of the figure.
     """
     try:
-        return str(yaml.safe_load(path.read_text(encoding="utf-8"))[figure]["direction"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        return str(read_yaml(path)[figure]["direction"])
+    except (ConfigError, KeyError, TypeError) as error:
         raise DataError(f"{path} has no direction of {figure} ({' '.join(str(error).split())})") from None
 
 
