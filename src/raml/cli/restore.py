@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from raml.cli import common
+from raml.cli import common, outputs
 from raml.errors import InputError, RamlError
+from raml.redaction import redacted
 
 SHOWN = 5  # of the files that are not as recorded
 
@@ -17,7 +18,9 @@ def restore(
     scale: Annotated[str, typer.Option("--scale", help="The scale whose results to fetch.")] = "micro",
     remote: Annotated[str | None, typer.Option("--remote", help="A remote's name; DVC's default if not given.")] = None,
 ) -> None:
-    """Fetch what git does not hold (`dvc pull`) and check every file of the scale against its recorded hash.
+    """Fetch what git does not hold with DVC and check every file of the scale against its recorded hash.
+
+    Nothing is written outside this checkout, whatever the remote holds.
 
     Afterwards `snakemake --dry-run` has nothing to do, unless the sources have changed since.
     """
@@ -62,7 +65,19 @@ def _pull(remote: str | None) -> None:
         )
     if remote is not None and remote not in names:
         raise InputError(f"--remote = {remote!r}: configured are {', '.join(names)}")
-    pull = [sys.executable, "-m", "dvc", "pull", *(["--remote", remote] if remote else [])]
-    pulled = subprocess.run(pull, check=False)
-    if pulled.returncode:
-        raise RamlError(f"`dvc pull` failed (exit code {pulled.returncode}), for the reason above")
+    outputs.check_outputs()
+    _dvc("fetch", *(["--remote", remote] if remote else []))
+    outputs.check_manifests()
+    _dvc("checkout")
+
+
+def _dvc(*arguments: str) -> None:
+    # On a terminal there are progress bars; a log must not hold the passwords of a remote's url.
+    seen = sys.stderr.isatty()
+    ran = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stderr=None if seen else subprocess.PIPE, text=True, check=False
+    )
+    if not seen:
+        print(redacted(ran.stderr), end="", file=sys.stderr)
+    if ran.returncode:
+        raise RamlError(f"`dvc {arguments[0]}` failed (exit code {ran.returncode}), for the reason above")

@@ -1,0 +1,82 @@
+"""A hostile repository or remote: `raml restore` writes nothing outside the checkout."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PATH = "results/micro/models/seed0/base/model.safetensors"
+
+
+def stored(store: Path, content: bytes, ending: str = "") -> str:
+    """Put `content` into a remote, by its MD5, which is returned."""
+    digest = hashlib.md5(content).hexdigest()
+    path = store / "files" / "md5" / digest[:2] / (digest[2:] + ending)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return digest + ending
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with records of a model that it lacks, and a remote beside it."""
+    root = tmp_path / "checkout"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc" / "config").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path}/store\n"
+    )
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    records = root / "results" / "micro" / "records" / "training.json"
+    records.parent.mkdir(parents=True)
+    job = {
+        "outputs": {PATH: hashlib.sha256(b"weights").hexdigest()},
+        "input_checksums": {},
+        "rule": "r",
+        "shellcmd": "s",
+    }
+    records.write_text(json.dumps({"jobs": [job]}))
+    monkeypatch.chdir(root)
+    return root
+
+
+def tracked(path: str, relpath: str, store: Path) -> str:
+    """A `.dvc` file of a folder that holds the model under the name `relpath`."""
+    files = [{"md5": stored(store, b"weights"), "relpath": relpath}]
+    digest = stored(store, json.dumps(files).encode(), ".dir")
+    return f"outs:\n- path: {path}\n  md5: {digest}\n  hash: md5\n"
+
+
+def test_what_is_meant_to_be_restored_is(
+    checkout: Path, tmp_path: Path, raml_command: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = PATH.removeprefix("results/micro/")
+    (checkout / "results" / "micro.dvc").write_text(
+        tracked("micro/models", own.removeprefix("models/"), tmp_path / "store")
+    )
+    assert raml_command("restore") == 0, capfd.readouterr().err
+    assert (checkout / PATH).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("path", "relpath"),
+    [("models", "../../escaped"), ("models", "/tmp/raml-escaped/x"), ("../escaped", "x"), ("linked/escaped", "x")],
+)
+def test_nothing_is_written_elsewhere(
+    path: str,
+    relpath: str,
+    checkout: Path,
+    tmp_path: Path,
+    raml_command: Callable[..., int],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (checkout / "linked").symlink_to(tmp_path / "elsewhere")
+    (checkout / "odd.dvc").write_text(tracked(path, relpath, tmp_path / "store"))
+    assert raml_command("restore") == 2
+    told = capfd.readouterr().err
+    assert "lies outside this checkout" in told and "Traceback" not in told
+    assert not (tmp_path / "escaped").exists() and not Path("/tmp/raml-escaped").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
