@@ -22,6 +22,14 @@ SOURCES = [
     "src",
     "workflow",
 ]
+# Which no file and no line of output may hold afterwards.
+SECRETS = {
+    "HF_TOKEN": "hf_notarealtokenbutaslong0123456789",
+    "VLLM_API_KEY": "key-of-a-server-4711",
+    "OPENAI_API_KEY": "sk-notarealkeybutaslong0123456789",
+    "AWS_ACCESS_KEY_ID": "AKIANOTAREALKEY01234",
+    "AWS_SECRET_ACCESS_KEY": "secret/of/a+bucket/0123456789",
+}
 MINIMAL = ["--config", "scale=minimal"]
 
 
@@ -80,8 +88,9 @@ class Built:
 
 
 def environment() -> dict[str, str]:
-    """The environment without what the tests' own run has set."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("RAML_")}
+    """The environment without what the tests' own run has set, and with secrets."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("RAML_")}
+    return own | SECRETS
 
 
 def copy(source: Path, target: Path) -> None:

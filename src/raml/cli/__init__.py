@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 import raml
-from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, status, times, trace
+from raml.cli import claims, compare, doctor, landscape, plan, probe, restore, status, times, trace, verify
 from raml.errors import InputError, RamlError
+from raml.redaction import redacted
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command()(claims.claims)
 app.command()(compare.compare)
 app.command()(trace.trace)
+app.command()(verify.verify)
 app.command()(restore.restore)
 app.command()(doctor.doctor)
 app.command()(probe.probe)
@@ -65,7 +67,7 @@ def _check_arguments(arguments: list[str]) -> None:
 def _end(message: str, code: int) -> None:
     """`message` is blank where the help was shown instead."""
     if message:
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        print(redacted(f"error: {' '.join(message.split())}"), file=sys.stderr)
     sys.exit(code)
 
 
@@ -73,4 +75,4 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """One line on stderr, above a progress line that is being drawn."""
     from tqdm import tqdm
 
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(redacted(f"warning: {message}"), file=sys.stderr)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ import typer
 
 from raml.cli import common
 from raml.errors import InputError, RamlError
+from raml.redaction import redacted
 
 if TYPE_CHECKING:
     from raml.config import Scale
@@ -51,7 +52,7 @@ def doctor(
     """
     from raml.config import load_scale
 
-    findings = list(examine(load_scale(scale)))
+    findings = [replace(one, found=redacted(one.found), mend=redacted(one.mend)) for one in examine(load_scale(scale))]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -48,15 +48,33 @@ def jobs_behind(target: str, scale: str, inputs: Collection[str] = ()) -> list[J
     Raises:
         InputError: there is no Snakefile here, or no rule makes one of the targets.
     """
-    if not Path("Snakefile").is_file():
-        raise InputError("there is no Snakefile here; run the command in a checkout of the repository")
-    makers: dict[str, Job] = {}
-    for job in _graph(target, scale):
-        makers |= dict.fromkeys(job.outputs, job)
+    makers = _makers_of({target}, scale)
     last = makers[target]
     if few := [path for path in last.inputs if path in inputs]:
         last = replace(last, inputs=few)
     return _in_order(last, makers)
+
+
+def claim_jobs(claims: str, artifacts: Collection[str], scale: str) -> tuple[Job, list[Job]]:
+    """The job that decides claims, and all jobs that the artifacts of one of them take, each before who needs it.
+
+    Args:
+        claims: path of the decided claims.
+        artifacts: paths of the claim's tables and figures.
+        scale: the scale.
+
+    Raises:
+        InputError: as `jobs_behind`.
+    """
+    makers = _makers_of({claims, *artifacts}, scale)
+    return makers[claims], _in_order(replace(makers[claims], inputs=[*artifacts]), makers)[:0:-1]
+
+
+def _makers_of(targets: set[str], scale: str) -> dict[str, Job]:
+    """The job that makes each file that the targets take."""
+    if not Path("Snakefile").is_file():
+        raise InputError("there is no Snakefile here; run the command in a checkout of the repository")
+    return {path: job for job in _graph(targets, scale) for path in job.outputs}
 
 
 def _in_order(last: Job, makers: dict[str, Job]) -> list[Job]:
@@ -86,7 +104,7 @@ def _makers(job: Job, makers: dict[str, Job]) -> list[Job]:
     return list({id(makers[path]): makers[path] for path in job.inputs if path in makers}.values())
 
 
-def _graph(target: str, scale: str) -> list[Job]:
+def _graph(targets: set[str], scale: str) -> list[Job]:
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import MissingRuleException
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
@@ -99,11 +117,11 @@ def _graph(target: str, scale: str) -> list[Job]:
         )
         try:
             # All jobs, whatever is there already: the graph is of how a file is made.
-            workflow.dag(DAGSettings(targets={target}, forceall=True)).execute_workflow(executor="dryrun")
+            workflow.dag(DAGSettings(targets=targets, forceall=True)).execute_workflow(executor="dryrun")
         except MissingRuleException:
             raise InputError(
-                f"no rule of scale {scale} makes {target}; name claims/<id>, figures/<exhibit>, tables/<name> or "
-                f"another file below results/{scale}"
+                f"no rule of scale {scale} makes {' or '.join(sorted(targets))}; name claims/<id>, figures/<exhibit>, "
+                f"tables/<name> or another file below results/{scale}"
             ) from None
         return [_job(job) for job in workflow._workflow.dag.jobs if job.is_shell and job.output]
 

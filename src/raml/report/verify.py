@@ -1,0 +1,265 @@
+"""A claim that was made once more, in a folder of its own, against what is recorded of it.
+
+*identical*: every file that the claim's chain of jobs makes, from the questions to its tables and figures, has the same
+bytes, and so has what is said of the claim. *within tolerance*: files differ, but the verdict is the same, the measured
+number lies in the recorded interval, and each number that is set against the paper's has moved by no more than its
+tolerance in `config/claims.yaml`. *different*: anything else.
+
+Holm's correction takes all claims of a scale, which are not made again: `p_holm` and `verdict_holm` are not compared.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import polars as pl
+from pydantic import BaseModel
+
+from raml import records
+from raml.claims.against_reported import compare
+from raml.claims.decide import TABLES, Measurements, decide, result
+from raml.claims.decide import Job as Settings
+from raml.claims.registry import load_registry
+from raml.claims.result import ClaimResult
+from raml.claims.table import load_results
+from raml.errors import DataError, InputError
+from raml.evaluation.intervals import Bootstrap
+from raml.report.lineage import Job, claim_jobs
+from raml.storage import file_hash, read_table
+
+Outcome = Literal["identical", "within tolerance", "different"]
+
+FAMILY: Final = {"p_holm", "verdict_holm"}
+GIVEN: Final = ("questions", "trajectories", "models")
+"""Folders of `results/<scale>/` that can be taken as they are."""
+
+
+class Number(BaseModel):
+    """A number as it was recorded and as it came out now; `allowed` is how far or between what the second may lie."""
+
+    name: str
+    recorded: float
+    remade: float
+    allowed: tuple[float, float]
+    source: str
+    within: bool
+
+
+class Difference(BaseModel):
+    """The first file that differs, in the order in which jobs run, and what of its job is not as recorded."""
+
+    path: str
+    rule: str
+    recorded: str  # SHA-256
+    remade: str | None
+    changed: list[str]  # configuration, code, or both; neither where the machine reckons otherwise
+
+
+class Verification(BaseModel):
+    """What came of making a claim again. `differing` are files, and `fields` what is said of the claim otherwise."""
+
+    claim: str
+    scale: str
+    outcome: Outcome
+    verdict_recorded: str
+    verdict_remade: str
+    jobs: int
+    compared: int
+    unrecorded: list[str]
+    differing: list[str]
+    first: Difference | None
+    fields: list[str]
+    numbers: list[Number]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A claim with the job that decides it and all jobs before that, each before those that need what it makes."""
+
+    claim: ClaimResult
+    scale: str
+    decides: Job
+    jobs: list[Job]
+
+    @property
+    def files(self) -> dict[str, Job]:
+        """The files that jobs make, in order, with their jobs."""
+        return {path: job for job in self.jobs for path in job.outputs}
+
+
+def chain_of(name: str, scale: str) -> Chain:
+    """The chain of the claim called `name` in `results/<scale>/claims.json`.
+
+    Raises:
+        InputError: there is no such claim, or nothing was measured for it.
+        DataError: there are no decided claims of the scale.
+    """
+    path = Path("results", scale, "claims.json")
+    claims = {one.id: one for one in load_results(path, scale)}
+    name = name.removeprefix("claims/")
+    if name not in claims:
+        raise InputError(f"{path} has no claim {name!r}; it has {', '.join(claims)}")
+    claim = claims[name]
+    if claim.verdict == "not_run":
+        raise InputError(f"claim {name!r} was not tested at scale {scale}, so that there is nothing to verify")
+    decides, jobs = claim_jobs(path.as_posix(), claim.artifacts, scale)
+    return Chain(claim, scale, decides, jobs)
+
+
+def given_files(chain: Chain) -> list[Path]:
+    """Questions, trajectories and models of the chain, which are to be taken as they are.
+
+    Raises:
+        DataError: one is missing or not as recorded.
+    """
+    found = [Path(path) for path in chain.files if Path(path).parts[2] in GIVEN]
+    known = records.kept_hashes(chain.scale)
+    for path in found:
+        mend = f"`raml restore --scale {chain.scale}` fetches it; without --given it is made anew"
+        if not path.is_file():
+            raise DataError(f"{path} is not here; {mend}")
+        if known.get(path.as_posix()) != file_hash(path):
+            raise DataError(f"{path} is not as recorded in results/{chain.scale}/records; {mend}")
+    return found
+
+
+def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Verification:
+    """Compare what lies in the checkout `folder` after its run with what was recorded.
+
+    Args:
+        chain: of the claim.
+        folder: the other checkout.
+        recorded: SHA-256 of files by path, see `recorded_hashes`.
+    """
+    remade = {path: file_hash(folder / path) if (folder / path).is_file() else None for path in chain.files}
+    differing = [path for path, now in remade.items() if path in recorded and now != recorded[path]]
+    again = decide_again(chain, folder)
+    fields = [
+        name
+        for name, value in chain.claim.model_dump(mode="json").items()
+        if name not in FAMILY and value != again.model_dump(mode="json")[name]
+    ]
+    numbers = list(_numbers(chain.claim, again))
+    identical = not differing and not fields
+    same = again.verdict == chain.claim.verdict and bool(numbers) and all(number.within for number in numbers)
+    return Verification(
+        claim=chain.claim.id,
+        scale=chain.scale,
+        outcome="identical" if identical else "within tolerance" if same else "different",
+        verdict_recorded=chain.claim.verdict,
+        verdict_remade=again.verdict,
+        jobs=len(chain.jobs),
+        compared=sum(path in recorded for path in remade),
+        unrecorded=[path for path in remade if path not in recorded],
+        differing=differing,
+        first=_difference(chain, differing[0], recorded, remade) if differing else None,
+        fields=fields,
+        numbers=numbers,
+    )
+
+
+def recorded_hashes(chain: Chain) -> dict[str, str]:
+    """SHA-256 of the chain's files: of those that are here, of others what the records say.
+
+    Raises:
+        InputError: nothing is known of an artifact of the claim.
+    """
+    known = {path: sha256 for path, sha256 in records.kept_hashes(chain.scale).items() if path in chain.files}
+    known |= {path: file_hash(Path(path)) for path in chain.files if Path(path).is_file()}
+    if lost := [path for path in chain.claim.artifacts if path not in known]:
+        raise InputError(f"{lost[0]} is neither here nor recorded; `snakemake --cores 2 {lost[0]}` makes it")
+    return known
+
+
+def decide_again(chain: Chain, folder: Path) -> ClaimResult:
+    """The claim, decided from the tables in `folder` as the workflow decides it; without Holm's correction.
+
+    Raises:
+        DataError: a table is missing or broken.
+    """
+    words = shlex.split(chain.decides.command)
+    settings = Settings.model_validate_json(words[words.index("--config") + 1])
+    registry = load_registry(Path("config", "claims.yaml"), Path("config", "reported.yaml"))
+    claim = next((one for one in registry.claims if one.id == chain.claim.id), None)
+    if claim is None or claim.test is None:
+        raise InputError(f"config/claims.yaml has no test of {chain.claim.id!r} any more; decide the claims again")
+    sources = {
+        name: [path for path in _option(words, name) if path in chain.claim.artifacts and path.endswith(".parquet")]
+        for name in TABLES
+    }
+    tables = {
+        name: pl.concat(read_table(folder / path, TABLES[name]) for path in paths)
+        for name, paths in sources.items()
+        if paths
+    }
+    evaluation = settings.evaluation
+    bootstrap = Bootstrap(0, evaluation.bootstrap_resamples, evaluation.confidence)
+    measurements = Measurements(
+        tables, settings.series, settings.regimes, settings.trajectories, evaluation.k, bootstrap
+    )
+    decision, read = decide(claim.test, measurements)
+    files = [Path(path) for name in read for path in sources[name]]
+    again = result(claim, registry, decision, files, chain.scale, evaluation.confidence)
+    if settings.published:
+        found = compare(claim, registry, tables, bootstrap)
+        again.against_reported = [asdict(comparison) for comparison in found] or None
+    return again
+
+
+def _option(words: Sequence[str], name: str) -> list[str]:
+    """The values of an option of a command."""
+    values = []
+    for word in words[words.index(f"--{name}") + 1 :]:
+        if word.startswith("--"):
+            break
+        values.append(word)
+    return values
+
+
+def _numbers(one: ClaimResult, other: ClaimResult) -> list[Number]:
+    """The measured number, and those that stand beside the paper's, as recorded and as they are now."""
+    found = []
+    if one.measured is not None and one.interval is not None and other.measured is not None:
+        within = one.interval[0] <= other.measured <= one.interval[1]
+        found.append(
+            Number(
+                name="measured",
+                recorded=one.measured,
+                remade=other.measured,
+                allowed=one.interval,
+                source="the recorded interval",
+                within=within,
+            )
+        )
+    now: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
+    for entry in one.against_reported or []:
+        if entry["key"] in now:
+            before, after = float(str(entry["measured"])), float(now[entry["key"]]["measured"])
+            tolerance = float(now[entry["key"]]["tolerance"])
+            found.append(
+                Number(
+                    name=str(entry["key"]),
+                    recorded=before,
+                    remade=after,
+                    allowed=(before - tolerance, before + tolerance),
+                    source=f"config/claims.yaml, tolerance {tolerance:g}",
+                    within=abs(after - before) <= tolerance,
+                )
+            )
+    return found
+
+
+def _difference(chain: Chain, path: str, recorded: Mapping[str, str], remade: Mapping[str, str | None]) -> Difference:
+    job, kept = chain.files[path], records.kept_jobs(chain.scale).get(path)
+    changed = []
+    if kept:
+        words = shlex.split(kept["shellcmd"])
+        if "--config" in words and words[words.index("--config") + 1] not in shlex.split(job.command):
+            changed.append("configuration")
+        if repr(job.code) not in kept["params"]:
+            changed.append("code")
+    if kept and Path(path).is_file() and kept["outputs"][path] != file_hash(Path(path)):
+        changed.append("the file here, which is not as recorded")
+    return Difference(path=path, rule=job.rule, recorded=recorded[path], remade=remade[path], changed=changed)

@@ -1,0 +1,95 @@
+"""What is said of a claim that was made again: by the bytes of its files, its verdict and its number."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raml.claims.result import ClaimResult
+from raml.report import verify
+from raml.report.lineage import Job
+from raml.report.verify import Chain, verification
+
+TABLE = "results/minimal/tables/curves.parquet"
+FIGURE = "results/minimal/figures/fig3.svg"
+
+
+def claim(**changed: Any) -> ClaimResult:
+    values: dict[str, Any] = {
+        "id": "fig3", "exhibit": "fig3", "statement": "s", "paper": "p", "reported": None, "measured": -0.5,
+        "unit": "rho", "interval": (-0.6, -0.4), "n": {"questions": 20}, "verdict": "holds", "reason": "r",
+        "details": {}, "artifacts": [TABLE, FIGURE], "command": "c", "p_holm": 0.01, "verdict_holm": "holds",
+    }  # fmt: skip
+    return ClaimResult(**values | changed)
+
+
+def job(rule: str, output: str, inputs: list[str]) -> Job:
+    return Job(rule, f"raml.{rule}", f"python -m raml.{rule} --config {{}}", "0", "0", "0", None, inputs, [output])
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A checkout and a copy of it, in the first of which we are."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for path in (TABLE, FIGURE):
+        (here / path).parent.mkdir(parents=True, exist_ok=True)
+        (here / path).write_text(path)
+    shutil.copytree(here, there)
+    monkeypatch.chdir(here)
+    return here, there
+
+
+def verified(
+    there: Path, monkeypatch: pytest.MonkeyPatch, again: ClaimResult, recorded: ClaimResult | None = None
+) -> verify.Verification:
+    """The outcome where `again` is what the tables in the folder decide."""
+    jobs = [job("probe", TABLE, []), job("draw", FIGURE, [TABLE])]
+    chain = Chain(recorded or claim(), "minimal", job("decide", "results/minimal/claims.json", [TABLE]), jobs)
+    monkeypatch.setattr(verify, "decide_again", lambda *_: again)
+    return verification(chain, there, verify.recorded_hashes(chain))
+
+
+def test_the_same_bytes_are_identical(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = verified(folders[1], monkeypatch, claim(p_holm=None, verdict_holm=None))
+    assert (found.outcome, found.compared, found.differing, found.first) == ("identical", 2, [], None)
+
+
+def test_other_bytes_with_a_number_in_the_interval(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    (folders[1] / TABLE).write_text("other")
+    (folders[1] / FIGURE).unlink()
+    found = verified(folders[1], monkeypatch, claim(measured=-0.41))
+    assert found.outcome == "within tolerance" and found.differing == [TABLE, FIGURE] and found.fields == ["measured"]
+    assert found.first is not None and (found.first.path, found.first.rule) == (TABLE, "probe")
+    assert [(number.recorded, number.remade, number.allowed) for number in found.numbers] == [
+        (-0.5, -0.41, (-0.6, -0.4))
+    ]
+
+
+@pytest.mark.parametrize("changed", [{"measured": -0.39}, {"verdict": "inconclusive"}, {"measured": None}])
+def test_what_is_different(
+    changed: dict[str, Any], folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders[1] / TABLE).write_text("other")
+    assert verified(folders[1], monkeypatch, claim(**changed)).outcome == "different"
+
+
+def test_tolerances_of_the_papers_numbers(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    (folders[1] / TABLE).write_text("other")
+
+    def beside(measured: float) -> ClaimResult:
+        number = {
+            "key": "table2.base.AIME24.P8", "reported": 10.0, "measured": measured, "difference": 0.0,
+            "interval": (0.0, 0.0), "tolerance": 5.0, "within": True,
+        }  # fmt: skip
+        return claim(against_reported=[number])
+
+    assert verified(folders[1], monkeypatch, beside(14.9), beside(10.0)).outcome == "within tolerance"
+    found = verified(folders[1], monkeypatch, beside(15.1), beside(10.0))
+    assert found.outcome == "different" and "tolerance 5" in found.numbers[1].source
+
+
+def test_an_artifact_of_which_nothing_is_known(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(FIGURE).unlink()
+    with pytest.raises(verify.InputError, match="is neither here nor recorded"):
+        verified(folders[1], monkeypatch, claim())
