@@ -82,6 +82,7 @@ slurm-test: $(SETUP)
 	@scripts/slurm.sh
 	@$(PYTEST) -m slurm $(TESTS)
 
+
 fuzz: $(SETUP)
 	@RAML_FUZZ=full $(PYTEST) -m fuzz -n $(CORES) tests/fuzz $(TESTS)
 
