@@ -3,8 +3,6 @@
 Nothing here imports torch or polars, so that `snakemake -n` starts quickly.
 """
 
-import contextlib
-import io
 import json
 import os
 import sys
@@ -120,37 +118,31 @@ def or_exit(work, *arguments):
 
 
 def only_looks():
-    """Whether the command line asks Snakemake for nothing but to tell something."""
-    if workflow.output_settings.dryrun:
+    """Whether Snakemake is asked for nothing but to tell something, on its command line or by a program (`raml trace`)."""
+    program = Path(sys.argv[0])
+    if program.name != "snakemake" and program.parts[-2:] != ("snakemake", "__main__.py"):
         return True
-    from snakemake.cli import parse_args
-
-    with contextlib.redirect_stderr(io.StringIO()):  # it would tell of its profile again
-        _, asked = parse_args(sys.argv[1:])
-    return any(getattr(asked, option, None) for option in LOOKING)
+    return workflow.output_settings.dryrun or any(word.partition("=")[0] in LOOKING for word in sys.argv[1:])
 
 
-def bring_records():
-    """Let Snakemake know how the results that came with git and DVC were made, and end what a killed run left at work;
-    exit 2 with one line if that cannot be done, or if another run is at work here and this is to be one too.
+def begin():
+    """Take the lock if jobs may run, end what a killed run left at work, and let Snakemake know how the results were made
+    that came with git and DVC; exit 2 with one line if that cannot be done, or if another run is at work here.
 
     Not in jobs on other machines. While another run is at work, who only looks has to do without: it writes records itself.
     """
     if not workflow.is_main_process:
         return
-    taken = lock.try_to_take()
-    if taken is None:
-        if only_looks():
-            return
-        taken = or_exit(lock.take)
-    try:
-        if not workflow.output_settings.dryrun:
-            or_exit(remains.take_away, taken.before)
-        or_exit(records.synchronise, SCALE.scale)
-        if not workflow.output_settings.dryrun and state.ended_early():
-            records.save(SCALE.scale, complete=False)  # what a killed run made may be all that is asked for
-    finally:
-        taken.release()
+    if only_looks():
+        taken = lock.try_to_take()
+        if taken is not None:
+            or_exit(records.synchronise, SCALE.scale)
+            taken.release()
+        return
+    take_lock()
+    or_exit(records.synchronise, SCALE.scale)
+    if state.ended_early():
+        records.save(SCALE.scale, complete=False)  # what a killed run made may be all that is asked for
 
 
 def keep_records():
@@ -166,13 +158,14 @@ def refuse_touch():
 
 
 def take_lock():
-    """Refuse to start while another run works in this folder; exit 2 with one line.
+    """Refuse to go on while another run works in this folder; exit 2 with one line.
 
     The kernel drops the lock with the process, so that a killed run leaves none behind. A run that DVC started ends with it.
     """
     global _lock
     dvc = or_exit(remains.dvc_above)
     _lock = or_exit(lock.take)
+    or_exit(remains.take_away, _lock.before)
     _lock.hold(dvc)
     if dvc is not None:
         remains.end_with(dvc)
@@ -186,12 +179,15 @@ def show():
     _board = live.watch(workflow.dag, SCALE.scale, slots=slots or os.cpu_count(), by_threads=local)
 
 
+_lock = None
+
 # Options of Snakemake that make it tell something instead of running jobs.
-LOOKING = [
-    *("lint", "list_target_rules", "list_rules", "print_compilation", "dag", "rulegraph", "filegraph", "d3dag"),
-    *("report", "summary", "detailed_summary", "list_changes", "list_input_changes", "list_params_changes"),
-    *("list_untracked", "generate_unit_tests", "containerize", "archive", "unlock"),
-]
+LOOKING = {
+    *("--lint", "--list", "--list-rules", "-l", "--list-target-rules", "--lt", "--print-compilation", "--archive"),
+    *("--dag", "--rulegraph", "--filegraph", "--d3dag", "--report", "--summary", "-S", "--detailed-summary", "-D"),
+    *("--list-changes", "--lc", "--list-input-changes", "--li", "--list-params-changes", "--lp", "--list-untracked"),
+    *("--lu", "--generate-unit-tests", "--containerize", "--unlock"),
+}
 
 SCALE = load_scale_or_exit(config)
 
@@ -269,7 +265,8 @@ wildcard_constraints:
 
 onstart:
     refuse_touch()
-    take_lock()
+    if _lock is None:  # a program runs jobs through Snakemake's interface
+        take_lock()
     show()
 
 
@@ -282,4 +279,4 @@ onerror:
     _board.end("failed")
 
 
-bring_records()
+begin()
