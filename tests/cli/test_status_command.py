@@ -53,6 +53,14 @@ def test_a_run_at_work_is_told_with_its_jobs_and_their_progress(
     assert lines[1:] == ["  Train dpo, seed 0: 2 min of about 10 min, dpo.log", "    dpo:  20%|##  | 2/10"]
 
 
+def test_a_run_on_another_machine_is_told_as_it_was_last_written(
+    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrote(process=lock.Process(pid=1, created=0.0, host="login2"), updated=time.time() - 180)
+    assert raml_command("status") == 0
+    assert capsys.readouterr().out.startswith("micro: on login2, as of 3 min ago, 12 of 56 jobs done, about 2 h 00 min")
+
+
 def test_json_holds_the_same(raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     wrote()
     assert raml_command("status", "--json") == 0

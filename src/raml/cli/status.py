@@ -69,7 +69,8 @@ def _lines(found: "State", run: "Run | None") -> list[str]:
     now = time.time()
     count = f"{run.done} of {run.total} jobs done"
     if found == "running":
-        lines = [f"{run.scale}: {count}{_ending(run, now)}, {len(run.running)} at work ({run.command})"]
+        elsewhere = f"on {run.process.host}, as of {duration(now - run.updated)} ago, " if not run.process.here else ""
+        lines = [f"{run.scale}: {elsewhere}{count}{_ending(run, now)}, {len(run.running)} at work ({run.command})"]
         for job in sorted(run.running, key=lambda job: job.since):
             expected = "" if job.expected is None else f" of about {duration(job.expected)}"
             lines.append(f"  {job.about}: {duration(now - job.since)}{expected}, {job.log or 'no log'}")
