@@ -10,6 +10,7 @@ import pytest
 from checkout import SOURCES, Built, Checkout, copy
 
 from raml import records
+from raml.running import lock, state
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
@@ -139,6 +140,30 @@ def test_a_clone_of_the_small_results_loses_no_record(clone: Checkout) -> None:
     (clone.root / figure).unlink()
     assert clone.run(figure).returncode == 0
     assert {path.name: path.read_bytes() for path in (results / "records").iterdir()} == before
+
+
+def test_the_run_after_a_killed_one_keeps_its_records(copy_of_built: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = copy_of_built.root / "results" / "minimal" / "records" / "questions.json"
+    before = kept.read_bytes()
+    kept.unlink()
+    monkeypatch.chdir(copy_of_built.root)
+    killed = state.Run(
+        scale="minimal",
+        command="snakemake questions_phase",
+        process=lock.Process.of(os.getpid()).model_copy(update={"created": 0.0}),
+        started=0.0,
+        updated=0.0,
+        state="running",
+        done=1,
+        total=2,
+        ends=None,
+        running=[],
+        failed=[],
+    )
+    state.write(killed)
+    ran = copy_of_built.run("questions_phase")
+    assert ran.returncode == 0 and "Nothing to be done" in ran.stderr + ran.stdout
+    assert kept.read_bytes() == before
 
 
 def test_touching_is_refused(clone: Checkout) -> None:
