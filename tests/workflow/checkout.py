@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import re
 import resource
 import shutil
@@ -101,6 +102,15 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copy2(source, target)
+
+
+def scramble_times(root: Path) -> None:
+    """Give all files below `root` times that mean nothing."""
+    generator = random.Random(0)
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            time = 1.7e9 + generator.random() * 1e7
+            os.utime(path, (time, time))
 
 
 def children_cpu_seconds() -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, SOURCES, Built, Checkout, children_cpu_seconds, copy
 from filelock import FileLock
+from versioned import publish
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +60,10 @@ def copy_of_built(built: Built, tmp_path: Path) -> Checkout:
     root = tmp_path / "copy"
     copy(built.checkout.root, root)
     return Checkout(root)
+
+
+@pytest.fixture
+def published(copy_of_built: Checkout, tmp_path: Path) -> Path:
+    """A repository with the small results of the finished run, the others in a remote that is a folder."""
+    publish(copy_of_built.root, tmp_path / "store")
+    return copy_of_built.root

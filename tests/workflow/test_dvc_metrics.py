@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from checkout import ROOT, environment
 
 from raml.claims.metrics import Job, main
@@ -99,3 +100,16 @@ def test_plots_of_two_states_stand_side_by_side(repository: Path) -> None:
         len(list((repository / "plots/static").iterdir()))
         >= 2 * len(list((repository / RESULTS).glob("figures/*.svg"))) - 2
     )
+
+
+def test_a_setting_of_dvc_changes_one_key(tmp_path: Path) -> None:
+    """What `dvc exp run --set-param` does to the file of a scale, in which an alias would carry it to other keys."""
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "scale.yaml"
+    shutil.copy(ROOT / "config" / "scales" / "minimal.yaml", path)
+    expected = yaml.safe_load(path.read_text())
+    expected["sft"]["long"]["learning_rate"] = 0.002
+    expected["evaluation"]["k"] = 3
+    apply_overrides(str(path), ["sft.long.learning_rate=0.002", "evaluation.k=3"])
+    assert yaml.safe_load(path.read_text()) == expected

@@ -2,12 +2,11 @@
 
 import json
 import os
-import random
 import shutil
 from pathlib import Path
 
 import pytest
-from checkout import SOURCES, Built, Checkout, copy
+from checkout import SOURCES, Built, Checkout, copy, scramble_times
 
 from raml import records
 from raml.running import lock, state
@@ -26,14 +25,6 @@ def clone(built: Built, tmp_path: Path) -> Checkout:
         copy(built.checkout.root / name, root / name)
     scramble_times(root)
     return Checkout(root)
-
-
-def scramble_times(root: Path) -> None:
-    generator = random.Random(0)
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            time = 1.7e9 + generator.random() * 1e7
-            os.utime(path, (time, time))
 
 
 def edit(path: Path, old: str, new: str) -> None:

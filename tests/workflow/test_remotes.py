@@ -1,4 +1,4 @@
-"""The presets of DVC's remotes: a file each in config/remotes, used with real servers on this machine; no secret in git."""
+"""The presets of DVC's remotes, used with real servers on this machine; no secret in git."""
 
 import asyncio
 import os

@@ -1,62 +1,18 @@
 """Results travel through git and a DVC remote: a clone restores them in one command and has nothing to do."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Checkout, copy, environment
+from checkout import Checkout, scramble_times
+from versioned import cloned, commit, run
 
 pytestmark = [pytest.mark.dag, pytest.mark.timeout(1800)]
 
 
-def run(root: Path, *command: str, code: int = 0) -> str:
-    """What a command prints; programs of this environment are found."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    source = {"PYTHONPATH": str(root / "src")}
-    ran = subprocess.run(
-        command, cwd=root, env={**environment(), "PATH": path, **source}, capture_output=True, text=True
-    )
-    assert ran.returncode == code, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
-def commit(root: Path, message: str) -> None:
-    run(root, "git", "add", "--all")
-    run(root, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", message)
-
-
 def raml(root: Path, *arguments: str, code: int = 0) -> str:
     return run(root, sys.executable, "-c", "from raml.cli import main; main()", *arguments, code=code)
-
-
-@pytest.fixture
-def published(copy_of_built: Checkout, tmp_path: Path) -> Path:
-    """A repository with the small results of the finished run, the others in a remote that is a folder."""
-    root = copy_of_built.root
-    stages = (ROOT / "dvc.yaml").read_text().replace("micro", "minimal")
-    for phase in ("questions", "trajectories", "training", "analysis"):
-        stages = stages.replace(f"{phase}_phase\n", f"{phase}_phase --config scale=minimal\n")
-    (root / "dvc.yaml").write_text(stages)
-    ignored = (ROOT / ".gitignore").read_text().replace("/results/minimal/\n", "")
-    (root / ".gitignore").write_text(ignored)
-    copy(ROOT / ".dvcignore", root / ".dvcignore")
-    (root / ".dvc").mkdir()
-    for name in ("config", ".gitignore"):
-        copy(ROOT / ".dvc" / name, root / ".dvc" / name)
-    run(root, "git", "init", "--quiet", "--initial-branch", "main")
-    run(root, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    run(root, "dvc", "commit", "--force")
-    run(root, "dvc", "push")
-    commit(root, "Results")
-    return root
-
-
-def cloned(source: Path, target: Path) -> Checkout:
-    subprocess.run(["git", "clone", "--quiet", str(source), str(target)], check=True)
-    return Checkout(target)
 
 
 def test_a_clone_restores_and_has_nothing_to_do(published: Path, tmp_path: Path) -> None:
@@ -72,6 +28,25 @@ def test_a_clone_restores_and_has_nothing_to_do(published: Path, tmp_path: Path)
     assert run(clone.root, "git", "status", "--porcelain") == ""
     (clone.root / "results" / "minimal" / "models" / "seed0" / "dpo" / "model.safetensors").unlink()
     assert clone.planned()["train_dpo"] == 1
+
+
+def test_after_dvc_pull_changes_rerun_exactly_their_jobs(published: Path, tmp_path: Path) -> None:
+    clone, origin = cloned(published, tmp_path / "clone"), Checkout(published)
+    run(clone.root, "dvc", "pull")
+    scramble_times(clone.root)
+    assert clone.planned() == {}
+    of_landscape = origin.planned("--forcerun", "landscape")
+    assert of_landscape["landscape"] == of_landscape["fig2"] == 1 and "sample_base" not in of_landscape
+    assert clone.planned("--config", "scale=minimal", "landscape={radius: 0.5}") == of_landscape
+    source = clone.root / "src" / "raml" / "probing" / "landscapes.py"
+    text = source.read_text()
+    source.write_text(text.replace("import torch\n", "import torch  # for its threads\n"))
+    assert clone.planned() == {}
+    source.write_text(text.replace("settings.size**2", "settings.size * settings.size"))
+    assert clone.planned() == of_landscape
+    source.write_text(text)
+    (clone.root / "results" / "minimal" / "models" / "seed0" / "dpo" / "config.json").unlink()
+    assert clone.planned() == origin.planned("--forcerun", "train_dpo")
 
 
 def test_branches_switch_with_their_results(published: Path, tmp_path: Path) -> None:
