@@ -1,29 +1,22 @@
-"""Whatever a table's file holds, it is read as its schema says or refused in one line; and what fits decides claims."""
+"""Whatever a table's file holds, it is read as its schema says or refused in one line."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import dataframely as dy
 import polars as pl
 import pytest
-import yaml
-from fuzzing import FULL, cases, values
+from fuzzing import cases, values
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from raml import schemas
-from raml.claims.decide import TABLES, Measurements, decide
-from raml.claims.sections import Test
-from raml.errors import DataError, RamlError
-from raml.evaluation.intervals import Bootstrap
+from raml.errors import DataError
 from raml.schemas import column_types
 from raml.storage import Provenance, read_json, read_provenance, read_table, write_table
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 
-ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted(
     (
         one
@@ -34,8 +27,6 @@ SCHEMAS = sorted(
 )
 ORIGIN = Provenance(scale="minimal", config_hash="0" * 12, code_version="0", seed=0)
 TYPES = [pl.Int8, pl.Int64, pl.UInt64, pl.Float32, pl.Float64, pl.String, pl.Binary, pl.Boolean, pl.Date, pl.Null]
-CLAIMS = yaml.safe_load((ROOT / "config" / "claims.yaml").read_text(encoding="utf-8"))["claims"]
-TESTS: list[Any] = TypeAdapter(list[Test]).validate_python([one["test"] for one in CLAIMS if "test" in one])
 
 
 @pytest.fixture(scope="module")
@@ -118,37 +109,3 @@ def test_any_json(folder: Path, content: bytes) -> None:
         read_json(folder / "any.json")
     except DataError as error:
         assert "\n" not in str(error)
-
-
-@st.composite
-def odd_tables(draw: st.DrawFn) -> dict[str, pl.DataFrame]:
-    """Valid tables of what claims are decided from: few rows, equal names, extreme numbers."""
-    numbers = draw(st.sampled_from([[0.0], [0.0, 1.0], [1e308, 0.0], [5e-324, 1.0], [0.5, 0.7, 2.0]]))
-    rows = draw(st.integers(0, 40))
-    found = {}
-    for name, schema in TABLES.items():
-        generator = dy.random.Generator(draw(st.integers(0, 10**6)))
-        table = schema.sample(rows, generator=generator)
-        for column, kind in column_types(schema).items():
-            if kind == pl.Float64:
-                drawn = [numbers[generator.sample_int(1, min=0, max=len(numbers))[0]] for _ in range(table.height)]
-                table = table.with_columns(pl.Series(column, drawn, dtype=pl.Float64))
-            elif column in ("model", "benchmark", "question_id", "seed") and table.height:
-                few = {"model": ["base", "sft_long", "sft_short"], "seed": [0, 1]}.get(column, ["x", "y"])
-                drawn = [few[generator.sample_int(1, min=0, max=len(few))[0]] for _ in range(table.height)]
-                table = table.with_columns(pl.Series(column, drawn, dtype=kind))
-        found[name] = schema.validate(schema.filter(table)[0])
-    return found
-
-
-@cases(400)
-@given(tables=odd_tables())
-def test_odd_tables_decide_claims(tables: dict[str, pl.DataFrame]) -> None:
-    measurements = Measurements(tables, {}, [], 4, 2, Bootstrap(0, 20, 0.95))
-    for test in TESTS if FULL else TESTS[::3]:
-        try:
-            decision, _ = decide(test, measurements)
-        except RamlError as error:
-            assert "\n" not in str(error)
-        else:
-            assert decision.verdict in ("holds", "contradicted", "inconclusive")

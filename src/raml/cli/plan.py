@@ -10,6 +10,7 @@ from raml.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from raml.config import Scale
     from raml.training.plan import Plan, Planned
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -31,17 +32,30 @@ def plan(
 ) -> None:
     """Show what training and evaluating a scale will take: steps, tokens, memory, device-hours."""
     from raml.config import load_scale
-    from raml.training.plan import Lengths
-    from raml.training.plan import plan as plan_of
 
     for option, value in (("--prompt-tokens", prompt_tokens), ("--completion-tokens", completion_tokens)):
         if value is not None and value < 1:
             raise InputError(f"{option} = {value}: must be at least 1")
-    made = plan_of(load_scale(scale, _overrides(config or [])), Lengths(prompt_tokens, completion_tokens))
+    made = _plan(load_scale(scale, _overrides(config or [])), prompt_tokens, completion_tokens)
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
     else:
         _show(made)
+
+
+def _plan(scale: "Scale", prompt_tokens: int | None = None, completion_tokens: int | None = None) -> "Plan":
+    """What the scale takes.
+
+    Raises:
+        InputError: more than can be reckoned with.
+    """
+    from raml.training.plan import Lengths
+    from raml.training.plan import plan as plan_of
+
+    try:
+        return plan_of(scale, Lengths(prompt_tokens, completion_tokens))
+    except OverflowError:
+        raise InputError(f"scale {scale.scale}: a number is too large to reckon with") from None
 
 
 def _overrides(assignments: list[str]) -> dict[str, Any]:
