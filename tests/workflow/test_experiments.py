@@ -73,7 +73,7 @@ def test_a_setting_here_reruns_what_depends_on_it_and_ends_up_to_date(repository
     assert "up to date" in run(repository, "dvc", "status")
     assert ran.count("didn't change, skipping") == run(repository, "dvc", "repro").count("didn't change, skipping") - 1
     difference = json.loads(run(repository, "dvc", "params", "diff", "--json"))
-    assert difference == {SCALE: {"landscape.radius": {"old": 1.0, "new": 0.5}}}
+    assert difference == {SCALE: {"landscape.radius": {"old": 1.0, "new": 0.5, "diff": -0.5}}}
     assert "fig2" in json.loads(run(repository, "dvc", "metrics", "show", "--json"))[""]["data"][TABLE]["data"]
     assert "fig2.verdict" in json.loads(run(repository, "dvc", "metrics", "diff", "--json", "--all"))[TABLE]
     run(repository, "dvc", "plots", "show", "--out", "dvc_plots")
