@@ -19,7 +19,7 @@ ON_GPUS = {**{rule: n for rule, n in TRAINED.items() if rule not in TRAINED_ON_C
 
 def rule(job: dict[str, str]) -> str:
     """Of a job of Slurm's, by the comment that the executor gives it: `rule_NAME_wildcards_VALUES`."""
-    return re.sub(r"^rule_|_wildcards_.*$", "", job["Comment"])
+    return re.sub(r"^rule_|_wildcards_.*$", "", job["Comment"].strip())
 
 
 def test_dvc_repro_makes_everything_by_jobs_of_slurm(reproduced: Reproduced) -> None:

@@ -45,7 +45,7 @@ def undisturbed(start: Callable[[], Submitting]) -> dict[str, str]:
 
 def model(checkout: Checkout) -> dict[str, str]:
     """The files of the model, by path."""
-    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(MODEL)}
+    return {path: digest for path, digest in checkout.artifacts().items() if path.startswith(f"{MODEL}/")}
 
 
 def checkpoint(root: Path) -> int:
@@ -123,7 +123,7 @@ def test_jobs_of_a_killed_snakemake_are_cancelled_by_the_next(
     left = checkpoint(root)
     again = submitting.call(*submitting.snakemake(*TARGET))
     assert again.returncode == 0, again.stdout + again.stderr
-    jobs = [job for job in cluster.jobs() if int(job["JobId"]) >= int(orphan["JobId"])]
+    jobs = [job for job in cluster.jobs() if job["WorkDir"] == str(root)]
     # Its processes are on this machine too, where the next run ends them before it asks Slurm to.
     assert jobs[0]["JobState"] in ("CANCELLED", "FAILED") and [job["JobState"] for job in jobs[1:]] == ["COMPLETED"]
     assert first_step(root) >= left > 0
