@@ -239,4 +239,6 @@ def test_an_interrupt_ends_with_exit_code_130(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_command_is_registered_once() -> None:
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert names == ["claims", "compare", "trace", "restore", "doctor", "probe", "landscape", "plan", "times", "status"]
+    assert names == [
+        *("claims", "compare", "trace", "verify", "restore", "doctor", "probe", "landscape", "plan", "times", "status")
+    ]

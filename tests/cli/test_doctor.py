@@ -90,7 +90,7 @@ def test_packages_beside_the_lock_are_named(tmp_path: Path) -> None:
 
 def test_a_remote_whose_folder_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert doctor._remote().status == "warning"
+    assert doctor._remote().mend == "call raml in a git checkout"
     for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "remote", "add", "store", "/no/such/folder"]):
         program_of = [sys.executable, "-m", *command] if command[0] == "dvc" else command
         subprocess.run(program_of, check=True)

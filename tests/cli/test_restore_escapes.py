@@ -62,7 +62,7 @@ def test_what_is_meant_to_be_restored_is(
 
 @pytest.mark.parametrize(
     ("path", "relpath"),
-    [("models", "../../escaped"), ("models", "/tmp/raml-escaped/x"), ("../escaped", "x"), ("linked/escaped", "x")],
+    [("models", "../../escaped"), ("models", "/no/such/folder/x"), ("../escaped", "x"), ("linked/escaped", "x")],
 )
 def test_nothing_is_written_elsewhere(
     path: str,
@@ -78,5 +78,21 @@ def test_nothing_is_written_elsewhere(
     assert raml_command("restore") == 2
     told = capfd.readouterr().err
     assert "lies outside this checkout" in told and "Traceback" not in told
-    assert not (tmp_path / "escaped").exists() and not Path("/tmp/raml-escaped").exists()
+    assert not (tmp_path / "escaped").exists() and not Path("/no/such/folder").exists()
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_cache_elsewhere_is_the_users_own_to_set(
+    checkout: Path, tmp_path: Path, raml_command: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "results" / "micro.dvc").write_text(
+        tracked("micro/models", "seed0/base/model.safetensors", tmp_path / "store")
+    )
+    with (checkout / ".dvc" / "config").open("a") as file:
+        file.write(f"[cache]\n    dir = {tmp_path}/elsewhere\n")
+    assert raml_command("restore") == 2
+    assert "puts DVC's cache outside this checkout" in capfd.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+    (checkout / ".dvc" / "config.local").write_text((checkout / ".dvc" / "config").read_text())
+    (checkout / ".dvc" / "config").write_text("")
+    assert raml_command("restore") == 0, capfd.readouterr().err

@@ -87,6 +87,7 @@ def test_tolerances_of_the_papers_numbers(folders: tuple[Path, Path], monkeypatc
     assert verified(folders[1], monkeypatch, beside(14.9), beside(10.0)).outcome == "within tolerance"
     found = verified(folders[1], monkeypatch, beside(15.1), beside(10.0))
     assert found.outcome == "different" and "tolerance 5" in found.numbers[1].source
+    assert verified(folders[1], monkeypatch, claim(against_reported=[]), beside(10.0)).outcome == "different"
 
 
 def test_an_artifact_of_which_nothing_is_known(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

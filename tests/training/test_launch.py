@@ -42,6 +42,32 @@ def test_all_tasks_are_started_with_all_processors_and_end_together() -> None:
     assert command[-2:] == ["-m", "raml.training.launch"]
 
 
+@pytest.mark.parametrize(
+    ("size", "processes", "started"),
+    [
+        ("2 2", 4, "srun --nodes=2 --ntasks=2"),
+        ("1 2", 2, "srun --nodes=1 --ntasks=2"),
+        ("1 8", 2, "accelerate"),
+        ("2 2", 3, "error: 2 tasks on 2 nodes cannot share 3 processes evenly"),
+    ],
+)
+def test_tasks_share_processes_evenly_or_are_not_meant(size: str, processes: int, started: str, tmp_path: Path) -> None:
+    program(tmp_path, "squeue", f"echo {size}")
+    program(tmp_path, "srun", 'echo "srun $*"')
+    (tmp_path / "accelerate" / "commands").mkdir(parents=True)
+    for name in ("__init__.py", "commands/__init__.py"):
+        (tmp_path / "accelerate" / name).touch()
+    (tmp_path / "accelerate" / "commands" / "launch.py").write_text("print('accelerate')")
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}",
+        "SLURM_JOB_ID": "7",
+    }
+    command = [sys.executable, "-m", "raml.training.launch", "--num_processes", str(processes), "-m", "x"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ran.stdout + ran.stderr).startswith(started)
+
+
 def test_a_job_that_slurm_does_not_know_ends_with_one_line(tmp_path: Path) -> None:
     program(tmp_path, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src"), "SLURM_JOB_ID": "7"}

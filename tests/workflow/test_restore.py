@@ -47,6 +47,8 @@ def test_after_dvc_pull_changes_rerun_exactly_their_jobs(published: Path, tmp_pa
     source.write_text(text)
     (clone.root / "results" / "minimal" / "models" / "seed0" / "dpo" / "config.json").unlink()
     assert clone.planned() == origin.planned("--forcerun", "train_dpo")
+
+
 def test_a_second_run_changes_no_byte_and_not_dvc_lock(published: Path, tmp_path: Path) -> None:
     clone = cloned(published, tmp_path / "clone")
     shutil.rmtree(clone.root / "results")

@@ -39,7 +39,8 @@ def test_what_differs_is_found_and_the_rest_taken_as_given(copy_of_built: Checko
     [
         (("fig99",), "has no claim 'fig99'; it has prop2.1"),
         (("sec4.3",), "was not tested at scale minimal"),
-        (("fig3", "--folder", "src"), "--folder src is not empty"),
+        (("fig3", "--folder", "src"), "--folder src lies in this checkout"),
+        (("fig3", "--folder", ".."), "--folder .. is not empty"),
     ],
 )
 def test_bad_input_ends_with_one_line(copy_of_built: Checkout, arguments: tuple[str, ...], message: str) -> None:

@@ -30,8 +30,9 @@ def load_scale_or_exit(settings):
     name = str(overrides.pop("scale", "micro"))
     try:
         return load_scale(name, overrides)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ConfigError, RecursionError, ValueError) as error:
+        problem = error if isinstance(error, ConfigError) else f"config/scales/{name}.yaml is not valid YAML: {error}"
+        print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -62,8 +62,10 @@ def remotes() -> dict[str, str]:
     """
     from dvc.config import Config
     from dvc.exceptions import DvcException
+    from dvc.repo import Repo
 
     try:
+        Repo.find_dvc_dir()
         configured = Config.from_cwd()["remote"]
     except DvcException as error:
         raise InputError(f"DVC: {error}") from None

@@ -21,8 +21,25 @@ def check_outputs() -> None:
         DataError: one does; nothing has been written.
         InputError: this is no DVC repository, or its files cannot be read.
     """
+    _check_cache()
     for output in _outputs():
         _check(Path(output.fs_path), output)
+
+
+def _check_cache() -> None:
+    """Of a cache elsewhere only the user's own configuration may speak, not what git brought."""
+    from dvc.config import Config
+    from dvc.exceptions import DvcException
+
+    try:
+        named = Config.from_cwd().load_one("repo").get("cache", {}).get("dir")
+    except DvcException as error:
+        raise InputError(f"DVC: {' '.join(str(error).split())}") from None
+    if named is not None and not Path(named).resolve().is_relative_to(Path.cwd().resolve()):
+        raise DataError(
+            f".dvc/config puts DVC's cache outside this checkout, at {named}; nothing is restored: if you want it "
+            "there, say so yourself with `dvc cache dir --local`"
+        )
 
 
 def check_manifests() -> None:

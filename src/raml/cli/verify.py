@@ -80,8 +80,10 @@ def verify(
 
 @contextmanager
 def _clean_folder(folder: Path | None, keep: bool) -> Iterator[Path]:
-    """A new folder outside this checkout's results; a temporary one goes at the end, whatever happened."""
+    """A new folder outside this checkout; a temporary one goes at the end, whatever happened."""
     if folder is not None:
+        if folder.resolve().is_relative_to(Path.cwd().resolve()):
+            raise InputError(f"--folder {folder} lies in this checkout; name a folder outside of it")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"--folder {folder} is not empty; name a new folder")
         try:

@@ -2,8 +2,8 @@
 
 *identical*: every file that the claim's chain of jobs makes, from the questions to its tables and figures, has the same
 bytes, and so has what is said of the claim. *within tolerance*: files differ, but the verdict is the same, the measured
-number lies in the recorded interval, and each number that is set against the paper's has moved by no more than its
-tolerance in `config/claims.yaml`. *different*: anything else.
+number lies in the recorded interval, and each number that is set against the paper's is there and has moved by no more
+than its tolerance in `config/claims.yaml`. *different*: anything else.
 
 Holm's correction takes all claims of a scale, which are not made again: `p_holm` and `verdict_holm` are not compared.
 """
@@ -143,11 +143,12 @@ def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Ver
     ]
     numbers = list(_numbers(chain.claim, again))
     identical = not differing and not fields
+    complete = len(numbers) == (chain.claim.measured is not None) + len(chain.claim.against_reported or [])
     same = again.verdict == chain.claim.verdict and bool(numbers) and all(number.within for number in numbers)
     return Verification(
         claim=chain.claim.id,
         scale=chain.scale,
-        outcome="identical" if identical else "within tolerance" if same else "different",
+        outcome="identical" if identical else "within tolerance" if same and complete else "different",
         verdict_recorded=chain.claim.verdict,
         verdict_remade=again.verdict,
         jobs=len(chain.jobs),

@@ -24,14 +24,27 @@ PORTS: Final = 10_000
 def main(arguments: Sequence[str]) -> None:
     """Become `accelerate launch` with `arguments` and what Slurm says, or `srun` of this module in each task.
 
+    A node with more tasks than processes, or tasks that cannot share them evenly, was allocated for something else:
+    there the processes run on this machine.
+
     Raises:
-        RamlError: Slurm does not answer.
+        RamlError: Slurm does not answer, or several nodes cannot share the processes evenly.
     """
     if "SLURM_STEP_NUM_TASKS" not in os.environ and (job := os.environ.get("SLURM_JOB_ID")):
         nodes, tasks = size_of_job(job)
-        if tasks > 1:
+        processes = _processes(arguments)
+        if tasks > 1 and processes % tasks == 0:
             _become(*in_all_tasks(nodes, tasks), *arguments)
+        if nodes > 1:
+            raise RamlError(
+                f"{tasks} tasks on {nodes} nodes cannot share {processes} processes evenly; ask Slurm for one task a "
+                "node, and set hardware.processes to a multiple of the nodes"
+            )
     _become(*ACCELERATE, *place(os.environ), *arguments)
+
+
+def _processes(arguments: Sequence[str]) -> int:
+    return int(arguments[arguments.index("--num_processes") + 1]) if "--num_processes" in arguments else 1
 
 
 def size_of_job(job: str) -> tuple[int, int]:
