@@ -73,7 +73,7 @@ def first_step(root: Path) -> int:
 
 
 def last_job(cluster: Cluster) -> int:
-    return int(cluster.jobs()[-1]["JobId"])
+    return max((int(job["JobId"]) for job in cluster.jobs()), default=0)
 
 
 def test_a_cancelled_job_is_begun_again_with_more_and_goes_on(
@@ -81,9 +81,10 @@ def test_a_cancelled_job_is_begun_again_with_more_and_goes_on(
 ) -> None:
     submitting = start()
     cluster, root = submitting.cluster, submitting.root
+    before = last_job(cluster)
     run = submitting.start("--retries", "1", *TARGET)
     try:
-        first = caught(submitting, after=last_job(cluster), beyond=0)
+        first = caught(submitting, after=before, beyond=0)
         seen = checkpoint(root)
         cluster.call("scancel", first["JobId"])
         second = caught(submitting, after=int(first["JobId"]), beyond=seen)
@@ -112,9 +113,10 @@ def test_jobs_of_a_killed_snakemake_are_cancelled_by_the_next(
 ) -> None:
     submitting = start()
     cluster, root = submitting.cluster, submitting.root
+    before = last_job(cluster)
     run = submitting.start(*TARGET)
     try:
-        orphan = caught(submitting, after=last_job(cluster), beyond=0)
+        orphan = caught(submitting, after=before, beyond=0)
     finally:
         run.kill()
     assert run.wait() == -signal.SIGKILL
