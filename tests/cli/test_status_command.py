@@ -56,7 +56,7 @@ def test_a_run_at_work_is_told_with_its_jobs_and_their_progress(
 def test_a_run_on_another_machine_is_told_as_it_was_last_written(
     raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrote(process=lock.Process(pid=1, created=0.0, host="login2"), updated=time.time() - 180)
+    wrote(process=lock.Process(pid=1, began=0, boot="", host="login2"), updated=time.time() - 180)
     assert raml_command("status") == 0
     assert capsys.readouterr().out.startswith("micro: on login2, as of 3 min ago, 12 of 56 jobs done, about 2 h 00 min")
 
@@ -72,7 +72,7 @@ def test_json_holds_the_same(raml_command: Callable[..., int], capsys: pytest.Ca
 def test_a_killed_run_is_told_in_one_line_with_how_to_go_on(
     raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gone = lock.Process.of(os.getpid()).model_copy(update={"created": 0.0})
+    gone = lock.Process.of(os.getpid()).model_copy(update={"began": 0})
     wrote(process=gone)
     assert raml_command("status") == 0
     (line,) = capsys.readouterr().out.splitlines()

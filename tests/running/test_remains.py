@@ -102,15 +102,23 @@ def test_a_half_written_list_of_locks_is_taken_away(checkout: Path) -> None:
 
 
 def test_a_process_id_used_again_holds_no_lock(checkout: Path) -> None:
-    path = rwlock(checkout, used_by(os.getpid()))
-    os.utime(path, (1000, 1000))  # long before this process began
-    remains.take_away(None)
-    assert json.loads(path.read_text())["write"] == {}
+    other = subprocess.Popen(SLEEPING)
+    try:
+        path = rwlock(checkout, used_by(other.pid))
+        remains.take_away(None)
+        assert path.read_text() == used_by(other.pid)
+        os.utime(path, (1000, 1000))  # long before that process began
+        remains.take_away(None)
+        assert json.loads(path.read_text())["write"] == {}
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_locks_of_a_living_dvc_are_respected(checkout: Path) -> None:
     text = used_by(os.getpid())
     path = rwlock(checkout, text)
+    os.utime(path, (1000, 1000))  # as if the clock had been set since: this process is no later one
     remains.take_away(None)
     assert path.read_text() == text
 

@@ -141,7 +141,7 @@ def test_the_run_after_a_killed_one_keeps_its_records(copy_of_built: Checkout, m
     killed = state.Run(
         scale="minimal",
         command="snakemake questions_phase",
-        process=lock.Process.of(os.getpid()).model_copy(update={"created": 0.0}),
+        process=lock.Process.of(os.getpid()).model_copy(update={"began": 0}),
         started=0.0,
         updated=0.0,
         state="running",

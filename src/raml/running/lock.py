@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-import psutil  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raml.errors import InputError
@@ -25,12 +24,16 @@ _LOOK: Final = 0.1  # seconds
 
 
 class Process(BaseModel):
-    """A process that no later one is taken for: process ids are used again."""
+    """A process that no later one is taken for: process ids are used again.
+
+    When it `began` is in the kernel's ticks since the `boot`, which no change of the clock moves.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pid: int
-    created: float
+    began: int
+    boot: str
     host: str
 
     @classmethod
@@ -38,9 +41,10 @@ class Process(BaseModel):
         """The process `pid` of this machine.
 
         Raises:
-            psutil.NoSuchProcess: there is none.
+            ProcessLookupError: there is none.
         """
-        return cls(pid=pid, created=psutil.Process(pid).create_time(), host=socket.gethostname())
+        began, _ = _began_and_state(pid)
+        return cls(pid=pid, began=began, boot=_boot(), host=socket.gethostname())
 
     @property
     def here(self) -> bool:
@@ -52,10 +56,10 @@ class Process(BaseModel):
         if not self.here:
             return True
         try:
-            process = psutil.Process(self.pid)
-            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
+            began, status = _began_and_state(self.pid)
+        except ProcessLookupError:
             return False
+        return began == self.began and self.boot == _boot() and status not in "ZX"  # a zombie, or nearly gone
 
 
 class Holder(BaseModel):
@@ -130,6 +134,23 @@ def last_holder() -> Holder | None:
         return Holder.model_validate_json(FILE.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
+
+
+def _began_and_state(pid: int) -> tuple[int, str]:
+    """Fields 22 and 3 of a process' `stat`, counted from behind its name, which may hold blanks and parentheses."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessLookupError(f"no process {pid}") from None
+    return int(fields[19]), fields[0].decode("ascii")
+
+
+def _boot() -> str:
+    """Which boot of the machine this is; empty in a container that does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def command() -> str:

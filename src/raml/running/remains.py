@@ -5,9 +5,11 @@ whatever else has it there belongs to a run that is dead. Jobs end by themselves
 (`raml.step.end_with`); here the next run makes sure of it, and of children that a killed job left.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -25,6 +27,7 @@ RUN: Final = "RAML_RUN"
 
 _PATIENCE: Final = 30.0  # seconds
 _LOOK: Final = 0.2  # seconds
+_SLACK: Final = 10.0  # seconds; when a process began is known to the second, and by a clock that may have been set
 _DVC_STAGE: Final = "DVC_STAGE"  # which DVC sets for what it starts
 _DVC_FOLDER: Final = Path(".dvc", "tmp")
 
@@ -45,7 +48,7 @@ def take_away(before: Holder | None) -> None:
 
 def orphans() -> list[psutil.Process]:
     """Processes of dead runs in this folder; zombies, which do nothing any more, left out."""
-    mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    mine = _this_and_above()
     return [process for process in psutil.process_iter() if process.pid not in mine and _works_here(process)]
 
 
@@ -61,6 +64,10 @@ def end_strays() -> None:
                 process.kill()
         except psutil.Error:
             continue
+
+
+def _this_and_above() -> set[int]:
+    return {os.getpid(), *(process.pid for process in psutil.Process().parents())}
 
 
 def _works_here(process: psutil.Process) -> bool:
@@ -156,22 +163,39 @@ def dvc_above() -> Process | None:
         return None
     for process in psutil.Process().parents():
         if process.pid in working:
-            return Process.of(process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                return Process.of(process.pid)
     raise InputError("the `dvc` that started this run is gone; start it again")
 
 
-def end_with(process: Process, *, interval: float = 0.2) -> None:
-    """End this process once `process` is gone, looked up every `interval` seconds; its jobs follow.
+def end_with(process: Process) -> None:
+    """End this process once `process`, of this machine, is gone; its jobs follow.
 
     After `kill -9` of DVC its Snakemake would run on, and the next would find the checkout in use.
     """
 
     def watch() -> None:
-        while process.lives():
-            time.sleep(interval)
+        with contextlib.suppress(ProcessLookupError):
+            _wait_for(process)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True, name="end-with-dvc").start()
+
+
+def _wait_for(process: Process) -> None:
+    """Return once the process is gone, at once if it is; or raise ProcessLookupError."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        raise
+    except OSError:  # a kernel before 5.3
+        while process.lives():
+            time.sleep(_LOOK)
+        return
+    if process.lives():  # the handle is of this process, not of a later one with its id
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        ended.poll()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -192,7 +216,9 @@ def _entries(listed: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _is_stale(pid: int, path: Path) -> bool:
     """Whether the process is gone, or began after the list was last written, which it thus has no part in."""
+    if pid in _this_and_above():
+        return False
     try:
-        return bool(psutil.Process(pid).create_time() > path.stat().st_mtime + 1)
+        return bool(psutil.Process(pid).create_time() > path.stat().st_mtime + _SLACK)
     except psutil.NoSuchProcess:
         return True
