@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from raml.errors import InputError
-from raml.running import remains
+from raml.running import lock, remains
 
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = f"import subprocess, time; p = subprocess.Popen({SLEEPING!r}); print(p.pid, flush=True); time.sleep(600)"
@@ -27,8 +28,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
     """A process that works in `folder`, and the number of its child."""
+    (folder / lock.FILE).parent.mkdir(parents=True, exist_ok=True)
+    (folder / lock.FILE).touch()
+    here = remains.mark(folder)
+    assert here is not None
     started = subprocess.Popen(
-        [sys.executable, "-c", PARENT], env={**os.environ, remains.RUN: str(folder)}, stdout=subprocess.PIPE
+        [sys.executable, "-c", PARENT], env={**os.environ, remains.RUN: here}, stdout=subprocess.PIPE
     )
     assert started.stdout is not None
     return started, int(started.stdout.readline())
@@ -68,6 +73,57 @@ def test_children_of_a_killed_job_are_ended_and_those_of_a_living_one_left(check
     remains.take_away(None)
     wait_until_gone(child)
     living.wait()
+
+
+def squeue(checkout: Path, monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Programs that list a job of Snakemake in each of the folders, and note what is cancelled."""
+    run = "2b1c7e9a-0d3f-4c55-9a51-0123456789ab"
+    lines = [f"{12 + at}|RUNNING|1:02|node3|{run}|rule_score|{folder}\n" for at, folder in enumerate(folders)]
+    programs = checkout / "programs"
+    programs.mkdir()
+    (programs / "jobs").write_text("".join(lines))
+    (programs / "squeue").write_text(f"#!/bin/sh\ncat {programs}/jobs\n")
+    (programs / "scancel").write_text(f"#!/bin/sh\necho $@ > {programs}/cancelled; : > {programs}/jobs\n")
+    for name in ("squeue", "scancel"):
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+
+
+def holder(**changed: Any) -> lock.Holder:
+    """Of the lock before: a Snakemake of this machine, which is gone."""
+    gone = lock.Process.of(os.getpid()).model_copy(update={"began": 0, **changed})
+    return lock.Holder(process=gone, dvc=None, command="snakemake --profile workflow/profiles/slurm")
+
+
+def test_jobs_of_a_run_that_may_live_elsewhere_are_left_alone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeue(checkout, monkeypatch, checkout)
+    living, child = job(checkout)  # of Slurm, which has put it on this machine
+    try:
+        for before in (None, holder(host="login2")):
+            with pytest.raises(InputError, match="cancel them: scancel 12"):
+                remains.take_away(before)
+        assert living.poll() is None and alive(child)
+        assert not (checkout / "programs" / "cancelled").exists()
+        remains.take_away(holder())
+        assert (checkout / "programs" / "cancelled").read_text() == "12\n"
+        wait_until_gone(child)
+    finally:
+        living.kill()
+        living.wait()
+
+
+def test_jobs_that_another_copy_of_the_lock_stands_for_are_left_alone(checkout: Path) -> None:
+    """Such as of a checkout that was moved away meanwhile, or of another container at the same path."""
+    other, child = job(checkout)
+    try:
+        (checkout / lock.FILE).rename(checkout / "moved")
+        (checkout / lock.FILE).touch()
+        remains.take_away(None)
+        assert other.poll() is None and alive(child)
+    finally:
+        for pid in (child, other.pid):
+            psutil.Process(pid).kill()
+        other.wait()
 
 
 def rwlock(checkout: Path, text: str) -> Path:

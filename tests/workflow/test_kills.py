@@ -21,7 +21,7 @@ import psutil
 import pytest
 from checkout import ROOT, Built, Checkout, copy, environment
 
-from raml.running.remains import RUN
+from raml.running.remains import RUN, mark
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7200)]
 
@@ -115,7 +115,7 @@ class Killing:
         return False
 
     def is_of_run(self, process: psutil.Process) -> bool:
-        return process.environ().get(RUN) == str(self.checkout.root)
+        return process.environ().get(RUN, "") == mark(self.checkout.root)
 
     def kill(self, victims: list[str]) -> str:
         """Kill a process that is of one of the kinds, in that order of preference; which it was."""
@@ -130,6 +130,15 @@ class Killing:
             self.go_on(by_dvc="dvc" in victims)
             time.sleep(0.05)
         raise AssertionError(f"nothing to kill in 600 s: {self.output()[-5000:]}")
+
+    def end(self) -> None:
+        """End all that is at work in the checkout."""
+        if self.process is not None:
+            self.process.kill()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if self.is_snakemake(process) or self.is_of_run(process):
+                    process.kill()
 
     def reach(self, jobs: int, *, by_dvc: bool) -> None:
         """Let the run go on until so many jobs are done."""
@@ -176,8 +185,7 @@ def test_killed_all_over_the_dag_it_ends_as_an_undisturbed_run(
                     killing.process = None
             assert killing.process is None or killing.process.wait() in ENDS
         finally:
-            if killing.process is not None:
-                killing.process.kill()
+            killing.end()
 
     last = checkout.run()
     assert last.returncode == 0, last.stdout + last.stderr

@@ -133,6 +133,7 @@ def begin():
     Not in jobs on other machines. While another run is at work, who only looks has to do without: it writes records itself.
     """
     if not workflow.is_main_process:
+        remains.mark_jobs()
         return
     if only_looks():
         taken = lock.try_to_take()
@@ -168,6 +169,7 @@ def take_lock():
     _lock = or_exit(lock.take)
     or_exit(remains.take_away, _lock.before)
     _lock.hold(dvc)
+    remains.mark_jobs()
     if dvc is not None:
         remains.end_with(dvc)
 
@@ -248,7 +250,6 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
     OMP_WAIT_POLICY="passive",  # spinning threads make a job on busy cores ten times slower
     RAML_WORKFLOW_PID=str(os.getpid()),
-    **{remains.RUN: os.getcwd()},
 )
 
 

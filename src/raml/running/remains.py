@@ -1,7 +1,7 @@
 """What a killed run leaves at work or locked, taken away before the next one begins.
 
-All jobs carry `RUN` in their environment, down to the last child. While this process holds the checkout's lock,
-whatever else has it there belongs to a run that is dead. Jobs end by themselves soon after their Snakemake
+All jobs carry `RUN` in their environment, down to the last child: the checkout and its lock. While this process holds
+the lock, whatever else has it there belongs to a run that is dead. Jobs end by themselves soon after their Snakemake
 (`raml.step.end_with`); here the next run makes sure of it, and of children that a killed job left.
 """
 
@@ -19,17 +19,37 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]
 
 from raml.errors import InputError
-from raml.running import slurm
+from raml.running import lock, slurm
 from raml.running.lock import Holder, Process
 
 RUN: Final = "RAML_RUN"
-"""The variable of jobs that names the checkout they work in."""
+"""The variable of jobs that names the checkout they work in, by its path and its lock."""
 
 _PATIENCE: Final = 30.0  # seconds
 _LOOK: Final = 0.2  # seconds
 _SLACK: Final = 10.0  # seconds; when a process began is known to the second, and by a clock that may have been set
 _DVC_STAGE: Final = "DVC_STAGE"  # which DVC sets for what it starts
 _DVC_FOLDER: Final = Path(".dvc", "tmp")
+
+
+def mark(folder: Path) -> str | None:
+    """What `RUN` holds in the jobs of a run in `folder`; None if none has begun there.
+
+    With the lock file's identity, so that jobs of a checkout that was moved away, or of another container's at the same
+    path, are not taken for its own.
+    """
+    try:
+        found = (folder / lock.FILE).stat()
+    except FileNotFoundError:
+        return None
+    return f"{folder.resolve()}:{found.st_dev}:{found.st_ino}"
+
+
+def mark_jobs() -> None:
+    """Have all that this process starts from now on carry `RUN`."""
+    here = mark(Path.cwd())
+    if here is not None:
+        os.environ[RUN] = here
 
 
 def take_away(before: Holder | None) -> None:
@@ -41,15 +61,18 @@ def take_away(before: Holder | None) -> None:
     Raises:
         InputError: jobs that cannot be ended.
     """
+    found = _slurm_jobs(before)  # refuses where a run elsewhere may live, whose jobs may be on this machine too
     _end_processes()
-    _end_slurm_jobs(before)
+    _end_slurm_jobs(found)
     drop_stale_dvc_locks(_DVC_FOLDER)
 
 
 def orphans() -> list[psutil.Process]:
     """Processes of dead runs in this folder; zombies, which do nothing any more, left out."""
-    mine = _this_and_above()
-    return [process for process in psutil.process_iter() if process.pid not in mine and _works_here(process)]
+    mine, here = _this_and_above(), mark(Path.cwd())
+    if here is None:
+        return []
+    return [found for found in psutil.process_iter() if found.pid not in mine and _carries(found, here)]
 
 
 def end_strays() -> None:
@@ -70,9 +93,9 @@ def _this_and_above() -> set[int]:
     return {os.getpid(), *(process.pid for process in psutil.Process().parents())}
 
 
-def _works_here(process: psutil.Process) -> bool:
+def _carries(process: psutil.Process, here: str) -> bool:
     try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(RUN) == str(Path.cwd()))
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(RUN) == here)
     except (psutil.Error, OSError):  # gone meanwhile, or another user's
         return False
 
@@ -95,27 +118,34 @@ def _end_processes() -> None:
         psutil.wait_procs(found, timeout=_LOOK)
 
 
-def _end_slurm_jobs(before: Holder | None) -> None:
-    """Cancel Slurm's jobs of a run that is known to be dead.
+def _slurm_jobs(before: Holder | None) -> list[slurm.Job]:
+    """Slurm's jobs of a run that is known to be dead.
 
     The lock may not reach from one login node to another: jobs of a run elsewhere are left alone.
     """
     found = slurm.jobs_here()
-    if not found:
-        return
-    listed = " ".join(job.id for job in found)
-    if before is None or not before.process.here:
+    if found and (before is None or not before.process.here):
         where = "" if before is None else f", which was started on {before.process.host}"
         raise InputError(
             f"Slurm has jobs of another run in {Path.cwd()}{where}; wait until it ends, or if it is dead, "
-            f"cancel them: scancel {listed}"
+            f"cancel them: scancel {_ids(found)}"
         )
+    return found
+
+
+def _end_slurm_jobs(found: list[slurm.Job]) -> None:
+    if not found:
+        return
     slurm.cancel(found)
     deadline = time.monotonic() + _PATIENCE
     while slurm.jobs_here():
         if time.monotonic() > deadline:
-            raise InputError(f"Slurm has not cancelled the jobs of a killed run yet ({listed}); try again soon")
+            raise InputError(f"Slurm has not cancelled the jobs of a killed run yet ({_ids(found)}); try again soon")
         time.sleep(1)
+
+
+def _ids(jobs: list[slurm.Job]) -> str:
+    return " ".join(job.id for job in jobs)
 
 
 def drop_stale_dvc_locks(folder: Path) -> None:
