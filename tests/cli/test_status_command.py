@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from raml.running import lock, state
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without squeue
     (tmp_path / ".snakemake").mkdir()
     (tmp_path / "dpo.log").write_text("dpo:  10%|#   | 1/10\rdpo:  20%|##  | 2/10")
     return tmp_path
@@ -57,8 +59,14 @@ def test_a_run_on_another_machine_is_told_as_it_was_last_written(
     raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrote(process=lock.Process(pid=1, began=0, boot="", host="login2"), updated=time.time() - 180)
+    taken = lock.take()
     assert raml_command("status") == 0
     assert capsys.readouterr().out.startswith("micro: on login2, as of 3 min ago, 12 of 56 jobs done, about 2 h 00 min")
+    taken.release()  # as when its container was killed
+    assert raml_command("status") == 0
+    assert "the last run (micro) on login2 was killed, or has a lock that is not seen here, 3 min ago" in (
+        capsys.readouterr().out
+    )
 
 
 def test_json_holds_the_same(raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +84,8 @@ def test_a_killed_run_is_told_in_one_line_with_how_to_go_on(
     wrote(process=gone)
     assert raml_command("status") == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert "nothing runs in " in line and "(micro) was killed 0 s ago, 12 of 56 jobs done" in line
+    assert "nothing runs in " in line
+    assert re.search(r"\(micro\) was killed \d+ s ago, 12 of 56 jobs done", line)
     assert line.endswith("go on with: snakemake --cores 2 all")
     assert raml_command("status", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -89,7 +98,8 @@ def test_a_failed_run_shows_the_end_of_the_log(
     wrote(state="failed", failed=[state.Failed(rule="train_dpo", about="Train dpo, seed 0", log="dpo.log")])
     assert raml_command("status") == 0
     shown = capsys.readouterr().out
-    assert "failed 0 s ago" in shown and "  | dpo:  20%|##  | 2/10" in shown
+    assert re.search(r"failed \d+ s ago", shown)
+    assert "  | dpo:  20%|##  | 2/10" in shown
 
 
 def test_a_finished_run_and_none_at_all_are_one_line(
@@ -101,7 +111,7 @@ def test_a_finished_run_and_none_at_all_are_one_line(
     wrote(state="finished", done=56, running=[])
     assert raml_command("status") == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("the last run (micro) ended 0 s ago, 56 of 56 jobs done")
+    assert re.search(r"the last run \(micro\) ended \d+ s ago, 56 of 56 jobs done$", line)
 
 
 def test_a_run_that_has_not_drawn_its_jobs_yet_is_starting(

@@ -138,6 +138,11 @@ def used_by(pid: int) -> str:
     return json.dumps({"write": {"results": entry}, "read": {"src": [entry]}})
 
 
+def with_sources() -> dict[str, str]:
+    """The environment of a Python that finds the package."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def dead() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -191,9 +196,10 @@ def test_the_dvc_above_is_found_or_known_to_be_gone(checkout: Path, monkeypatch:
     assert remains.dvc_above() is None
     monkeypatch.setenv("DVC_STAGE", "training")
     assert remains.dvc_above() is None  # a DVC that locks nothing here
-    rwlock(checkout, used_by(os.getppid()))
-    found = remains.dvc_above()
-    assert found is not None and found.pid == os.getppid()
+    rwlock(checkout, used_by(os.getpid()))  # whose parent may be of another container, and not be seen
+    code = "from raml.running import remains; print(remains.dvc_above().pid)"
+    below = subprocess.run([sys.executable, "-c", code], env=with_sources(), capture_output=True, text=True)
+    assert below.stdout == f"{os.getpid()}\n", below.stderr
     rwlock(checkout, used_by(dead()))
     with pytest.raises(InputError, match="is gone"):
         remains.dvc_above()
@@ -205,9 +211,14 @@ def test_a_run_ends_with_its_dvc(checkout: Path) -> None:
         "import time; from raml.running import lock, remains;"
         f" remains.end_with(lock.Process.of({dvc.pid})); print('watching', flush=True); time.sleep(600)"
     )
-    source = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", code], env=source, stdout=subprocess.PIPE) as run:
+    run = subprocess.Popen([sys.executable, "-c", code], env=with_sources(), stdout=subprocess.PIPE)
+    try:
         assert run.stdout is not None and run.stdout.readline() == b"watching\n"
+        time.sleep(0.5)
+        assert run.poll() is None
         dvc.kill()
-        dvc.wait()
-        assert run.wait(timeout=30) == -9
+        assert run.wait(timeout=30) == -9  # of a zombie: nobody has asked yet how it ended
+    finally:
+        for process in (dvc, run):
+            process.kill()
+            process.communicate()

@@ -130,13 +130,14 @@ def begin():
     """Take the lock if jobs may run, end what a killed run left at work, and let Snakemake know how the results were made
     that came with git and DVC; exit 2 with one line if that cannot be done, or if another run is at work here.
 
-    Not in jobs on other machines. While another run is at work, who only looks has to do without: it writes records itself.
+    Not in jobs on other machines. While another run is at work, and where nothing can be locked, who only looks has to do
+    without the records: the run writes them itself.
     """
     if not workflow.is_main_process:
         remains.mark_jobs()
         return
     if only_looks():
-        taken = lock.try_to_take()
+        taken = or_exit(lock.try_to_take)
         if taken is not None:
             or_exit(records.synchronise, SCALE.scale)
             taken.release()
@@ -168,7 +169,7 @@ def take_lock():
     dvc = or_exit(remains.dvc_above)
     _lock = or_exit(lock.take)
     or_exit(remains.take_away, _lock.before)
-    _lock.hold(dvc)
+    or_exit(_lock.hold, dvc)
     remains.mark_jobs()
     if dvc is not None:
         remains.end_with(dvc)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from raml.running.lock import Holder
     from raml.running.slurm import Job
     from raml.running.state import Run
 
@@ -38,13 +39,22 @@ def _state(run: "Run | None") -> "State":
     from raml.running import lock
 
     holder = lock.last_holder()
-    if holder is not None and (run is None or holder.process != run.process) and holder.lives():
+    if holder is not None and (run is None or holder.process != run.process) and _lives(holder):
         return "starting"
     if run is None:
         return "none"
     if run.state != "running":
         return run.state
-    return "running" if run.process.lives() else "killed"
+    return "running" if _lives(run) else "killed"
+
+
+def _lives(run: "Holder | Run") -> bool:
+    """Whether the run goes on; one of another machine, or of a container that is gone, does while the lock is held."""
+    from raml.running import lock
+
+    if not run.process.here:
+        return lock.is_held() is not False
+    return run.lives() if isinstance(run, lock.Holder) else run.process.lives()
 
 
 def _told(found: "State", run: "Run | None", jobs: "list[Job]") -> dict[str, Any]:
@@ -79,9 +89,12 @@ def _lines(found: "State", run: "Run | None") -> list[str]:
         return lines + [line for job in run.failed for line in failure(job)]
     ago = f"{duration(now - run.updated)} ago"
     if found == "killed":
-        return [
-            f"nothing runs in {here}; the last run ({run.scale}) was killed {ago}, {count}; go on with: {run.command}"
-        ]
+        how = (
+            "was killed"
+            if run.process.here
+            else f"on {run.process.host} was killed, or has a lock that is not seen here,"
+        )
+        return [f"nothing runs in {here}; the last run ({run.scale}) {how} {ago}, {count}; go on with: {run.command}"]
     if found == "failed":
         told = [f"nothing runs in {here}; the last run ({run.scale}) failed {ago}, {count}; go on with: {run.command}"]
         return told + [line for job in run.failed for line in failure(job)]

@@ -84,12 +84,19 @@ class Lock:
     before: Holder | None
 
     def hold(self, dvc: Process | None) -> None:
-        """Write down that this process has it."""
+        """Write down that this process has it.
+
+        Raises:
+            InputError: the disk is full.
+        """
         holder = Holder(process=Process.of(os.getpid()), dvc=dvc, command=command())
-        self.file.seek(0)
-        self.file.truncate()
-        self.file.write(holder.model_dump_json() + "\n")
-        self.file.flush()
+        try:
+            self.file.seek(0)
+            self.file.truncate()
+            self.file.write(holder.model_dump_json() + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise _unlockable(error) from None
 
     def release(self) -> None:
         """Let others have it."""
@@ -100,32 +107,67 @@ def take(patience: float = PATIENCE) -> Lock:
     """The lock of this folder, held until it is released or this process ends.
 
     Raises:
-        InputError: another run has it; or something else has, for longer than `patience` seconds.
+        InputError: another run has it; or something else has, for longer than `patience` seconds; or this folder takes
+            none.
     """
     deadline = time.monotonic() + patience
-    while (lock := try_to_take()) is None:
-        found = last_holder()
-        if found is not None and found.lives():
+    while (lock := _taken()) is None:
+        found, late = last_holder(), time.monotonic() > deadline
+        if found is not None and found.lives() and (late or found.process.here):
             raise InputError(
                 f"another run is at work in {Path.cwd()} (process {found.process.pid} on {found.process.host}: "
                 f"{found.command}); wait until it ends, `raml status` says when"
             )
-        if time.monotonic() > deadline:
+        if late:
             raise InputError(f"another run is at work in {Path.cwd()}; wait until it ends")
         time.sleep(_LOOK)
     return lock
 
 
 def try_to_take() -> Lock | None:
-    """The lock of this folder; None while another process has it."""
-    FILE.parent.mkdir(exist_ok=True)
-    file = FILE.open("a+", encoding="utf-8")
+    """The lock of this folder; None while another process has it, and where it cannot be had."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        return _taken()
+    except InputError:
         return None
+
+
+def is_held() -> bool | None:
+    """Whether a process has the lock of this folder, without a change to it; None if that cannot be told."""
+    try:
+        with FILE.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+
+
+def _taken() -> Lock | None:
+    """The lock; None while another process has it; InputError where there can be none."""
+    try:
+        FILE.parent.mkdir(exist_ok=True)
+        file = FILE.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
+    except OSError as error:
+        raise _unlockable(error) from None
     return Lock(file, last_holder())
+
+
+def _unlockable(error: OSError) -> InputError:
+    return InputError(
+        f"cannot lock {Path.cwd() / FILE} ({error.strerror}); runs need a checkout that they may write, on a file "
+        "system with locks (flock)"
+    )
 
 
 def last_holder() -> Holder | None:
