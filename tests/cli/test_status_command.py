@@ -92,6 +92,22 @@ def test_a_killed_run_is_told_in_one_line_with_how_to_go_on(
     assert (told["state"], told["running"], told["ends"]) == ("killed", [], None)
 
 
+def test_secrets_in_logs_are_not_shown(
+    checkout: Path,
+    raml_command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "of-letters-and-more")
+    (checkout / "dpo.log").write_text("asked with of-letters-and-more")
+    wrote()
+    for options in ((), ("--json",)):
+        assert raml_command("status", *options) == 0
+        shown = capsys.readouterr().out
+        assert "of-letters-and-more" not in shown
+        assert "asked with [HF_TOKEN]" in shown
+
+
 def test_a_failed_run_shows_the_end_of_the_log(
     raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,60 @@ def test_what_it_knows_is_written_down() -> None:
     assert [(job.rule, job.about, job.log) for job in run.failed] == [("train_sft", "Train sft", "none.log")]
     followed.end("finished")
     assert not state.ended_early()
+
+
+def test_a_job_that_failed_and_was_done_when_tried_again_has_not_failed() -> None:
+    followed = board(io.StringIO())
+    followed.begin()
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1)))
+    assert ", 1 failed" in followed.line(None)
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
+    assert "failed" not in followed.line(None)
+    followed.end("finished")
+    run = state.read()
+    assert run is not None and run.failed == []
+
+
+def test_many_jobs_are_not_laid_out_again_and_again() -> None:
+    jobs = {
+        number: Job(benchmark=str(number), kind="probe", threads=1, priority=0, after=frozenset())
+        for number in range(2000)
+    }
+    followed = Board("paper", jobs, Expectation({}, {"probe": 60.0}), 2, by_threads=True, stream=io.StringIO())
+    followed.begin()
+    start = time.monotonic()
+    for number in range(5):
+        followed.emit(record(LogEvent.JOB_INFO, **about(number)))
+        followed.emit(record(LogEvent.JOB_FINISHED, job_id=number))
+        followed.emit(record(LogEvent.PROGRESS))
+        assert "2000 jobs done, about 16 h" in followed.line(None)
+    assert time.monotonic() - start < 2
+
+
+def test_a_terminal_that_is_gone_keeps_no_run_from_its_end(checkout: Path) -> None:
+    gone = Terminal()
+    followed = board(gone)
+    followed.begin()
+    gone.close()
+    followed.end("finished")
+    run = state.read()
+    assert run is not None and run.state == "finished"
+
+
+def test_secrets_are_not_shown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "of-letters-and-more")
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--config", "x=of-letters-and-more"])
+    log = checkout / "sft.log"
+    log.write_text("error: no access with of-letters-and-more\n")
+    shown = io.StringIO()
+    followed = board(shown)
+    followed.begin()
+    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, str(log))))
+    assert "no access with [HF_TOKEN]" in shown.getvalue()
+    followed.end("failed")
+    assert "of-letters-and-more" not in shown.getvalue() + state.FILE.read_text()
 
 
 def test_a_failed_job_shows_the_last_lines_of_its_log(checkout: Path) -> None:

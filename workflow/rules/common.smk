@@ -18,6 +18,7 @@ from raml.code import PACKAGES
 from raml.config import load_scale
 from raml.digests import remembered_digest
 from raml.errors import ConfigError, RamlError
+from raml.redaction import redacted
 from raml.running import live, lock, remains, state
 from raml.runs import regimes, sampled_together, series
 from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
@@ -114,7 +115,7 @@ def or_exit(work, *arguments):
     try:
         return work(*arguments)
     except RamlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
@@ -176,14 +177,18 @@ def take_lock():
 
 
 def show():
-    """One live line for the whole DAG, and what `raml status` tells."""
+    """One live line for the whole DAG, and what `raml status` tells; a run goes on without if it cannot be."""
     global _board
     local = workflow.local_exec
     slots = workflow.resource_settings.cores if local else workflow.resource_settings.nodes
-    _board = live.watch(workflow.dag, SCALE.scale, slots=slots or os.cpu_count(), by_threads=local)
+    try:
+        _board = live.watch(workflow.dag, SCALE.scale, slots=slots or os.cpu_count(), by_threads=local)
+    except Exception as error:
+        print(f"warning: no live line, and nothing for `raml status`: {redacted(repr(error))}", file=sys.stderr)
 
 
 _lock = None
+_board = None
 
 # Options of Snakemake that make it tell something instead of running jobs.
 LOOKING = {
@@ -275,11 +280,13 @@ onstart:
 
 onsuccess:
     keep_records()
-    _board.end("finished")
+    if _board:
+        _board.end("finished")
 
 
 onerror:
-    _board.end("failed")
+    if _board:
+        _board.end("failed")
 
 
 begin()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from raml.redaction import redacted
+
 if TYPE_CHECKING:
     from raml.running.lock import Holder
     from raml.running.slurm import Job
@@ -29,7 +31,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         typer.echo(json.dumps(_told(found, run, jobs), indent=2))
         return
     for line in _lines(found, run):
-        typer.echo(line)
+        typer.echo(redacted(line))
     if jobs:
         _show_slurm(jobs)
 
@@ -115,7 +117,7 @@ def _progress(log: str | None) -> str:
     """The last line of a job's log, which of most jobs is a progress line."""
     from raml.running import state
 
-    return next(iter(state.log_tail(Path(log), 1)), "") if log else ""
+    return redacted(next(iter(state.log_tail(Path(log), 1)), "")) if log else ""
 
 
 def _show_slurm(jobs: "list[Job]") -> None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
+from raml.redaction import redacted
 from raml.running import state
 from raml.running.lock import Process, command
 from raml.running.remains import end_strays
@@ -29,6 +30,8 @@ TAIL: Final = 20  # lines of a failed job's log
 _COMMAND_FAILED: Final = "CalledProcessError in file"  # with all of the job's command, configuration and all
 _REDRAWN: Final = 1.0  # seconds
 _SAVED: Final = 1.0  # seconds between two writes, but for the last
+_MANY: Final = 300  # jobs, of which laying them out takes so long that it is done less often
+_RECKONED_MANY: Final = 10.0  # seconds
 
 
 class Board(logging.Handler):
@@ -59,7 +62,8 @@ class Board(logging.Handler):
         self._expectation = expectation
         self._left = set(jobs)
         self._running: dict[int, state.Running] = {}
-        self._failed: list[state.Failed] = []
+        self._failed: dict[int, state.Failed] = {}  # those tried again and done are taken out
+        self._reckoned: tuple[float, float] | None = None  # when all will be done, and when that was found out
         self._stream = stream
         self.interactive = stream.isatty()
         self._drawn = False
@@ -77,14 +81,15 @@ class Board(logging.Handler):
     def end(self, outcome: Literal["finished", "failed"]) -> None:
         """Write down how it ended; on a terminal the line stays, with the time it all took."""
         self._ended.set()
-        with self._changing:
+        with self._changing, contextlib.suppress(OSError, ValueError):  # the terminal may be gone
             self._running.clear()
+            self._reckoned = None
+            self._save(outcome)
             self.erase()
             if self.interactive:
                 print(
                     f"{self.line(None)}, after {duration(time.time() - self._started)}", file=self._stream, flush=True
                 )
-            self._save(outcome)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Follow what Snakemake does."""
@@ -151,22 +156,34 @@ class Board(logging.Handler):
     def _finished(self, name: int) -> None:
         job = self._running.pop(name, None)
         self._left.discard(name)
+        self._failed.pop(name, None)
         if job is not None and name in self._jobs:
             self._expectation.done(self._jobs[name], time.time() - job.since)
         self._save("running")
 
     def _broken(self, told: Mapping[str, Any]) -> None:
-        if self._by_threads:  # on this machine
+        if self._by_threads:  # a cluster's jobs that are on this machine are not below this process, but no strays
             end_strays()
         job = self._running.pop(told["jobid"], None)
         about = job.about if job else told["rule_name"]
-        self._failed.append(state.Failed(rule=told["rule_name"], about=about, log=next(iter(told["log"]), None)))
+        failed = state.Failed(rule=told["rule_name"], about=about, log=next(iter(told["log"]), None))
+        self._failed[told["jobid"]] = failed
         self.erase()
-        print("\n".join(failure(self._failed[-1])), file=self._stream, flush=True)
+        print("\n".join(failure(failed)), file=self._stream, flush=True)
         self._save("running")
 
     def _remaining(self) -> float | None:
-        """Seconds until all jobs are done; None if nothing is known of some."""
+        """Seconds until all jobs are done, found out no more often than shown; None if nothing is known of some."""
+        now = time.time()
+        if self._reckoned is not None and self._left:
+            ends, since = self._reckoned
+            if 0 <= now - since < (_REDRAWN if len(self._left) <= _MANY else _RECKONED_MANY):
+                return max(0.0, ends - now)
+        left = self._laid_out()
+        self._reckoned = None if left is None else (now + left, now)
+        return left
+
+    def _laid_out(self) -> float | None:
         jobs = {name: self._jobs[name] for name in self._left}
         expected = [self._expectation.of(job) for job in jobs.values()]
         seconds = known(expected)
@@ -195,7 +212,7 @@ class Board(logging.Handler):
                     total=len(self._jobs),
                     ends=None if left is None else now + left,
                     running=list(self._running.values()),
-                    failed=self._failed,
+                    failed=list(self._failed.values()),
                 )
             )
 
@@ -220,11 +237,11 @@ def watch(dag: "DAG", scale: str, *, slots: int, by_threads: bool) -> Board:
     jobs = {number: _described(job, dag, numbers, folder) for job, number in numbers.items()}
     expectation = Expectation.read(folder, Path("results", scale, "times.json"))
     board = Board(scale, jobs, expectation, slots, by_threads=by_threads)
+    board.begin()
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             handler.addFilter(board.lets_through)
     logger.addHandler(board)
-    board.begin()
     return board
 
 
@@ -233,7 +250,8 @@ def failure(job: state.Failed) -> list[str]:
     tail = state.log_tail(Path(job.log), TAIL) if job.log else []
     if not tail:
         return [f"failed: {job.about} ({job.rule}); its log {job.log or ''} is empty: it was killed, or did not start"]
-    return [f"failed: {job.about} ({job.rule}); the end of {job.log}:", *(f"  | {line}" for line in tail)]
+    shown = (f"  | {redacted(line)}" for line in tail)
+    return [f"failed: {job.about} ({job.rule}); the end of {job.log}:", *shown]
 
 
 def _described(job: "SnakemakeJob", dag: "DAG", numbers: Mapping[Any, int], folder: Path) -> Job:

@@ -17,6 +17,7 @@ from typing import Final, TextIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raml.errors import InputError
+from raml.redaction import redacted
 
 FILE: Final = Path(".snakemake", "raml.lock")
 PATIENCE: Final = 10.0  # seconds; a dry run holds the lock for moments, a run whose DVC was killed for one
@@ -196,5 +197,5 @@ def _boot() -> str:
 
 
 def command() -> str:
-    """What this process was started with, for people."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """What this process was started with, for people, without secrets."""
+    return redacted(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
