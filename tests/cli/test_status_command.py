@@ -140,6 +140,21 @@ def test_a_run_that_has_not_drawn_its_jobs_yet_is_starting(
     taken.release()
 
 
+def test_a_slurm_that_does_not_answer_is_told_of_a_run_on_slurm(
+    checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    (checkout / "squeue").chmod(0o755)
+    wrote()
+    assert raml_command("status") == 0
+    assert "Slurm" not in capsys.readouterr().out
+    wrote(command="snakemake --profile workflow/profiles/slurm")
+    assert raml_command("status") == 0
+    assert capsys.readouterr().out.endswith("Slurm does not answer (squeue)\n")
+    assert raml_command("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["slurm"] is None
+
+
 def test_a_damaged_file_tells_nothing_and_harms_nothing(
     checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

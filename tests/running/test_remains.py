@@ -82,11 +82,11 @@ def squeue(checkout: Path, monkeypatch: pytest.MonkeyPatch, *folders: Path) -> N
     programs = checkout / "programs"
     programs.mkdir()
     (programs / "jobs").write_text("".join(lines))
-    (programs / "squeue").write_text(f"#!/bin/sh\ncat {programs}/jobs\n")
+    (programs / "squeue").write_text(f"#!/bin/sh\n/bin/cat {programs}/jobs\n")
     (programs / "scancel").write_text(f"#!/bin/sh\necho $@ > {programs}/cancelled; : > {programs}/jobs\n")
     for name in ("squeue", "scancel"):
         (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(programs))
 
 
 def holder(**changed: Any) -> lock.Holder:
@@ -110,6 +110,24 @@ def test_jobs_of_a_run_that_may_live_elsewhere_are_left_alone(checkout: Path, mo
     finally:
         living.kill()
         living.wait()
+
+
+def test_a_slurm_that_does_not_answer_or_cannot_cancel_is_one_line(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue(checkout, monkeypatch, checkout)
+    programs = checkout / "programs"
+    (programs / "scancel").write_text("#!/bin/sh\necho 'scancel: error:\nAccess denied' >&2; exit 1\n")
+    monkeypatch.setattr(remains, "_PATIENCE", 0.5)
+    with pytest.raises(InputError, match=r"\(12: scancel: error: Access denied\)"):
+        remains.take_away(holder())
+    (programs / "scancel").write_text("#!/nowhere\n")
+    with pytest.raises(InputError, match="cannot cancel Slurm's jobs of a killed run: scancel 12: No such file"):
+        remains.take_away(holder())
+    (programs / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(InputError, match="on Slurm, which may have its jobs and does not answer"):
+        remains.take_away(holder())
+    remains.take_away(holder().model_copy(update={"command": "snakemake --cores 2"}))
 
 
 def test_jobs_that_another_copy_of_the_lock_stands_for_are_left_alone(checkout: Path) -> None:

@@ -32,7 +32,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         return
     for line in _lines(found, run):
         typer.echo(redacted(line))
-    if jobs:
+    if jobs is None and run is not None and "slurm" in run.command:
+        typer.echo("Slurm does not answer (squeue)")
+    elif jobs:
         _show_slurm(jobs)
 
 
@@ -59,14 +61,14 @@ def _lives(run: "Holder | Run") -> bool:
     return run.lives() if isinstance(run, lock.Holder) else run.process.lives()
 
 
-def _told(found: "State", run: "Run | None", jobs: "list[Job]") -> dict[str, Any]:
+def _told(found: "State", run: "Run | None", jobs: "list[Job] | None") -> dict[str, Any]:
     told: dict[str, Any] = {"state": found, "folder": str(Path.cwd())}
     if run is not None:
         told |= run.model_dump(mode="json", exclude={"state"})
         told["running"] = [job | {"progress": _progress(job["log"])} for job in told["running"]]
         if found != "running":
             told |= {"running": [], "ends": None}
-    return told | {"slurm": [vars(job) for job in jobs]}
+    return told | {"slurm": None if jobs is None else [vars(job) for job in jobs]}
 
 
 def _lines(found: "State", run: "Run | None") -> list[str]:

@@ -59,7 +59,8 @@ def take_away(before: Holder | None) -> None:
         before: who had the lock before.
 
     Raises:
-        InputError: jobs that cannot be ended.
+        InputError: jobs that cannot be ended, or may be of a run that lives; or Slurm, which may have some, does not
+            answer.
     """
     found = _slurm_jobs(before)  # refuses where a run elsewhere may live, whose jobs may be on this machine too
     _end_processes()
@@ -124,6 +125,12 @@ def _slurm_jobs(before: Holder | None) -> list[slurm.Job]:
     The lock may not reach from one login node to another: jobs of a run elsewhere are left alone.
     """
     found = slurm.jobs_here()
+    if found is None:
+        if before is not None and "slurm" in before.command:
+            raise InputError(
+                "the last run here was on Slurm, which may have its jobs and does not answer; try again soon"
+            )
+        return []
     if found and (before is None or not before.process.here):
         where = "" if before is None else f", which was started on {before.process.host}"
         raise InputError(
@@ -136,11 +143,12 @@ def _slurm_jobs(before: Holder | None) -> list[slurm.Job]:
 def _end_slurm_jobs(found: list[slurm.Job]) -> None:
     if not found:
         return
-    slurm.cancel(found)
+    told = slurm.cancel(found)
     deadline = time.monotonic() + _PATIENCE
-    while slurm.jobs_here():
+    while slurm.jobs_here() != []:
         if time.monotonic() > deadline:
-            raise InputError(f"Slurm has not cancelled the jobs of a killed run yet ({_ids(found)}); try again soon")
+            why = f": {told}" if told else ""
+            raise InputError(f"Slurm has not cancelled jobs of a killed run yet ({_ids(found)}{why}); try again soon")
         time.sleep(1)
 
 
