@@ -81,6 +81,19 @@ def test_what_it_knows_is_written_down() -> None:
     assert not state.ended_early()
 
 
+def test_a_job_that_begins_as_another_ends_is_written_down_a_moment_later() -> None:
+    followed = board(io.StringIO())
+    followed.begin()
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
+    followed.emit(record(LogEvent.JOB_INFO, **about(2)))
+    deadline = time.monotonic() + 20
+    while (run := state.read()) is None or [job.id for job in run.running] != [2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    followed.end("finished")
+
+
 def test_a_job_that_failed_and_was_done_when_tried_again_has_not_failed() -> None:
     followed = board(io.StringIO())
     followed.begin()

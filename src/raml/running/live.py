@@ -71,12 +71,13 @@ class Board(logging.Handler):
         self._changing = threading.RLock()
         self._started = time.time()
         self._written = 0.0
+        self._behind = False  # something has happened since
+        self._file = Path.cwd() / state.FILE
 
     def begin(self) -> None:
-        """Draw and write; on a terminal, again every second."""
+        """Draw and write; on a terminal, again every second, elsewhere what was too early to be written."""
         self._save("running")
-        if self.interactive:
-            threading.Thread(target=self._redraw, daemon=True, name="board").start()
+        threading.Thread(target=self._redraw, daemon=True, name="board").start()
 
     def end(self, outcome: Literal["finished", "failed"]) -> None:
         """Write down how it ended; on a terminal the line stays, with the time it all took."""
@@ -196,8 +197,9 @@ class Board(logging.Handler):
     def _save(self, outcome: Literal["running", "finished", "failed"]) -> None:
         now = time.time()
         if outcome == "running" and now - self._written < _SAVED and len(self._left) < len(self._jobs):
+            self._behind = True
             return
-        self._written = now
+        self._written, self._behind = now, False
         left = self._remaining()
         with contextlib.suppress(OSError):
             state.write(
@@ -213,7 +215,8 @@ class Board(logging.Handler):
                     ends=None if left is None else now + left,
                     running=list(self._running.values()),
                     failed=list(self._failed.values()),
-                )
+                ),
+                self._file,
             )
 
     def _redraw(self) -> None:
@@ -221,7 +224,10 @@ class Board(logging.Handler):
             with self._changing, contextlib.suppress(OSError, ValueError):
                 if self._ended.is_set():
                     return
-                self._save("running")
+                if self.interactive or self._behind:
+                    self._save("running")
+                if not self.interactive:
+                    continue
                 self._stream.write("\r\x1b[K" + self.line(shutil.get_terminal_size().columns - 1))
                 self._stream.flush()
                 self._drawn = True
