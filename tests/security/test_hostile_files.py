@@ -73,7 +73,7 @@ def hub_files(path: Path) -> None:
     read(HubDataset(dataset=str(path), revision="main", split="train"), ["question"])
 
 
-def tests_in(path: Path) -> None:
+def cases_in(path: Path) -> None:
     program_tests.tests_of({"id": "q", "answer": "sha256:0", "metadata": json.dumps({"tests": str(path)})})
 
 
@@ -88,7 +88,7 @@ def results(path: Path) -> None:
         ("questions.parquet", read_provenance),
         ("questions.parquet", hub_files),
         ("questions.jsonl", hub_files),
-        ("tests.zip", tests_in),
+        ("tests.zip", cases_in),
         ("claims.json", load_results),
         ("claims.json", results),
         ("numbers.json", read_json),
