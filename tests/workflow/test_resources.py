@@ -32,7 +32,7 @@ def shown(new_checkout: Callable[[], Checkout]) -> Callable[..., dict[str, set[s
         ran = checkout.run("--dry-run", "--printshellcmds", *arguments)
         assert ran.returncode == 0, ran.stderr
         found: dict[str, set[str]] = {}
-        for module, asked in re.findall(r"-m raml\.(\S+) .*?(threads=.*?) > ", ran.stdout):
+        for module, asked in re.findall(r"-m raml\.(?!training\.launch )(\S+) .*?(threads=.*?) > ", ran.stdout):
             found.setdefault(module, set()).add(asked.strip())
         return found
 
