@@ -101,7 +101,8 @@ def test_drawing_a_dag_takes_neither_torch_nor_the_network(checkout: Checkout, t
 
 def test_only_what_fetches_is_online(checkout: Checkout) -> None:
     shown = checkout.run("--dry-run", "--printshellcmds", "--config", "scale=paper").stdout
-    started = re.findall(r"^Shell command: (HF_HUB_OFFLINE=0 )?.*?-m (raml\.(?!training\.launch)\S+)", shown, re.MULTILINE)
+    step = r"^Shell command: (HF_HUB_OFFLINE=0 )?.*?-m (raml\.(?!training\.launch)\S+)"
+    started = re.findall(step, shown, re.MULTILINE)
     online, offline = ({module for flag, module in started if bool(flag) == is_online} for is_online in (True, False))
     assert online == {"raml.questions.published", "raml.trajectories.fetch"}
     assert {"raml.trajectories.sample", "raml.training.sft", "raml.training.grpo"} <= offline
