@@ -277,7 +277,9 @@ def undisturbed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.workflow
-@pytest.mark.parametrize("victims", ["snakemake", "snakemake and its job"])
+@pytest.mark.parametrize(
+    "victims", [pytest.param("snakemake", marks=pytest.mark.dag), "snakemake and its job"]
+)  # the first is slow
 def test_after_kill_9_in_training_the_next_run_repairs_itself(
     undisturbed: dict[str, str], copy_of_built: Checkout, victims: str
 ) -> None:

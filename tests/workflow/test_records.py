@@ -42,6 +42,7 @@ def test_a_clone_has_nothing_to_do(clone: Checkout) -> None:
     assert clone.planned() == {}
 
 
+@pytest.mark.dag  # slow
 def test_changes_rerun_exactly_their_jobs(clone: Checkout, copy_of_built: Checkout) -> None:
     assert clone.planned() == {}
     learning_rate = ["--config", "scale=minimal", 'sft={"long": {"learning_rate": 0.002}}']
