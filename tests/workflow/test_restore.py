@@ -81,7 +81,7 @@ def test_what_cannot_be_restored_is_said_in_one_line(published: Path, tmp_path: 
     assert "no records of scale 'micro'" in told and "scales with records: minimal" in told
     assert "configured are store" in raml(clone.root, "restore", "--scale", "minimal", "--remote", "elsewhere", code=2)
     shutil.rmtree(tmp_path / "store")
-    assert "dvc fetch` failed" in raml(clone.root, "restore", "--scale", "minimal", code=1)
+    assert "dvc checkout` failed" in raml(clone.root, "restore", "--scale", "minimal", code=1)
     run(clone.root, "dvc", "remote", "remove", "store")
     assert "no DVC remote is configured" in raml(clone.root, "restore", "--scale", "minimal", code=2)
 
