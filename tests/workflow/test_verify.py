@@ -21,13 +21,11 @@ def test_a_claim_comes_out_again(copy_of_built: Checkout, tmp_path: Path) -> Non
 
 def test_what_differs_is_found_and_the_rest_taken_as_given(copy_of_built: Checkout) -> None:
     root = copy_of_built.root
-    source = root / "src" / "raml" / "probing" / "curves.py"
-    source.write_text(source.read_text() + "\n\nCHANGED = 1\n")
     figure = root / "results" / "minimal" / "figures" / "fig3.svg"
     figure.write_text(figure.read_text() + "<!-- -->")
-    told = raml(root, "verify", "fig3", "--scale", "minimal", "--given", "--json", code=3)
-    found = json.loads(told[told.index("\n{\n") : told.rindex("}") + 1])
-    assert found["outcome"] == "within tolerance" and found["differing"] == ["results/minimal/figures/fig3.svg"]
+    told = raml(root, "verify", "fig3", "--scale", "minimal", "--given", "--json", code=4)
+    found = json.loads(told[: told.index("\n}") + 2])
+    assert found["outcome"] == "different" and found["differing"] == ["results/minimal/figures/fig3.svg"]
     assert found["first"]["changed"] == ["the file here, which is not as recorded"]
     (root / "results" / "minimal" / "models" / "seed0" / "sft_long" / "model.safetensors").write_bytes(b"other")
     told = raml(root, "verify", "fig3", "--scale", "minimal", "--given", code=2)
