@@ -19,7 +19,8 @@ from typing import TextIO
 
 import psutil
 import pytest
-from checkout import ROOT, Built, Checkout, copy, environment
+from checkout import Built, Checkout, environment
+from versioned import initialise
 
 from raml.running.remains import RUN, mark
 
@@ -28,19 +29,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(7200)]
 KILLS = 32
 VICTIMS = ("snakemake", "job", "child", "dvc")
 ENDS = {0, 1, 255}  # of a run that nobody killed: done, a job failed, a job failed under DVC
-
-
-def versioned(checkout: Checkout) -> Checkout:
-    """The checkout with its stages, of the scale minimal, in a git and DVC repository."""
-    stages = (ROOT / "dvc.yaml").read_text().replace("micro", "minimal")
-    (checkout.root / "dvc.yaml").write_text(stages.replace("_phase\n", "_phase --config scale=minimal\n"))
-    (checkout.root / ".gitignore").write_text((ROOT / ".gitignore").read_text().replace("/results/minimal/\n", ""))
-    copy(ROOT / ".dvcignore", checkout.root / ".dvcignore")
-    (checkout.root / ".dvc").mkdir()
-    for name in ("config", ".gitignore"):
-        copy(ROOT / ".dvc" / name, checkout.root / ".dvc" / name)
-    subprocess.run(["git", "init", "--quiet"], cwd=checkout.root, check=True)
-    return checkout
 
 
 @dataclass
@@ -159,7 +147,8 @@ def test_killed_all_over_the_dag_it_ends_as_an_undisturbed_run(
     seed = int(os.environ.get("RAML_FAULT_SEED") or 0)
     expected = built.checkout.artifacts()
     jobs = len(list((built.checkout.root / "benchmarks" / "minimal").rglob("*.tsv")))
-    checkout, began = versioned(new_checkout()), time.monotonic()
+    checkout, began = new_checkout(), time.monotonic()
+    initialise(checkout.root)
     print(f"\nseed {seed}, {KILLS} kills over {jobs} jobs in {checkout.root}")
     with (tmp_path / "told.txt").open("a") as told:
         killing = Killing(checkout, random.Random(seed), told)

@@ -26,8 +26,8 @@ def commit(root: Path, message: str) -> None:
     run(root, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", message)
 
 
-def publish(root: Path, store: Path) -> None:
-    """Make a finished run's folder a repository: small results in git, the others in a remote that is a folder."""
+def initialise(root: Path) -> None:
+    """Make a checkout a repository of git and DVC, with the stages of `dvc.yaml` for the scale minimal."""
     stages = (ROOT / "dvc.yaml").read_text().replace("micro", "minimal")
     for phase in ("questions", "trajectories", "training", "analysis"):
         stages = stages.replace(f"{phase}_phase\n", f"{phase}_phase --config scale=minimal\n")
@@ -39,6 +39,11 @@ def publish(root: Path, store: Path) -> None:
     for name in ("config", ".gitignore"):
         copy(ROOT / ".dvc" / name, root / ".dvc" / name)
     run(root, "git", "init", "--quiet", "--initial-branch", "main")
+
+
+def publish(root: Path, store: Path) -> None:
+    """Make a finished run's folder a repository: small results in git, the others in a remote that is a folder."""
+    initialise(root)
     run(root, "dvc", "remote", "add", "--default", "store", str(store))
     run(root, "dvc", "commit", "--force")
     run(root, "dvc", "push")

@@ -1,12 +1,12 @@
 """A Slurm cluster of one node, and a checkout whose jobs run on it."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from checkout import ROOT, Checkout, copy
+from checkout import Checkout
 from cluster import Cluster, started
 from submitting import PROFILE, Reproduced, Submitting
+from versioned import initialise
 
 
 @pytest.fixture(scope="session")
@@ -21,16 +21,9 @@ def reproduced(cluster: Cluster, new_checkout: Callable[[], Checkout]) -> Reprod
     """The minimal DAG, made by `dvc repro` with the profile; the scale's device is a GPU, which costs nothing here."""
     checkout = new_checkout()
     root = checkout.root
-    stages = (ROOT / "dvc.yaml").read_text().replace("micro", "minimal")
-    for phase in ("questions", "trajectories", "training", "analysis"):
-        stages = stages.replace(f"{phase}_phase\n", f"{phase}_phase --config scale=minimal\n")
-    (root / "dvc.yaml").write_text(stages)
+    initialise(root)
     scale = root / "config" / "scales" / "minimal.yaml"
     scale.write_text(scale.read_text().replace("device: {name: CPU core, kind: cpu,", "device: {name: GPU, kind: gpu,"))
-    copy(ROOT / ".dvcignore", root / ".dvcignore")
-    (root / ".dvc").mkdir()
-    copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     # As the profile is, but for how often it looks after its jobs.
     profile = root / PROFILE / "config.yaml"
     often = "\nslurm-init-seconds-before-status-checks: 1\nseconds-between-status-checks: 1\n"
