@@ -1,5 +1,10 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
+from raml.code import SOURCE
 from raml.redaction import redacted
 
 
@@ -23,3 +28,30 @@ def test_values_of_the_environment_become_their_names(monkeypatch: pytest.Monkey
     monkeypatch.setenv("KEY_COUNT", "12")
     assert redacted("401: correct horse battery") == "401: [MY_SERVER_PASSWORD_LONGER]"
     assert redacted("correct horse, 12") == "[MY_SERVER_PASSWORD], 12"
+
+
+STEP = """
+import sys
+from raml.config import Section
+from raml.errors import RamlError
+from raml.step import run
+
+def main(step):
+    raise {error}("the server says: server-key-4711 is wrong, at http://me:passphrase@host/v1")
+
+run(main, Section, arguments=["--scale", "s", "--config", "{{}}"])
+"""
+
+
+@pytest.mark.parametrize(("error", "code"), [("RamlError", 1), ("ValueError", 1)])
+def test_jobs_log_no_secrets(error: str, code: int) -> None:
+    """Neither in the one line of an expected error nor in the traceback of another."""
+    ran = subprocess.run(
+        [sys.executable, "-c", STEP.format(error=error)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parent), "VLLM_API_KEY": "server-key-4711"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == code and ("Traceback" in ran.stderr) == (error == "ValueError")
+    assert "[VLLM_API_KEY] is wrong, at http://[redacted]@host/v1" in ran.stderr
+    assert "4711" not in ran.stderr and "passphrase" not in ran.stderr

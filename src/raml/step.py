@@ -17,14 +17,17 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from raml.config import Section, validate
 from raml.errors import ConfigError, RamlError
 from raml.provenance import provenance
+from raml.redaction import redacted
 from raml.storage import Provenance
 
 C = TypeVar("C", bound=Section)
@@ -89,6 +92,7 @@ def run(
     for option in many_or_none:
         parser.add_argument(f"--{option.replace('_', '-')}", default=[], nargs="*")
     values = vars(parser.parse_args(arguments))
+    sys.excepthook = _show_exception
     if WORKFLOW_PID in os.environ:
         end_with(int(os.environ[WORKFLOW_PID]))
     try:
@@ -136,10 +140,16 @@ def _report(line: str) -> None:
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)  # longer than that: the error is not the first process's
+    line = redacted(line)
     print(line, file=sys.stderr, flush=True)
     if told := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         about = {"py_callstack": line, "timestamp": str(int(time.time()))}
         Path(told).write_text(json.dumps({"message": {"message": line, "extraInfo": about}}))
+
+
+def _show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What Python prints of an error that nobody expected, without secrets: it goes into the job's log."""
+    print(redacted("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def end_with(pid: int, *, interval: float = 0.5) -> None:

@@ -194,7 +194,7 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{path} does not exist; the workflow makes it (`snakemake --cores 2`, or `make reproduce`)"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({_first_line(error)})") from None
 
 

@@ -7,7 +7,7 @@ import dataframely as dy
 import polars as pl
 import pytest
 from fuzzing import cases, values
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raml import schemas
@@ -105,6 +105,7 @@ def test_other_columns(folder: Path, data: st.DataObject, schema: type[dy.Schema
 
 @cases(5_000)
 @given(content=st.binary(max_size=80) | st.builds(lambda value: json.dumps(value).encode(), values))
+@example(content=b"[" * 9_999)
 def test_any_json(folder: Path, content: bytes) -> None:
     (folder / "any.json").write_bytes(content)
     try:

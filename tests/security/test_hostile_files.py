@@ -172,12 +172,17 @@ def with_code(tmp_path: Path, ran: Path) -> Path:
     return folder
 
 
-def test_code_that_comes_with_a_published_model_is_not_run(
-    with_code: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "reader",
+    [load_model, load_tokenizer, lambda folder: load_named(str(folder))],
+    ids=["model", "tokenizer", "published"],
+)
+def test_code_that_comes_with_a_model_is_not_run(
+    reader: Callable[[Path], object], with_code: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # to transformers' question whether to run it
     with pytest.raises(RamlError):
-        load_named(str(with_code))
+        reader(with_code)
     assert not ran.exists()
 
 

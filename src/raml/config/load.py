@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
+from raml.config.reading import read_yaml
 from raml.config.scale import Scale
 from raml.config.section import Section
 from raml.errors import ConfigError
@@ -57,10 +57,7 @@ def _read(name: str, folder: Path, below: list[str]) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or not path.is_file():
         raise ConfigError(f"unknown scale {name!r}; allowed: {', '.join(available_scales(folder)) or '(none)'}")
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping, found {type(raw).__name__}")
     extended = raw.pop("extends", None)
@@ -73,12 +70,12 @@ def _read(name: str, folder: Path, below: list[str]) -> dict[str, Any]:
 
 def _check_launcher(name: str, sharded: bool, folder: Path, where: Path) -> None:
     path = folder / f"{name}.yaml"
-    if not path.is_file():
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or not path.is_file():
         allowed = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "(none)"
         raise ConfigError(f"{where}: hardware.launcher = {name!r} is no file of {folder}; allowed: {allowed}, null")
     try:
-        kind = yaml.safe_load(path.read_text())["distributed_type"]
-    except (yaml.YAMLError, KeyError, TypeError):
+        kind = read_yaml(path)["distributed_type"]
+    except (KeyError, TypeError):
         raise ConfigError(f"{path} is no configuration of accelerate: it has no distributed_type") from None
     if (kind == "FSDP") != sharded:
         raise ConfigError(
@@ -102,7 +99,7 @@ def validate(model: type[T], raw: Any, where: str) -> T:
         return model.model_validate(raw)
     except ValidationError as error:
         problems = "; ".join(_describe(model, problem) for problem in error.errors())
-        raise ConfigError(f"{where}: {problems}") from None
+        raise ConfigError(" ".join(f"{where}: {problems}".split())) from None
 
 
 def _describe(model: type[Section], problem: Any) -> str:

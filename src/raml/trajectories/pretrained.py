@@ -33,7 +33,7 @@ def load_model(folder: Path, dtype: str = "auto") -> PreTrainedModel:
     """
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True
+            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder} is no model folder ({' '.join(str(error).split())[:200]})") from None
@@ -47,6 +47,6 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         DataError: the folder holds none.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a broken file makes transformers and tokenizers raise nearly anything
         raise DataError(f"{folder} holds no tokenizer ({' '.join(str(error).split())[:200]})") from None
