@@ -16,8 +16,8 @@ import raml
 SOURCE = Path(raml.__file__).parent
 
 PACKAGES: Final = (
-    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "reasoning-gym", "scipy", "tokenizers"),
-    *("torch", "transformers", "trl"),
+    *("accelerate", "datasets", "math-verify", "numpy", "peft", "polars", "pyarrow", "reasoning-gym", "scipy"),
+    *("tokenizers", "torch", "transformers", "trl"),
 )
 """Of which a new version may change results, tokenisation and the reward's judgement included."""
 

@@ -13,9 +13,7 @@ Errors that we can name end with one line on stderr and the exit code of `raml.e
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +23,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from raml.config import Section, validate
+from raml.ending import end_with
 from raml.errors import ConfigError, RamlError
 from raml.provenance import provenance
 from raml.redaction import redacted
@@ -150,30 +149,6 @@ def _report(line: str) -> None:
 def _show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What Python prints of an error that nobody expected, without secrets: it goes into the job's log."""
     print(redacted("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
-
-
-def end_with(pid: int, *, interval: float = 0.5) -> None:
-    """End this process once process `pid`, the Snakemake that started it, is gone (looked up every `interval` seconds).
-
-    After `kill -9` of Snakemake a job would run on, and write into the run that comes next.
-    """
-
-    def watch() -> None:
-        while _lives(pid):
-            time.sleep(interval)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="end-with-workflow").start()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _json(text: str) -> object:

@@ -12,10 +12,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import dataframely as dy
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from raml.errors import DataError, RamlError
@@ -152,11 +154,23 @@ def read_table(path: Path, schema: type[S]) -> "dy.DataFrame[S]":
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist; the workflow makes it (`snakemake --cores 2`, or `make reproduce`)")
+    return _validate(read_parquet(path, str(path)), schema, str(path))
+
+
+def read_parquet(source: Path | BinaryIO, where: str) -> pl.DataFrame:
+    """Read any Parquet table; `where` is what a message calls it.
+
+    By pyarrow, which looks at the lengths that a file speaks of: where they are wrong, polars ends the process.
+
+    Raises:
+        DataError: it is truncated, damaged or not Parquet.
+    """
     try:
-        table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} is truncated or not Parquet ({_first_line(error)}); delete it and rerun") from None
-    return _validate(table, schema, str(path))
+        table = pq.ParquetFile(source).read()
+        table.validate(full=True)
+        return pl.DataFrame(table.replace_schema_metadata())  # polars panics at metadata that is not UTF-8
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise DataError(f"{where} is truncated or not Parquet ({_first_line(error)}); delete it and rerun") from None
 
 
 def read_provenance(path: Path) -> Provenance:
@@ -166,8 +180,8 @@ def read_provenance(path: Path) -> Provenance:
         DataError: the file is unreadable or was not written by this package.
     """
     try:
-        return Provenance.model_validate_json(pl.read_parquet_metadata(path)[METADATA_KEY])
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError) as error:
+        return Provenance.model_validate_json((pq.read_metadata(path).metadata or {})[METADATA_KEY.encode()])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise DataError(f"{path} carries no provenance of this package ({_first_line(error)})") from None
 
 

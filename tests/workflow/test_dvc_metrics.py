@@ -102,12 +102,13 @@ def test_plots_of_two_states_stand_side_by_side(repository: Path) -> None:
     )
 
 
-def test_a_setting_of_dvc_changes_one_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", ["minimal", "micro"])
+def test_a_setting_of_dvc_changes_one_key(scale: str, tmp_path: Path) -> None:
     """What `dvc exp run --set-param` does to the file of a scale, in which an alias would carry it to other keys."""
     from dvc.utils.hydra import apply_overrides
 
     path = tmp_path / "scale.yaml"
-    shutil.copy(ROOT / "config" / "scales" / "minimal.yaml", path)
+    shutil.copy(ROOT / "config" / "scales" / f"{scale}.yaml", path)
     expected = yaml.safe_load(path.read_text())
     expected["sft"]["long"]["learning_rate"] = 0.002
     expected["evaluation"]["k"] = 3

@@ -31,9 +31,8 @@ def load_scale_or_exit(settings):
     name = str(overrides.pop("scale", "micro"))
     try:
         return load_scale(name, overrides)
-    except (ConfigError, RecursionError, ValueError) as error:
-        problem = error if isinstance(error, ConfigError) else f"config/scales/{name}.yaml is not valid YAML: {error}"
-        print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -138,7 +137,7 @@ def begin():
         remains.mark_jobs()
         return
     if only_looks():
-        taken = or_exit(lock.try_to_take)
+        taken = lock.try_to_take()
         if taken is not None:
             or_exit(records.synchronise, SCALE.scale)
             taken.release()

@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from raml.errors import DataError, InputError
+from raml.storage import read_parquet, read_provenance
 
 CLAIMS: Final = "claims.json"
 TABLES: Final = ("questions/*.parquet", "evaluations/evaluations.parquet", "tables/*.parquet", "tables/*.csv")
@@ -81,9 +82,11 @@ class Results:
         Raises:
             DataError: it is truncated or of another format.
         """
-        read = pl.read_csv if path.endswith(".csv") else pl.read_parquet
+        content = BytesIO(self.files[path]())
+        if path.endswith(".parquet"):
+            return read_parquet(content, f"{self.where}/{path}")
         try:
-            return read(BytesIO(self.files[path]()))
+            return pl.read_csv(content)
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{self.where}/{path} cannot be read: {reason}") from None
@@ -154,8 +157,8 @@ def _scale(folder: Path) -> str:
     """The scale that the results of `folder` are of: a copy may have any name, but its tables say it."""
     for path in (folder / "tables/metrics.parquet", folder / "evaluations/evaluations.parquet"):
         try:
-            return str(TypeAdapter(dict[str, object]).validate_json(pl.read_parquet_metadata(path)["raml"])["scale"])
-        except (pl.exceptions.PolarsError, OSError, KeyError, ValidationError):
+            return read_provenance(path).scale
+        except DataError:
             continue
     return folder.resolve().name
 

@@ -2,22 +2,21 @@
 
 All jobs carry `RUN` in their environment, down to the last child: the checkout and its lock. While this process holds
 the lock, whatever else has it there belongs to a run that is dead. Jobs end by themselves soon after their Snakemake
-(`raml.step.end_with`); here the next run makes sure of it, and of children that a killed job left.
+(`raml.ending`); here the next run makes sure of it, and of children that a killed job left.
 """
 
 import contextlib
 import fcntl
 import json
 import os
-import select
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]
 
+from raml import ending
 from raml.errors import InputError
 from raml.running import lock, slurm
 from raml.running.lock import Holder, Process
@@ -211,29 +210,9 @@ def end_with(process: Process) -> None:
 
     After `kill -9` of DVC its Snakemake would run on, and the next would find the checkout in use.
     """
-
-    def watch() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            _wait_for(process)
+    ending.end_with(process.pid)
+    if not process.lives():  # what has its id now is another
         os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="end-with-dvc").start()
-
-
-def _wait_for(process: Process) -> None:
-    """Return once the process is gone, at once if it is; or raise ProcessLookupError."""
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        raise
-    except OSError:  # a kernel before 5.3
-        while process.lives():
-            time.sleep(_LOOK)
-        return
-    if process.lives():  # the handle is of this process, not of a later one with its id
-        ended = select.poll()
-        ended.register(handle, select.POLLIN)
-        ended.poll()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
