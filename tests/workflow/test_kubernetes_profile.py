@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, environment
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.dag, pytest.mark.timeout(900)]
 
 KUBECTL = f"""#!{sys.executable}
 import json, subprocess, sys

@@ -61,15 +61,23 @@ def remotes() -> dict[str, str]:
         InputError: this is no DVC repository, or its configuration cannot be read.
     """
     from dvc.config import Config
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    try:
+    with dvc_errors_named():
         Repo.find_dvc_dir()
         configured = Config.from_cwd()["remote"]
-    except DvcException as error:
-        raise InputError(f"DVC: {error}") from None
     return {name: remote["url"] for name, remote in configured.items()}
+
+
+@contextmanager
+def dvc_errors_named() -> Iterator[None]:
+    """DVC's errors in the block become an `InputError` of one line."""
+    from dvc.exceptions import DvcException
+
+    try:
+        yield
+    except DvcException as error:
+        raise InputError(f"DVC: {' '.join(str(error).split())}") from None
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from raml.errors import DataError, InputError
+from raml.cli.common import dvc_errors_named
+from raml.errors import DataError
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -29,12 +30,9 @@ def check_outputs() -> None:
 def _check_cache() -> None:
     """Of a cache elsewhere only the user's own configuration may speak, not what git brought."""
     from dvc.config import Config
-    from dvc.exceptions import DvcException
 
-    try:
+    with dvc_errors_named():
         named = Config.from_cwd().load_one("repo").get("cache", {}).get("dir")
-    except DvcException as error:
-        raise InputError(f"DVC: {' '.join(str(error).split())}") from None
     if named is not None and not Path(named).resolve().is_relative_to(Path.cwd().resolve()):
         raise DataError(
             f".dvc/config puts DVC's cache outside this checkout, at {named}; nothing is restored: if you want it "
@@ -67,14 +65,10 @@ def check_manifests() -> None:
 
 
 def _outputs() -> "Iterator[Output]":
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    try:
-        with Repo() as repo:
-            yield from repo.index.outs
-    except DvcException as error:
-        raise InputError(f"DVC: {' '.join(str(error).split())}") from None
+    with dvc_errors_named(), Repo() as repo:
+        yield from repo.index.outs
 
 
 def _check(path: Path, name: object) -> None:

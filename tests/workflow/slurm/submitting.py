@@ -10,6 +10,7 @@ from checkout import MINIMAL, Checkout, environment
 from cluster import Cluster
 
 PROFILE = "workflow/profiles/slurm"
+MODEL = "results/minimal/models/seed0/sft_short"
 AT_ONCE = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from submitting import Reproduced
 from test_dag import TRAINED
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800), pytest.mark.xdist_group("slurm-dag")]
 
 PREPARED = {"build_questions": 1, "build_tokenizer": 1, "write_oracles": 1, "write_held_out": 1}
 TRAINED_ON_CPUS = {"pretrain", "train_base", "train_regimes_base"}

@@ -2,16 +2,15 @@
 
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkout import Checkout, copy
 from cluster import Cluster, started
-from submitting import Reproduced, Submitting
+from submitting import Submitting
 from test_faults import wait_for
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800), pytest.mark.xdist_group("slurm-jobs")]
 
 STEPS = 240
 MODEL = "results/minimal/models/seed0/sft_long"
@@ -23,21 +22,10 @@ LOG = Path("logs/minimal/train_sft_long/seed0.log")
 
 
 @pytest.fixture(scope="module")
-def start(reproduced: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Submitting]:
-    """A function that copies the checkout of the finished run."""
-
-    def make() -> Submitting:
-        root = tmp_path_factory.mktemp("cancelled") / "copy"
-        copy(reproduced.submitting.root, root)
-        return Submitting(Checkout(root), reproduced.submitting.cluster)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def undisturbed(start: Callable[[], Submitting]) -> dict[str, str]:
+def undisturbed(trained: Submitting, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The files of the model that nobody disturbs; trained without Slurm."""
-    checkout = start().checkout
+    checkout = Checkout(tmp_path_factory.mktemp("undisturbed") / "copy")
+    copy(trained.root, checkout.root)
     ran = checkout.run(*TARGET)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return model(checkout)
@@ -77,9 +65,8 @@ def last_job(cluster: Cluster) -> int:
 
 
 def test_a_cancelled_job_is_begun_again_with_more_and_goes_on(
-    start: Callable[[], Submitting], undisturbed: dict[str, str]
+    submitting: Submitting, undisturbed: dict[str, str]
 ) -> None:
-    submitting = start()
     cluster, root = submitting.cluster, submitting.root
     before = last_job(cluster)
     run = submitting.start("--retries", "1", *TARGET)
@@ -109,9 +96,8 @@ def test_a_cancelled_job_is_begun_again_with_more_and_goes_on(
 
 
 def test_jobs_of_a_killed_snakemake_are_cancelled_by_the_next(
-    start: Callable[[], Submitting], undisturbed: dict[str, str]
+    submitting: Submitting, undisturbed: dict[str, str]
 ) -> None:
-    submitting = start()
     cluster, root = submitting.cluster, submitting.root
     before = last_job(cluster)
     run = submitting.start(*TARGET)
