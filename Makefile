@@ -8,7 +8,7 @@
 # make test-faults      kill -9 all over the minimal DAG, by dozens, and the same bytes in the end (SEED=N: other moments)
 # make slurm-test       the minimal DAG on a Slurm cluster of one node, started for it (installs slurm-wlm and munge, as root)
 # make test-simulation  coverage and false verdicts on thousands of simulated data sets
-# make fuzz        damaged configurations, tables and texts, 120,000 cases (one in 200 with every test)
+# make fuzz        damaged configurations, tables and texts, 150,000 cases (one in 200 with every test)
 # make audit       known vulnerabilities of the packages in the locks, asked of PyPI
 # make rehearsal   the paper's whole DAG on tiny models through vLLM and accelerate (sets up `make vllm`)
 # make check       formatting, types, import order, workflow lint

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@cases(20_000)
+@cases(10_000)
 @given(text=damaged_text(WORDS))
 @example(text="[" * 1_500)
 @example(text="seeds: 2020-13-45")
@@ -52,7 +52,7 @@ def test_any_text(folder: Path, text: str) -> None:
         assert "\n" not in str(error) and len(str(error)) < 20_000
 
 
-@cases(30_000)
+@cases(15_000)
 @given(raw=changed(*GOOD.values()))
 def test_damaged_scales(raw: Any) -> None:
     try:

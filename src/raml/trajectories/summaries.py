@@ -30,8 +30,9 @@ Parts = list[str]
 _RECHECK = re.compile(r"(?<!\S)Hold on\b.*?(?:(?<!\S)ok\b|$)", re.DOTALL)
 _RESULT = re.compile(r"(?<!\S)([a-z]) (\d+)(?!\S)")
 _WAIT = re.compile(r"(?<!\S)Wait(?!\S)")
-_TAKEN_APART = re.compile(r"-?\d+ [-+*] -?\d+:[^.]*\.(?: Wait,[^.]*\.)*")
-_EQUATION = re.compile(r"-?\d+ [-+*] -?\d+ = -?\d+\.(?! Wait)")
+_NUMBER = r"(?:-|(?<!\d))\d+"  # not from amid its digits, of which a model may write thousands
+_TAKEN_APART = re.compile(rf"{_NUMBER} [-+*] -?\d+:[^.]*\.(?: Wait,[^.]*\.)*")
+_EQUATION = re.compile(rf"{_NUMBER} [-+*] -?\d+ = -?\d+\.(?! Wait)")
 _BOUNDARY = re.compile(r"(?<=[.!?;])(?=\s)|(?<=\n)")
 
 
