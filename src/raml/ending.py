@@ -12,7 +12,7 @@ _LOOK: Final = 0.2  # seconds
 
 
 def end_with(pid: int) -> None:
-    """Kill this process once process `pid` is gone, at once if it is, a zombie included.
+    """Kill this process once process `pid` is gone, at once if it is; a zombie is, but to kernels before 5.3.
 
     After `kill -9` of Snakemake a job would run on, and write into the run that comes next.
     """
