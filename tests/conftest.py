@@ -11,8 +11,13 @@ settings.load_profile("any machine")
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share costly fixtures stay in one process: those of a file, and all on the finished DAG."""
+    """Tests that share costly fixtures stay in one process: those of a file, and all on the finished DAG.
+
+    Where a file says itself to which others it belongs, that holds.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         on_dag = {"built", "copy_of_built"} & set(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("built" if on_dag else str(item.path)))
 
