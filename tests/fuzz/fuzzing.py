@@ -4,14 +4,16 @@ With `RAML_FUZZ=full` (`make fuzz`) there are all cases, new ones each time; els
 """
 
 import os
+import signal
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 FULL = os.environ.get("RAML_FUZZ") == "full"
-PATIENCE = 60_000  # milliseconds after which a case counts as a hang; a few are enough where the machine is not busy
+PATIENCE = 60.0  # CPU seconds after which a case counts as a hang, however busy the machine is; one is enough for most
 
 ODD = [
     "",
@@ -42,14 +44,39 @@ values = st.recursive(
 
 def cases(number: int) -> Callable[[Any], Any]:
     """A test of `number` cases, of which each has to end soon."""
-    return settings(
-        max_examples=number if FULL else max(10, number // 200),
-        deadline=PATIENCE,
-        derandomize=not FULL,
-        database=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
+
+    def decorate(test: Any) -> Any:
+        test.hypothesis.inner_test = ends_soon(test.hypothesis.inner_test)
+        return settings(
+            max_examples=number if FULL else max(10, number // 200),
+            deadline=None,
+            derandomize=not FULL,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        )(test)
+
+    return decorate
+
+
+def ends_soon(case: Callable[..., None]) -> Callable[..., None]:
+    """The case, with an error once it has taken `PATIENCE`."""
+
+    @wraps(case)
+    def timed(*args: Any, **kwargs: Any) -> None:
+        before = signal.signal(signal.SIGPROF, give_up)
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+        try:
+            case(*args, **kwargs)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, before)
+
+    return timed
+
+
+def give_up(*_: object) -> None:
+    raise TimeoutError(f"no end after {PATIENCE:g} CPU seconds")
 
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -194,6 +194,16 @@ def test_a_touched_file_reruns_nothing(copy_of_built: Checkout) -> None:
     assert copy_of_built.planned() == {}
 
 
+def test_snakemake_looks_for_jobs_to_start_when_one_has_ended(copy_of_built: Checkout) -> None:
+    figures = list((copy_of_built.root / "results" / "minimal" / "figures").glob("fig*.svg"))
+    for path in figures:
+        path.unlink()
+    ran = copy_of_built.run("--verbose")
+    assert ran.returncode == 0, ran.stderr
+    said = ran.stdout + ran.stderr
+    assert 5 < said.count("Ready jobs: ") <= said.count("Finished jobid: ")
+
+
 def test_snakemakes_own_report_shows_the_exhibits_with_captions(copy_of_built: Checkout) -> None:
     ran = copy_of_built.run("--report", "report.html")
     assert ran.returncode == 0, ran.stderr
