@@ -209,6 +209,7 @@ def test_every_command_explains_its_options(
         (["claims", "--scales", "x"], "No such option: --scales"),
         (["guess"], "No such command 'guess'"),
         (["claims", "--scale", "\udcff"], "argument 3 is not UTF-8"),
+        (["plan", "--scale", "x" * 300], "a name of 319 characters, which no file can have: config/scales/xxx"),
     ],
 )
 def test_a_wrong_command_line_ends_with_one_line_and_exit_code_2(

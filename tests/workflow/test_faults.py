@@ -58,6 +58,7 @@ def as_json(sections: dict[str, object]) -> str:
     ("settings", "message"),
     [
         (["scale=huge"], r"unknown scale 'huge'; allowed: .*minimal.*"),
+        ([f"scale={'x' * 300}"], r"cannot read the scale x{80}: File name too long"),
         (["scale=minimal", "colour=red"], r".*minimal\.yaml: unknown key colour; allowed here: .*sft.*"),
         (["scale=minimal", 'sft={"long": {"lr": 1}}'], r".*unknown key sft\.long\.lr; allowed here: .*learning_rate.*"),
         (
@@ -65,7 +66,7 @@ def as_json(sections: dict[str, object]) -> str:
             r".*sft\.long\.learning_rate = '?-0\.1'?: input should be greater than 0",
         ),
     ],
-    ids=["unknown scale", "unknown key", "unknown key below", "negative learning rate"],
+    ids=["unknown scale", "a name that no file can have", "unknown key", "unknown key below", "negative learning rate"],
 )
 @pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry run", "run"])
 def test_bad_settings_end_with_one_line_and_exit_code_2(

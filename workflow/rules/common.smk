@@ -34,6 +34,9 @@ def load_scale_or_exit(settings):
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # `scale` or `extends` is longer than a file's name can be
+        print(f"error: cannot read the scale {name:.80}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def as_json(sections):

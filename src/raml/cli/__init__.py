@@ -1,5 +1,6 @@
 """The command `raml`. Each command imports what it needs when it runs, so that `raml --help` starts at once."""
 
+import errno
 import sys
 import warnings
 from typing import Annotated
@@ -56,6 +57,10 @@ def main() -> None:
         _end(f"{message.rstrip('.')}{advice}" if message else "", error.exit_code)
     except typer.Abort:
         _end("interrupted", 130)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _end(f"a name of {len(str(error.filename)):,} characters, which no file can have: {error.filename:.80}...", 2)
 
 
 def _check_arguments(arguments: list[str]) -> None:

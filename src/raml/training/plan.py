@@ -105,7 +105,8 @@ def plan(scale: Scale, lengths: Lengths = LONGEST) -> Plan:
     """The plan of a scale; memory is reckoned with the longest sequences whatever `lengths` says.
 
     Raises:
-        ConfigError: a batch cannot be shared among the processes, or not one sequence fits a device.
+        ConfigError: a batch cannot be shared among the processes, or not one sequence fits a device,
+            or a style is trained that nobody writes.
     """
     runs = [_planned(run, batch.technique, scale, lengths) for batch in batches(scale) for run in batch.runs]
     if scale.pretraining is not None:
@@ -210,7 +211,10 @@ def _training_questions(scale: Scale) -> int:
 def _written_for_a_question(scale: Scale, model: str) -> int:
     """Trajectories of a question, all of them correct at best."""
     if scale.writers is not None:
-        return scale.writers["short" if model.startswith("sft_short") else "long"].rollouts
+        style = "short" if model.startswith("sft_short") else "long"
+        if style not in scale.writers:
+            raise ConfigError(f"scale {scale.scale}: `writers` has no {style!r}, whose trajectories sft.{style} needs")
+        return scale.writers[style].rollouts
     assert scale.oracle is not None
     return scale.oracle.variants_per_question
 
