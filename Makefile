@@ -55,7 +55,7 @@ endif
 
 $(PASSED): $(SETUP) $(TESTED)
 	@mkdir -p $(@D)
-	@$(PYTEST) -n $(CORES) --dist loadgroup | tee $@
+	@$(PYTEST) -n $(CORES) --dist loadgroup --no-loadscope-reorder | tee $@
 
 test-browser: $(SETUP)
 	@RAML_BROWSER=required $(PYTEST) -m browser $(TESTS)

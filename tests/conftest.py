@@ -16,10 +16,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Where a file says itself to which others it belongs, that holds.
     """
     for item in items:
-        if item.get_closest_marker("xdist_group"):
-            continue
-        on_dag = {"built", "copy_of_built"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("built" if on_dag else str(item.path)))
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("built" if _on_dag(item) else str(item.path)))
+    items.sort(key=lambda item: not _on_dag(item))  # the longest first, beside which all others fit
+
+
+def _on_dag(item: pytest.Item) -> bool:
+    return not {"built", "copy_of_built"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -74,7 +74,7 @@ def test_a_table_that_cannot_be_read_is_noted(tmp_path: Path) -> None:
     (after / "tables/metrics.parquet").write_bytes(b"PAR1")
     found = compared(before, after).scales[0]
     assert found.metrics == [] and len(found.notes) == 1
-    assert "tables/metrics.parquet cannot be read" in found.notes[0]
+    assert "tables/metrics.parquet is truncated or not Parquet" in found.notes[0]
 
 
 def test_a_copy_of_results_is_of_the_scale_that_its_tables_name(tmp_path: Path) -> None:
