@@ -15,14 +15,15 @@ Four choices, made by simulated coverage on data shaped like ours (skewed, bound
   differences are symmetric, and near the floor of mG-Pass@k few questions differ, some by much: BCa follows them,
   and with one seed of 144 questions put 0 outside nominal 95% up to 23% of the time, Student's t at most 5.5%.
 - One seed says nothing of the spread between seeds: the interval then holds for that one model only.
+- *Draws are shared*: intervals of as many questions and seeds use the same random numbers, whatever they are of. So no
+  interval depends on what a model or a quantity is called, a further one changes no other, and each is a matrix product.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
@@ -30,7 +31,6 @@ from raml.errors import InputError
 
 Cells = NDArray[np.float64]
 
-CELL = ["seed", "question_id"]
 CHUNK = 4_000_000  # resampled values held at once
 BISECTIONS = 25  # which place a p-value to 3e-8
 
@@ -65,15 +65,15 @@ class Replicates:
         lower, upper = np.quantile(self.values, self.levels(confidence))
         return float(lower), float(upper)
 
-    def smallest_alpha(self, line: float) -> float:
-        """The smallest alpha at which the interval of confidence 1 - alpha excludes `line`: a two-sided p-value.
+    def smallest_alpha(self, threshold: float) -> float:
+        """The smallest alpha at which the interval of confidence 1 - alpha excludes `threshold`: a two-sided p-value.
 
         No smaller than 1 / (replicates + 1), which is all that so many of them can tell.
         """
 
         def excluded(alpha: float) -> bool:
             lower, upper = self.ends(1 - alpha)
-            return line < lower or line > upper
+            return threshold < lower or threshold > upper
 
         low, high = 1 / (self.values.size + 1), 1.0
         if excluded(low) or not excluded(high):
@@ -98,57 +98,24 @@ class Interval:
         lower, upper = (min(max(end, lowest), highest) for end in (self.lower, self.upper))
         return Interval(self.estimate, lower, upper, self.replicates)
 
-    def excludes(self, line: float) -> bool:
-        """Whether `line` lies outside."""
-        return line < self.lower or line > self.upper
+    def excludes(self, threshold: float) -> bool:
+        """Whether `threshold` lies outside."""
+        return threshold < self.lower or threshold > self.upper
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made; each is seeded by what it is of, so that a further one changes no other."""
+    """How intervals are made."""
 
     seed: int
     resamples: int
     confidence: float
 
-    def mean(self, values: Cells, *labels: str) -> Interval:
-        """`bootstrap_mean` of `values`, seeded by `seed` and the interval's `labels`."""
-        return bootstrap_mean(values, seed=self._seed(*labels), resamples=self.resamples, confidence=self.confidence)
-
-    def difference(self, values: Cells, *labels: str) -> Interval:
-        """As `mean`, of paired differences, by Student's t rather than BCa."""
+    def mean(self, values: Cells, *, student: bool = False) -> Interval:
+        """`bootstrap_mean` of `values`."""
         return bootstrap_mean(
-            values, seed=self._seed(*labels), resamples=self.resamples, confidence=self.confidence, student=True
+            values, seed=self.seed, resamples=self.resamples, confidence=self.confidence, student=student
         )
-
-    def _seed(self, *labels: str) -> int:
-        text = "/".join([str(self.seed), *labels])
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
-def cells(table: pl.DataFrame, value: str) -> Cells:
-    """`value` averaged within each training seed and question.
-
-    Args:
-        table: columns `seed`, `question_id` and `value`.
-        value: the column to average.
-
-    Returns:
-        Shape [seeds, questions], both in sorted order; NaN where a seed has no value of a question.
-    """
-    means = _cell_means(table, value)
-    seeds, questions = (sorted(means[key].unique()) for key in CELL)
-    row, column = ({key: i for i, key in enumerate(keys)} for keys in (seeds, questions))
-    result = np.full((len(seeds), len(questions)), np.nan)
-    for seed, question, mean in means.iter_rows():
-        result[row[seed], column[question]] = mean
-    return result
-
-
-def paired_cells(table: pl.DataFrame, baseline: pl.DataFrame, value: str) -> Cells:
-    """Differences `table` less `baseline` of the cells that both have; arguments and result as in `cells`."""
-    both = _cell_means(table, value).join(_cell_means(baseline, value), on=CELL, suffix="_baseline")
-    return cells(both.with_columns(pl.col(value) - pl.col(f"{value}_baseline")), value)
 
 
 def bootstrap_mean(
@@ -174,32 +141,37 @@ def bootstrap_mean(
         raise InputError(f"an interval needs at least 2 questions, found {n_questions}")
     by_question = np.nanmean(values, axis=0)
     estimate = float(by_question.mean())
-    generator = np.random.default_rng(seed)
+    drawn, of_seeds = _draws(seed, resamples, n_questions, n_seeds, student)
     if student:
-        error = float(by_question.std(ddof=1)) / np.sqrt(n_questions)
-        replicates = estimate + error * generator.standard_t(n_questions - 1, size=resamples)
+        replicates = estimate + float(by_question.std(ddof=1)) / np.sqrt(n_questions) * drawn
     else:
-        replicates = _resampled_means(by_question, resamples, generator)
+        replicates = drawn @ by_question
     spread = _spread(values, by_question)
     if n_seeds > 1:
-        replicates += _seed_error(spread) * generator.standard_t(n_seeds - 1, size=resamples)
+        replicates = replicates + _seed_error(spread) * of_seeds
     levels = _plain_levels if student else _bca_levels(replicates, by_question)
     made = Replicates(np.sort(replicates), levels, spread)
     return Interval(estimate, *made.ends(confidence), made)
 
 
-def _cell_means(table: pl.DataFrame, value: str) -> pl.DataFrame:
-    return table.group_by(CELL).agg(pl.col(value).mean()).sort(CELL)
+@lru_cache(maxsize=64)
+def _draws(seed: int, resamples: int, n: int, seeds: int, student: bool) -> tuple[Cells, Cells]:
+    """Random numbers of all intervals from `n` questions and so many seeds.
 
-
-def _resampled_means(by_question: Cells, resamples: int, generator: np.random.Generator) -> Cells:
-    n = by_question.size
-    means = np.empty(resamples)
-    step = max(1, CHUNK // n)
-    for start in range(0, resamples, step):
-        part = means[start : start + step]
-        part[:] = by_question[generator.integers(0, n, size=(part.size, n))].mean(axis=1)
-    return means
+    Returns:
+        Draws of Student's t over questions [resamples], or the weights of resampled questions [resamples, n]; and draws
+        of Student's t over seeds [resamples], 0 for a single one.
+    """
+    generator = np.random.default_rng(seed)
+    if student:
+        drawn = generator.standard_t(n - 1, size=resamples)
+    else:
+        drawn = np.empty((resamples, n))
+        for start in range(0, resamples, step := max(1, CHUNK // n)):
+            part = drawn[start : start + step]
+            places = generator.integers(0, n, size=part.shape) + n * np.arange(len(part))[:, None]
+            part[:] = np.bincount(places.ravel(), minlength=part.size).reshape(part.shape) / n
+    return drawn, generator.standard_t(seeds - 1, size=resamples) if seeds > 1 else np.zeros(resamples)
 
 
 def _spread(values: Cells, by_question: Cells) -> Spread:

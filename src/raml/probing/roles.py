@@ -1,10 +1,8 @@
 """What each trajectory token did to the gold answer's NLL, by the token's role (Figure 6).
 
 The paper's quantity is the relative change |L_i - L_(i-1)| / L_(i-1) at token i. It is undefined where the
-NLL before the token is exactly 0 and huge where it is tiny, so nobody should trust its mean alone:
-`permutation_p_values` tests median and trimmed mean beside it.
-
-Symbols: N tokens, V those with a defined relative change, R permutations.
+NLL before the token is exactly 0 and huge where it is tiny, so nobody should trust its mean alone: claims go by
+order (`raml.claims.quantities.roles`), and median and trimmed mean stand beside it.
 """
 
 import re
@@ -30,9 +28,6 @@ LONGEST_PHRASE: Final = 6
 SUMMARIES: Final = ("mean", "median", "trimmed_mean")
 TRIM: Final = 0.2
 """Share of the values that a trimmed mean leaves out at each end."""
-PERMUTATIONS: Final = 2_000
-_CHUNK = 8_000_000  # permuted values held at once
-_ROUNDING = 1e-9  # sums in another order differ by less, relatively
 
 Decode = Callable[[Sequence[int]], str]
 Groups = Mapping[str, Sequence[str]]
@@ -183,62 +178,6 @@ def summaries(values: Values) -> Values:
     ordered = np.sort(values, axis=-1)
     median = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2
     return np.stack([values.mean(axis=-1), median, ordered[..., cut : n - cut].mean(axis=-1)])
-
-
-def permutation_p_values(
-    changes: pl.DataFrame, roles: Mapping[str, pl.Expr], *, seed: int = 0, permutations: int = PERMUTATIONS
-) -> dict[str, dict[str, float]]:
-    """Whether tokens change the NLL more than equally many random tokens of the same trajectories, for every role.
-
-    Under the null hypothesis which tokens of a trajectory have a role has nothing to do with their relative
-    changes. So the changes are permuted within each trajectory, which draws as many random tokens of it
-    as the role has there, without replacement; the role's own tokens may be among them. One-sided, with the
-    observed arrangement counted: p = (1 + permutations that reach the observed value) / (1 + R). The same permutations
-    serve all roles, and the p-values are not corrected for their number.
-
-    Args:
-        changes: rows of `schemas.TokenChange`; undefined relative changes are left out.
-        roles: by name a condition on these rows, true for the role's tokens.
-        seed: of the permutations.
-        permutations: R.
-
-    Returns:
-        The p-value of each of `SUMMARIES` by role; of roles without tokens there is none.
-    """
-    defined = changes.drop_nulls("relative_change").with_columns(tokens=pl.len().over(TRAJECTORY))
-    defined = defined.sort("tokens", *TRAJECTORY, "position")
-    values = defined["relative_change"].to_numpy()
-    blocks = [(size // length, length) for length, size in defined.group_by("tokens", maintain_order=True).len().rows()]
-    masks = {role: defined.select(condition).to_series().to_numpy() for role, condition in roles.items()}
-    places = {role: np.flatnonzero(mask) for role, mask in masks.items() if mask.any()}
-    lines = {role: summaries(values[place]) * (1 - _ROUNDING) for role, place in places.items()}
-    reached = {role: np.zeros(len(SUMMARIES)) for role in places}
-    generator = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // max(1, values.size))
-    for start in range(0, permutations, chunk):
-        permuted = _permuted_within(values, blocks, min(chunk, permutations - start), generator)
-        for role, place in places.items():
-            reached[role] += (summaries(permuted[:, place]) >= lines[role][:, None]).sum(axis=1)
-    return {
-        role: {name: float(p) for name, p in zip(SUMMARIES, (1 + count) / (1 + permutations), strict=True)}
-        for role, count in reached.items()
-    }
-
-
-def _permuted_within(
-    values: Values, blocks: Sequence[tuple[int, int]], permutations: int, generator: np.random.Generator
-) -> Values:
-    """[permutations, V]: `values` [V] permuted within each trajectory, in each row anew.
-
-    `blocks` are numbers and lengths of trajectories, those of one length standing together.
-    """
-    parts = []
-    start = 0
-    for number, length in blocks:
-        block = values[start : start + number * length].reshape(1, number, length)
-        parts.append(generator.permuted(np.tile(block, (permutations, 1, 1)), axis=2).reshape(permutations, -1))
-        start += number * length
-    return np.concatenate(parts, axis=1) if parts else np.empty((permutations, 0))
 
 
 if __name__ == "__main__":

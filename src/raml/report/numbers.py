@@ -1,7 +1,7 @@
 """Numbers as people read them: few digits, a real minus sign, intervals with `to`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -67,3 +67,9 @@ def p_value(value: float) -> str:
 def short(value: float) -> str:
     """A number that somebody chose, as it was written: `0.05`, `−0.3`."""
     return f"{value:g}".replace("-", MINUS)
+
+
+def listed(names: Iterable[object]) -> str:
+    """`a`, `a and b`, `a, b and c`; `none` of nothing."""
+    texts = [str(name) for name in names]
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts) or "none"

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from raml.claims.result import ClaimResult
 from raml.errors import DataError
-from raml.report import numbers, style
+from raml.report import numbers, theme
 from raml.report.board import strip
 from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
 from raml.report.scores import PAPER_MODEL
@@ -100,7 +100,7 @@ def environment() -> Environment:
         "model_label": model_label,
         "in_order": in_order,
     }
-    jinja.globals |= {"style": style, "millions": numbers.millions, "paper_model": PAPER_MODEL}
+    jinja.globals |= {"style": theme, "millions": numbers.millions, "paper_model": PAPER_MODEL}
     return jinja
 
 
@@ -124,7 +124,7 @@ def read_sections(exhibits: Sequence[Path], figures: Sequence[Path], claims: Seq
 
 
 def inline_svg(path: Path, command: str = "") -> Markup:
-    """A figure of `raml.report.svg` as an element of the page: its colours follow the page's theme.
+    """A figure of `raml.report.charts.svg` as an element of the page: its colours follow the page's theme.
 
     Raises:
         DataError: the file is missing or not an SVG; `command` is what makes it.
@@ -139,7 +139,7 @@ def inline_svg(path: Path, command: str = "") -> Markup:
         raise DataError(f"{path} is not a whole SVG; delete it, then `{command}` makes it")
     text = text[start:].strip()
     text = re.sub(r' (?:width|height)="[^"]*pt"', "", text, count=2)
-    for name, colour in style.LIGHT.items():
+    for name, colour in theme.LIGHT.items():
         text = text.replace(colour, f"var(--{name})")
     return Markup(text.replace("font-family: sans-serif", "font-family: var(--sans)"))
 
@@ -160,13 +160,13 @@ def label(exhibit: str) -> str:
 
 def in_order(models: Sequence[str]) -> list[str]:
     """Models in the order of the paper's Table 2, others after them."""
-    order = list(style.MODEL_LABELS)
+    order = list(theme.MODEL_LABELS)
     return sorted(models, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def model_label(name: str) -> str:
     """A model's name for people: `SFT long` for `sft_long`."""
-    return style.MODEL_LABELS.get(name, name)
+    return theme.MODEL_LABELS.get(name, name)
 
 
 def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:

@@ -1,0 +1,293 @@
+"""The one judge: a claim's effects against their threshold, the rules that guard it, and the reason in plain words.
+
+An effect holds if its whole interval lies on the claimed side of its threshold, is contradicted if the whole interval
+lies on the other side, and is inconclusive otherwise, or with too few questions. With `all` the claim is as its worst
+effect, with `any` as its best; `raml.claims.evidence` has the p-values.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from raml.claims.effects import Effect, EffectSpec, Quantities
+from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
+from raml.claims.labels import pair_label, quantity_label
+from raml.claims.quantities.table import QUANTITIES, SHARE, base_name
+from raml.claims.registry import Claim, EffectEntry, Registry, is_pool, specs_of
+from raml.claims.result import ClaimResult, DecidingEffect, Side, Verdict
+
+FLOOR: Final = 0.02
+"""Score below which a comparison shows little; a score above 1 - FLOOR is saturated."""
+WORST_FIRST: Final[tuple[Verdict, ...]] = ("contradicted", "inconclusive", "holds")
+ONE_SEED: Final = "with one training seed the interval covers questions and not training"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the placeholders of effects stand for at a scale, and the families of its base models."""
+
+    values: Mapping[str, object]
+    regimes: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An effect against its threshold; `ends` says where both models lie if level shows nothing there."""
+
+    effect: Effect
+    side: Side
+    threshold: float
+    min_questions: int
+    verdict: Verdict
+    ends: str = ""
+
+    @property
+    def condition(self) -> Condition:
+        """As evidence on the claim."""
+        one = self.effect
+        return Condition(one.interval, self.verdict, self.side, self.threshold, one.questions, self.min_questions)
+
+    def result(self) -> DecidingEffect:
+        """As it stands in `claims.json`."""
+        one, spec = self.effect, self.effect.spec
+        return DecidingEffect(
+            name=spec.name,
+            label=f"{quantity_label(spec.quantity)}: {pair_label(spec)}",
+            unit=QUANTITIES[base_name(spec.quantity)].unit,
+            estimate=one.estimate,
+            interval=(one.interval.lower, one.interval.upper) if one.interval else None,
+            threshold=self.threshold,
+            side=self.side,
+            questions=one.questions,
+            seeds=one.seeds,
+            verdict=self.verdict,
+        )
+
+
+def judge_all(registry: Registry, quantities: Quantities, names: Names, scale: str) -> list[ClaimResult]:
+    """Every claim's result in the registry's order, Holm's correction entered.
+
+    Raises:
+        ConfigError: an effect names something unknown.
+    """
+    results, corrected = [], []
+    for claim in registry.claims:
+        result, evidence = judge(claim, registry, quantities, names, scale)
+        results.append(result)
+        corrected.append(evidence.corrected if evidence else None)
+    correct(results, corrected, quantities.bootstrap.confidence)
+    return results
+
+
+def judge(
+    claim: Claim, registry: Registry, quantities: Quantities, names: Names, scale: str
+) -> tuple[ClaimResult, Evidence | None]:
+    """A claim's result before Holm's correction, and the evidence that it rests on; None of one that was not tested."""
+    untested = ClaimResult(
+        id=claim.id,
+        exhibit=claim.exhibit,
+        statement=claim.statement,
+        paper=claim.paper,
+        quantity=claim.measured,
+        reported=registry.reported_of(claim),
+        verdict="not_run",
+        reason=claim.not_run or "",
+        by_construction=claim.by_construction is not None and scale in claim.by_construction_at,
+        needs=claim.needs,
+        decidable_at=list(claim.decidable_at),
+        artifacts=[path.replace("{scale}", scale) for path in claim.artifacts],
+        command=claim.command.replace("{scale}", scale),
+    )
+    if not claim.entries:
+        return untested, None
+    specs = [(entry, spec) for entry in claim.entries for spec in specs_of(entry, names.values, names.regimes)]
+    found = [(entry, spec, quantities.effect(spec)) for entry, spec in specs]
+    if not found or any(effect is None for *_, effect in found):
+        absent = list(
+            dict.fromkeys(f"{quantity_label(s.quantity)} of {pair_label(s)}" for _, s, e in found if e is None)
+        )
+        reason = f"This scale has no {' and no '.join(absent)}." if absent else "This scale trains no such models."
+        return untested.model_copy(update={"reason": reason}), None
+    judged = [judge_effect(claim, entry, effect) for entry, _, effect in found if effect]
+    verdict = min((one.verdict for one in judged), key=WORST_FIRST.index)
+    if claim.any:
+        held = any(one.verdict == "holds" for one in judged)
+        refuted = all(one.verdict == "contradicted" for one in judged)
+        verdict = "holds" if held else "contradicted" if refuted else "inconclusive"
+    evidence = (any_of if claim.any else all_of)([one.condition for one in judged])
+    needed = evidence.needed(quantities.bootstrap.confidence) if verdict == "inconclusive" else None
+    result = untested.model_copy(
+        update={
+            "verdict": verdict,
+            "reason": reason_of(verdict, judged, any_suffices=claim.any is not None),
+            "limits": " ".join(
+                filter(
+                    None,
+                    [
+                        claim.by_construction if untested.by_construction else "",
+                        limits_of(claim, judged, quantities, needed),
+                    ],
+                )
+            ),
+            "effects": [one.result() for one in judged],
+            "measured": {
+                one.effect.spec.name: one.effect.estimate for one in judged if one.effect.estimate is not None
+            },
+            "interval": {
+                one.effect.spec.name: (one.effect.interval.lower, one.effect.interval.upper)
+                for one in judged
+                if one.effect.interval
+            },
+            "n": {name: min(getattr(one.effect, name) for one in judged) for name in ("questions", "seeds")},
+            "combine": "any" if claim.any else "all",
+            "p": evidence.p,
+            "needed": needed,
+        }
+    )
+    return result, evidence
+
+
+def judge_effect(claim: Claim, entry: EffectEntry, effect: Effect) -> Judged:
+    """An effect against the threshold of its entry, or else of its claim."""
+    side, threshold = entry.side or claim.side, claim.threshold if entry.threshold is None else entry.threshold
+    assert side is not None and threshold is not None  # as the registry checks
+    verdict: Verdict = "inconclusive"
+    if effect.interval and effect.questions >= claim.min_questions and effect.interval.excludes(threshold):
+        verdict = "holds" if (effect.interval.lower > threshold) == (side == "above") else "contradicted"
+    judged = Judged(effect, side, threshold, claim.min_questions, verdict)
+    if claim.level_needs_room and effect.interval and (ends := _ends(effect.means)):
+        return replace(judged, verdict="inconclusive", ends=ends)
+    return judged
+
+
+def correct(results: Sequence[ClaimResult], corrected: Sequence[float | None], confidence: float) -> None:
+    """Enter Holm's p-values and the verdicts that stand after them into `results`.
+
+    Args:
+        results: of all claims; those that are not `not_run` are the family.
+        corrected: of each the p-value corrected for several effects, None if it has none.
+        confidence: of the verdicts.
+    """
+    family = [place for place, one in enumerate(results) if one.verdict != "not_run"]
+    adjusted = holm([corrected[place] for place in family])
+    for place, p in zip(family, adjusted, strict=True):
+        one = results[place]
+        one.p_holm, one.verdict_holm = p, after_holm(one.verdict, p, confidence)
+
+
+def reason_of(verdict: Verdict, judged: Sequence[Judged], *, any_suffices: bool) -> str:
+    """One sentence on the effects that decided, or that keep the claim open."""
+    deciding = [one for one in judged if one.verdict == verdict]
+    if any_suffices and verdict == "inconclusive":
+        deciding = [one for one in judged if one.verdict != "contradicted"]
+    few = [one for one in deciding if one.effect.questions < one.min_questions]
+    if verdict == "inconclusive" and few:
+        least = min(few, key=lambda one: one.effect.questions)
+        return f"{_subject(few)}: {least.effect.questions} questions, and the claim asks for {least.min_questions}."
+    clauses = []
+    for ends in dict.fromkeys(one.ends for one in deciding):
+        for claimed in dict.fromkeys((one.side, one.threshold) for one in deciding):
+            group = [one for one in deciding if (one.ends, one.side, one.threshold) == (ends, *claimed)]
+            if group:
+                clauses.append(f"{_subject(group)} {_place(verdict, group[0])}")
+    return "; ".join(clauses) + "."
+
+
+def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, needed: Mapping[str, int] | None) -> str:
+    """One sentence on what limits the verdict: single benchmarks, the floor, seeds and questions."""
+    clauses = _alone(claim, judged, quantities)
+    clauses += _at_ends(judged, quantities)
+    seeds = min(one.effect.seeds for one in judged)
+    if needed:
+        clauses.append(_needed(needed, seeds))
+    if seeds == 1:
+        clauses.append(ONE_SEED)
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _place(verdict: Verdict, one: Judged) -> str:
+    """`lies above -0.02`, `spans -0.02`, `shows nothing: both models are at the floor`."""
+    if one.ends:
+        return f"shows nothing, as both models are {one.ends}"
+    if verdict == "inconclusive":
+        return f"may lie on either side of {one.threshold:g}"
+    other: dict[Side, Side] = {"above": "below", "below": "above"}
+    return f"lies {one.side if verdict == 'holds' else other[one.side]} {one.threshold:g}"
+
+
+def _subject(judged: Sequence[Judged]) -> str:
+    """`SFT long less SFT short in Pass@8 and mG-Pass@8`: effects of the same models are named together."""
+    by_pair: dict[str, list[str]] = {}
+    for one in judged:
+        by_pair.setdefault(pair_label(one.effect.spec), []).append(quantity_label(one.effect.spec.quantity))
+    return " and ".join(f"{pair} in {_listed(names)}" for pair, names in by_pair.items())
+
+
+def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> list[str]:
+    """What single benchmarks would say, where that differs from all together: `path alone contradicts it`."""
+    found: dict[Verdict, list[str]] = {}
+    for name in _benchmarks(judged, quantities):
+        alone = [
+            judge_effect(claim, EffectEntry(**_same(one), side=one.side, threshold=one.threshold), effect).verdict
+            for one in judged
+            if (effect := quantities.effect(one.effect.spec.model_copy(update={"over": name})))
+        ]
+        together = min((one.verdict for one in judged), key=WORST_FIRST.index)
+        worst = min(alone, key=WORST_FIRST.index, default=together)
+        if worst != together and worst != "inconclusive":
+            found.setdefault(worst, []).append(name)
+    said = {"holds": "the claim holds on {} alone", "contradicted": "{} alone contradicts it"}
+    return [said[verdict].format(_listed(names)) for verdict, names in found.items()]
+
+
+def _at_ends(judged: Sequence[Judged], quantities: Quantities) -> list[str]:
+    """Benchmarks on which all models of a score are at the floor, or saturated."""
+    clauses = []
+    for end in ("at the floor", "saturated"):
+        places: list[str] = []
+        for name in _benchmarks([one for one in judged if _is_score(one.effect.spec)], quantities):
+            specs = [one.effect.spec.model_copy(update={"over": name}) for one in judged if _is_score(one.effect.spec)]
+            effects = [effect for spec in specs if (effect := quantities.effect(spec))]
+            if any(_ends(effect.means) == end for effect in effects):
+                places.append(name)
+        if places:
+            clauses.append(f"on {_listed(places)} scores are {end}")
+    return clauses
+
+
+def _benchmarks(judged: Sequence[Judged], quantities: Quantities) -> list[str]:
+    """Those of the judged effects, if they pool any."""
+    specs = [one.effect.spec for one in judged if is_pool(one.effect.spec.over)]
+    names = {name: None for spec in specs for name in quantities.benchmarks(spec.quantity, spec.model) if name}
+    return [name for name in names if any(quantities.pools(spec, name) for spec in specs)] if len(names) > 1 else []
+
+
+def _same(one: Judged) -> dict[str, object]:
+    return one.effect.spec.model_dump(include={"quantity", "model", "baseline", "share", "interval"})
+
+
+def _is_score(spec: EffectSpec) -> bool:
+    return QUANTITIES[base_name(spec.quantity)].unit == SHARE and base_name(spec.quantity) in ("Pass", "mG-Pass", "Avg")
+
+
+def _ends(means: Sequence[float]) -> str:
+    """Where all of the means lie, if that is an end of the scale."""
+    if max(means) < FLOOR:
+        return "at the floor"
+    return "saturated" if min(means) > 1 - FLOOR else ""
+
+
+def _needed(needed: Mapping[str, int], seeds: int) -> str:
+    """`about 6 training seeds would decide it`."""
+    if "seeds" not in needed:
+        return f"it needs {needed['questions']} questions"
+    if needed["seeds"] > seeds:
+        return f"about {needed['seeds']} training seeds would decide it"
+    return f"about {needed['questions']} questions would decide it"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = dict.fromkeys(names)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,61 @@
+"""Names for people: models, quantities, and effects of them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from raml.claims.effects import ALL, EffectSpec
+from raml.claims.quantities.table import QUANTITIES, base_name
+
+# The paper's rows of Table 2, in its order, after the model that all of them start from; then what it has not.
+MODEL_LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "base": "Base",
+        "sft_short": "SFT short",
+        "sft_long": "SFT long",
+        "zero_grpo": "Zero-GRPO",
+        "dpo": "DPO",
+        "sft_grpo": "SFT+GRPO",
+    }
+)
+VARIANTS: Final[Mapping[str, str]] = {
+    "no_thinking": "no-thinking mode",
+    "thinking": "whole thinking",
+    "control": "last steps",
+    "trajectory": "real trajectories",
+    "shuffled": "shuffled trajectories",
+    "random": "random trajectories",
+}
+
+
+def model_label(model: str) -> str:
+    """`SFT long` for `sft_long`; a variant after a comma, other names as they are."""
+    name, _, variant = model.partition("/")
+    label = MODEL_LABELS.get(name, name)
+    return f"{label}, {VARIANTS.get(variant, variant)}" if variant else label
+
+
+def quantity_label(quantity: str) -> str:
+    """`Pass@8`, `rho of NLL and position (correct)`: what the quantity is, and what it is restricted to."""
+    name, *parts = quantity.split("/")
+    if base_name(name) in ("Pass", "mG-Pass", "Avg"):
+        return name
+    text = QUANTITIES[base_name(name)].text
+    return f"{text} ({', '.join(parts)})" if parts else text
+
+
+def pair_label(spec: EffectSpec) -> str:
+    """`SFT long less SFT short`, `SFT long`; of variants of one model the model is named once."""
+    if spec.baseline is None:
+        return model_label(spec.model)
+    (model, _, one), (base, _, two) = (name.partition("/") for name in (spec.model, spec.baseline))
+    share = "" if spec.share == 1 else f"{spec.share:.0%} of "
+    if model == base and one and two:
+        return f"{model_label(model)}, {VARIANTS.get(one, one)} less {share}{VARIANTS.get(two, two)}"
+    return f"{model_label(spec.model)} less {share}{model_label(spec.baseline)}"
+
+
+def effect_label(spec: EffectSpec) -> str:
+    """`Pass@8: SFT long less SFT short`, with the benchmarks unless they are all."""
+    where = "" if spec.over == ALL else f" on {spec.over}"
+    return f"{quantity_label(spec.quantity)}: {pair_label(spec)}{where}"

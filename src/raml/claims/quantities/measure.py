@@ -1,0 +1,113 @@
+"""All quantities of a scale, from its measurement tables.
+
+    python -m raml.claims.quantities.measure --scale S --config '<evaluation, series, answers>' --questions Q \
+        --evaluations E --curves C .. --roles R .. --landscape L .. --updates U .. --blocks B .. --outer O .. \
+        --answers A .. --out results/S/tables/quantities.parquet
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import dataframely as dy
+import polars as pl
+from pydantic import Field
+
+from raml.claims.quantities.curves import curve_quantities
+from raml.claims.quantities.landscape import landscape_quantities
+from raml.claims.quantities.outer import outer_quantities
+from raml.claims.quantities.roles import role_quantities
+from raml.claims.quantities.scores import answer_quantities, score_quantities, trend_quantities
+from raml.claims.quantities.table import QuantityTable, complete
+from raml.claims.quantities.updates import block_quantities, update_quantities
+from raml.config import Evaluation as Settings
+from raml.config import Section
+from raml.errors import DataError
+from raml.runs import Series
+from raml.schemas import (
+    BlockResidual,
+    Evaluation,
+    ForcedAnswer,
+    LandscapePoint,
+    OuterLoss,
+    ProbeCurve,
+    Question,
+    TokenChange,
+    WeightUpdate,
+)
+from raml.step import Step, run
+from raml.storage import read_provenance, read_table, write_table
+
+TABLES: Final[dict[str, type[dy.Schema]]] = {
+    "evaluations": Evaluation,
+    "curves": ProbeCurve,
+    "roles": TokenChange,
+    "landscape": LandscapePoint,
+    "updates": WeightUpdate,
+    "blocks": BlockResidual,
+    "outer": OuterLoss,
+    "answers": ForcedAnswer,
+}
+
+
+class Job(Section):
+    """What quantities depend on."""
+
+    evaluation: Settings
+    series: dict[str, Series] = Field(description="models of the sweeps by the value that they vary")
+    answers: int = Field(gt=0, description="answers to a question in fig11: the k of its Avg@k and Pass@k")
+
+
+def main(step: Step[Job]) -> None:
+    """Write the table of all quantities.
+
+    Raises:
+        DataError: an input cannot be read, or is of another scale.
+    """
+    check_scales([path for name in TABLES for path in step.lists[name]], step.scale)
+    tables = {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()}
+    quantities = measure(tables, read_table(step.files["questions"], Question), step.config)
+    write_table(quantities, QuantityTable, step.files["out"], step.provenance())
+
+
+def measure(tables: dict[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
+    """Rows of `QuantityTable`.
+
+    Args:
+        tables: rows of each of `TABLES`.
+        questions: rows of `schemas.Question` of the benchmarks.
+        job: the configuration.
+    """
+    benchmarks = questions.select(question_id="id", benchmark="split")
+    evaluations, settings = tables["evaluations"], job.evaluation
+    rows = [
+        score_quantities(evaluations, settings.k, settings.n),
+        trend_quantities(evaluations, job.series, settings.k),
+        answer_quantities(tables["answers"], job.answers),
+        curve_quantities(tables["curves"]),
+        role_quantities(tables["roles"]),
+        landscape_quantities(tables["curves"], tables["landscape"]),
+        update_quantities(tables["updates"]),
+        block_quantities(tables["blocks"], benchmarks),
+        outer_quantities(tables["outer"]),
+    ]
+    domains = questions.select("split", pl.col("kind").cast(pl.String)).unique()
+    return complete(pl.concat(rows), dict(domains.iter_rows()))
+
+
+def check_scales(paths: Sequence[Path], scale: str) -> None:
+    """Refuse tables of another scale than the one whose claims are decided.
+
+    Raises:
+        DataError: there is one; the message names it, both scales and the command that makes the right one.
+    """
+    for path in paths:
+        if path.is_file() and (other := read_provenance(path).scale) != scale:
+            raise DataError(
+                f"{path} is of scale {other!r}, and what is decided are the claims of {scale!r}; scales are not mixed: "
+                f"make the table anew with `snakemake --cores 2 {path} --config scale={scale}`"
+            )
+
+
+if __name__ == "__main__":
+    run(main, Job, inputs=["questions"], many=list(TABLES), outputs=["out"])

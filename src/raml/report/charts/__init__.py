@@ -1,0 +1,1 @@
+"""Charts that serve all exhibits: each draws a `raml.report.entry.FigureEntry` from effects, or from curves."""
