@@ -21,7 +21,7 @@ from typing import Any
 
 from raml.config import load_scale
 from raml.errors import RamlError
-from raml.report.timings import measure, processor
+from raml.lineage.timings import measure, processor
 from raml.storage import write_json
 
 RESULTS = Path("results/micro")

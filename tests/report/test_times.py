@@ -4,17 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmark_files import HEADER, write_benchmarks
 from hypothesis import given
 from hypothesis import strategies as st
 from sweep_tables import parse
 
+from benchmark_files import HEADER, write_benchmarks
 from raml.errors import DataError
+from raml.lineage.timings import Job, elapsed, measure, read_jobs, read_times
 from raml.report import times
 from raml.report.exhibit import Exhibit, read_exhibit
 from raml.report.page import label
 from raml.report.times_figure import SHOWN
-from raml.report.timings import Job, elapsed, measure, read_jobs, read_times
 from raml.step import run
 from raml.storage import write_json
 

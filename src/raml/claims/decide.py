@@ -32,9 +32,9 @@ from raml.claims import (
     same_output,
     trend,
 )
-from raml.claims.against_reported import compare
 from raml.claims.decision import Decision
 from raml.claims.evidence import after_holm, holm
+from raml.claims.paper import compare
 from raml.claims.registry import Claim, Registry, load_registry
 from raml.claims.result import ClaimResult
 from raml.claims.sections import (

@@ -10,11 +10,11 @@ from typing import Final
 
 from raml.config import Section
 from raml.errors import DataError
+from raml.lineage.timings import Times, read_times
 from raml.report.exhibit import NONE, Cell, Column, Exhibit, Row, Table, write_exhibit
 from raml.report.numbers import count, percent
 from raml.report.svg import drawing, write_svg
 from raml.report.times_figure import draw_times
-from raml.report.timings import Times, read_times
 from raml.step import Step, run
 
 FILES: Final[Mapping[str, list[str]]] = {"inputs": ["times"], "outputs": ["figure", "exhibit"]}

@@ -5,9 +5,9 @@ from typing import Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from raml.lineage.timings import Times
 from raml.report.numbers import count, percent
 from raml.report.style import LIGHT
-from raml.report.timings import Times
 
 SHOWN: Final = 15  # rules; the others share a bar
 ROW, HEAD, FOOT = 0.27, 0.15, 0.5  # inches: a bar, above, below

@@ -18,15 +18,15 @@ import polars as pl
 from pydantic import BaseModel
 
 from raml import records
-from raml.claims.against_reported import compare
 from raml.claims.decide import TABLES, Measurements, decide, result
 from raml.claims.decide import Job as Settings
+from raml.claims.paper import compare
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
+from raml.claims.results import load_results
 from raml.errors import DataError, InputError
 from raml.evaluation.intervals import Bootstrap
-from raml.report.lineage import Job, claim_jobs
+from raml.lineage.jobs import Job, claim_jobs
 from raml.storage import file_hash, read_table
 
 Outcome = Literal["identical", "within tolerance", "different"]

@@ -1,6 +1,6 @@
 """The jobs behind a file, from Snakemake's own graph: rule, command, configuration, inputs. Nothing is run.
 
-Snakemake's Python interface gives the graph of a dry run; `tests/report/test_trace.py` holds it to the pinned version.
+Snakemake's Python interface gives the graph of a dry run; `tests/lineage/test_trace.py` holds it to the pinned version.
 """
 
 import hashlib

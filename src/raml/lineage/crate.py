@@ -1,6 +1,6 @@
 """The results of a scale as a research object: `ro-crate-metadata.json` says what each file is and where it comes from.
 
-    python -m raml.report.crate --scale S --config '<the scale>' --citation CITATION.cff \
+    python -m raml.lineage.crate --scale S --config '<the scale>' --citation CITATION.cff \
         --environment results/S/environment.json --files results/S/claims.json .. --out results/S/ro-crate-metadata.json
 
 The crate (https://www.researchobject.org/ro-crate/) is the folder with the files that git keeps. It carries the date of
@@ -18,8 +18,8 @@ from rocrate.rocrate import ROCrate
 
 from raml.config import Scale, config_hash
 from raml.errors import DataError
-from raml.report.citation import Citation, read_citation
-from raml.report.environment import Environment, read_environment
+from raml.lineage.citation import Citation, read_citation
+from raml.lineage.environment import Environment, read_environment
 from raml.report.page import label
 from raml.step import Step, run
 from raml.storage import file_hash, read_provenance, write_json

@@ -1,6 +1,6 @@
 """`codecheck.yml`: what a codechecker has to find again after `make reproduce` (https://codecheck.org.uk/spec/config/1.0/).
 
-    python -m raml.report.codecheck
+    python -m raml.lineage.codecheck
 
 writes it from the committed results of micro scale. It holds the authors' part of the specification; who checks, the
 report and its certificate are added by the codechecker.
@@ -14,7 +14,7 @@ from typing import Final
 import yaml
 
 from raml.errors import DataError, RamlError
-from raml.report.citation import Citation, read_citation
+from raml.lineage.citation import Citation, read_citation
 from raml.report.exhibit import read_exhibit
 from raml.report.page import label
 from raml.storage import write_text
@@ -22,7 +22,7 @@ from raml.storage import write_text
 SPECIFICATION: Final = "https://codecheck.org.uk/spec/config/1.0/"
 RESULTS: Final = Path("results/micro")
 HEAD: Final = (
-    "# Written by `python -m raml.report.codecheck` from CITATION.cff and the results. `make reproduce` makes each\n"
+    "# Written by `python -m raml.lineage.codecheck` from CITATION.cff and the results. `make reproduce` makes each\n"
     "# file again, byte for byte on the same type of machine; README.md says what else is needed.\n"
 )
 

@@ -1,6 +1,6 @@
 """The verdict and the numbers of each claim as a mapping.
 
-    python -m raml.claims.metrics --scale S --config {} --claims results/S/claims.json \
+    python -m raml.claims.dvc_metrics --scale S --config {} --claims results/S/claims.json \
         --out results/S/tables/claims.json
 
 `claims.json` is a list, of which `dvc metrics` shows nothing.
@@ -9,7 +9,7 @@
 from typing import Final
 
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
+from raml.claims.results import load_results
 from raml.config import Section
 from raml.step import Step, run
 from raml.storage import write_json

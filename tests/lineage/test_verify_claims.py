@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from raml.claims.result import ClaimResult
-from raml.report import verify
-from raml.report.lineage import Job
-from raml.report.verify import Chain, verification
+from raml.lineage import verify
+from raml.lineage.jobs import Job
+from raml.lineage.verify import Chain, verification
 
 TABLE = "results/minimal/tables/curves.parquet"
 FIGURE = "results/minimal/figures/fig3.svg"

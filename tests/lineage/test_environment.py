@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raml.errors import DataError
-from raml.report.environment import Job, environment, main, read_environment
+from raml.lineage.environment import Job, environment, main, read_environment
 from raml.step import Step
 
 LOCK = Path(__file__).parents[2] / "requirements/core.lock"

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from raml import records
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
+from raml.claims.results import load_results
 from raml.errors import DataError, InputError
-from raml.report.environment import Environment, read_environment
-from raml.report.lineage import BY_HAND, Job, jobs_behind
+from raml.lineage.environment import Environment, read_environment
+from raml.lineage.jobs import BY_HAND, Job, jobs_behind
 from raml.storage import Provenance, file_hash, read_provenance
 
 RECORDED: Final = ("scale", "config_hash", "code_version", "seed", "model_hash")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raml.errors import DataError, InputError
-from raml.report.trace import alike, find
+from raml.lineage.trace import alike, find
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_seeds_are_folded() -> None:
 
 
 def test_malformed_exhibits_are_refused(tmp_path: Path) -> None:
-    from raml.report.trace import _recorded
+    from raml.lineage.trace import _recorded
 
     (tmp_path / "fig1.json").write_text('{"sources": [{}]}')
     with pytest.raises(DataError, match=r"fig1\.json is no exhibit with its sources"):

@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from raml.claims.compare import Comparison, compare
-from raml.claims.version import Version, open_version
+from raml.claims.diff import Comparison, Version, compare, open_version
 from raml.errors import DataError, InputError
 
 ROOT = Path(__file__).parents[2]

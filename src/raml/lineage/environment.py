@@ -1,6 +1,6 @@
 """The machine and the packages that a run's analysis ran on: without dates and names, so that equal machines agree.
 
-    python -m raml.report.environment --scale S --config {} --lock requirements/core.lock \
+    python -m raml.lineage.environment --scale S --config {} --lock requirements/core.lock \
         --claims results/S/claims.json --out results/S/environment.json
 
 It is written after the claims, and again whenever they are: on one machine it holds for all jobs, on a cluster for the
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raml.config import Section
 from raml.errors import DataError
-from raml.report.timings import processor
+from raml.lineage.timings import processor
 from raml.step import Step, run
 from raml.storage import read_json, write_json
 
