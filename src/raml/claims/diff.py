@@ -4,22 +4,26 @@ Only what git keeps is looked at: `claims.json` and small tables. Of files of di
 """
 
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
+import polars.selectors as cs
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from raml.errors import DataError, InputError
 from raml.storage import read_parquet, read_provenance
 
 Change = Literal["changed", "added", "removed"]
-Leaf = bool | int | float | str | None
+Claim = dict[str, Any]
+Row = tuple[float, float, float]  # value, lower, upper
 
 CLAIMS: Final = "claims.json"
 METRICS: Final = "tables/metrics.parquet"
@@ -32,7 +36,7 @@ COMPARED: Final = (
 )
 NESTED: Final = ("details", "effects")
 
-# What tells the rows of a table apart, as far as a table has it; without any of it rows go by their places.
+# What tells the rows of a table apart, as far as a table has it; else they go by their places.
 KEYS: Final = ("id", "model", "seed", "benchmark", "question_id", "metric", "step", "quantity")
 
 
@@ -45,7 +49,7 @@ class ClaimChange(BaseModel):
     fields: list[str]
     before: dict[str, object] | None
     after: dict[str, object] | None
-    details: dict[str, tuple[Leaf, Leaf]]  # before and after by dotted path; null where there is none
+    details: dict[str, tuple[object, object]]  # before and after by dotted path; null where there is none
 
 
 class MetricChange(BaseModel):
@@ -55,8 +59,8 @@ class MetricChange(BaseModel):
     benchmark: str
     metric: str
     change: Change
-    before: tuple[float, float, float] | None  # value, lower, upper
-    after: tuple[float, float, float] | None
+    before: Row | None
+    after: Row | None
 
 
 class TableChange(BaseModel):
@@ -92,21 +96,13 @@ class Comparison(BaseModel):
 
 
 class Decided(BaseModel):
-    """What a `claims.json` of any age says of a claim."""
+    """What a `claims.json` of any age says of a claim; whatever else it says is kept as it is."""
 
     model_config = ConfigDict(extra="allow")
 
     id: str
     verdict: str
     exhibit: str = ""
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """All fields that the file has."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
-
-DECIDED: Final = TypeAdapter(list[Decided])
 
 
 @dataclass(frozen=True)
@@ -116,22 +112,22 @@ class Results:
     where: str
     files: dict[str, Callable[[], bytes]]
 
-    def claims(self) -> list[Decided]:
-        """The decided claims in the file's order.
+    def claims(self) -> dict[str, Claim]:
+        """What is said of each decided claim, by its id, in the file's order.
 
         Raises:
             DataError: the file is no list of claims, or two of them have the same id.
         """
         try:
-            found = DECIDED.validate_json(self.files[CLAIMS]())
+            found = TypeAdapter(list[Decided]).validate_json(self.files[CLAIMS]())
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(map(str, problem["loc"])) or "(top level)"
             raise DataError(f"{self.where}/{CLAIMS} is no list of claims: {place}: {problem['msg']}") from None
-        ids = [claim.id for claim in found]
-        if repeated := sorted({name for name in ids if ids.count(name) > 1}):
-            raise DataError(f"{self.where}/{CLAIMS} has the claim {repeated[0]!r} twice")
-        return found
+        ids = Counter(claim.id for claim in found)
+        if repeated := [name for name, times in ids.items() if times > 1]:
+            raise DataError(f"{self.where}/{CLAIMS} has the claim {min(repeated)!r} twice")
+        return {claim.id: claim.model_dump() for claim in found}
 
     def table(self, path: str) -> pl.DataFrame | None:
         """The table at `path`, None where there is none.
@@ -199,115 +195,84 @@ def compare(before: Version, after: Version, scale: str | None = None) -> Compar
 
 
 def _compare_scale(scale: str, before: Results, after: Results) -> ScaleChanges:
-    old, new = ({claim.id: claim.said for claim in results.claims()} for results in (before, after))
+    old, new = before.claims(), after.claims()
     claims = [change for name in {**new, **old} if (change := _claim(old.get(name), new.get(name)))]
     notes = [*_missing_fields({before.where: old, after.where: new})]
-    metrics: list[MetricChange] = []
-    metrics_same = 0
-    tables = []
+    pairs: dict[str, tuple[pl.DataFrame | None, pl.DataFrame | None]] = {}
     for path in sorted({*before.files, *after.files}):
-        if not any(fnmatch(path, pattern) for pattern in TABLES):
-            continue
         try:
-            pair = before.table(path), after.table(path)
+            if any(fnmatch(path, pattern) for pattern in TABLES):
+                pairs[path] = before.table(path), after.table(path)
         except DataError as error:
             notes.append(f"{error}: not compared")
-            continue
-        if path == METRICS:
-            metrics, metrics_same = _metrics(*map(_metric_rows, pair))
-        if change := _table(path, *pair):
-            tables.append(change)
+    metrics, metrics_same = _metrics(*pairs.get(METRICS, (None, None)))
     return ScaleChanges(
         scale=scale,
         claims=sorted(claims, key=lambda change: "verdict" not in change.fields),
         claims_same=len({**new, **old}) - len(claims),
         metrics=metrics,
         metrics_same=metrics_same,
-        tables=tables,
+        tables=[table for path, pair in pairs.items() if (table := _table(path, *pair))],
         notes=notes,
     )
 
 
-def _claim(before: dict[str, Any] | None, after: dict[str, Any] | None) -> ClaimChange | None:
-    known: dict[str, Any] = after or before or {}
+def _claim(before: Claim | None, after: Claim | None) -> ClaimChange | None:
     fields: list[str] = [*COMPARED]
-    details: dict[str, tuple[Leaf, Leaf]] = {}
-    if before is not None and after is not None:
-        both = before.keys() & after.keys()  # what one of the two files did not have yet has not changed
+    details: dict[str, tuple[object, object]] = {}
+    if before and after:
+        both = before.keys() & after.keys()  # what one of two files did not have yet has not changed
         fields = [name for name in COMPARED if name in both and before[name] != after[name]]
         old, new = (
-            {path: leaf for name in NESTED if name in both for path, leaf in _leaves(claim[name])}
-            for claim in (before, after)
+            dict(leaf for name in NESTED if name in both for leaf in _leaves(claim[name])) for claim in (before, after)
         )
         details = {path: (old.get(path), new.get(path)) for path in sorted(old | new) if old.get(path) != new.get(path)}
         if not fields and not details:
             return None
-    return ClaimChange(
-        id=known["id"],
-        exhibit=known.get("exhibit", ""),
-        change=_kind(before, after),
-        fields=fields,
-        before=_shown(before),
-        after=_shown(after),
-        details=details,
-    )
+    shown = {*COMPARED, *NESTED[1:], "reason"}
+    one, two = (claim and {name: claim[name] for name in claim if name in shown} for claim in (before, after))
+    told = {"change": _kind(before, after), "fields": fields, "before": one, "after": two, "details": details}
+    return ClaimChange.model_validate({**(after or before or {}), **told})
 
 
 def _kind(before: object, after: object) -> Change:
     return "added" if before is None else "removed" if after is None else "changed"
 
 
-def _shown(claim: dict[str, Any] | None) -> dict[str, object] | None:
-    return claim and {name: claim[name] for name in (*COMPARED, "effects", "reason") if name in claim}
-
-
-def _leaves(node: object, path: str = "") -> Iterator[tuple[str, Leaf]]:
-    """What stands below `node` by dotted path, items of lists by their `name` if they have one; not `quantity`."""
-    if isinstance(node, Mapping):
-        items: Iterable[tuple[object, object]] = (pair for pair in node.items() if path or pair[0] != "quantity")
-    elif isinstance(node, list):
-        items = ((part.get("name", n) if isinstance(part, dict) else n, part) for n, part in enumerate(node))
-    else:
-        if node is not None:
-            yield path, node  # type: ignore[misc]
+def _leaves(node: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, object]]:
+    """What stands below `node` by dotted path; not the quantity's text."""
+    if not isinstance(node, dict | list):
+        yield ".".join(path), node
         return
-    for key, value in items:
-        yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if path or key != "quantity":
+            yield from _leaves(value, (*path, str(key)))
 
 
-def _missing_fields(claims: Mapping[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+def _missing_fields(claims: Mapping[str, dict[str, Claim]]) -> Iterator[str]:
     """What one of two claims files, by where they lie, did not say yet."""
-    named = {where: {field for claim in told.values() for field in claim} for where, told in claims.items()}
-    for where, fields in named.items():
-        missing = set().union(*named.values()) - fields
-        if fields and (lacking := [name for name in (*COMPARED, *NESTED) if name in missing]):
+    said = {where: {field for claim in told.values() for field in claim} for where, told in claims.items()}
+    for where, fields in said.items():
+        missing = set().union(*said.values()) - fields
+        if lacking := [name for name in (*COMPARED, *NESTED) if name in missing]:
             yield f"{where}/{CLAIMS} does not say {', '.join(lacking)}: not compared"
 
 
-Row = tuple[float, float, float]
-
-
-def _metric_rows(table: pl.DataFrame | None) -> dict[tuple[str, str, str], Row]:
-    columns = ["model", "benchmark", "metric", "value", "lower", "upper"]
-    if table is None or not {*columns} <= {*table.columns}:
-        return {}
-    return {row[:3]: row[3:] for row in table.select(columns).iter_rows()}
-
-
-def _metrics(
-    old: dict[tuple[str, str, str], Row], new: dict[tuple[str, str, str], Row]
-) -> tuple[list[MetricChange], int]:
+def _metrics(*tables: pl.DataFrame | None) -> tuple[list[MetricChange], int]:
     """Changed metrics, the largest changes of a value first, and the number of the others."""
+    named, columns = ["model", "benchmark", "metric"], ["value", "lower", "upper"]
+    old, new = (
+        {row[:3]: row[3:] for row in table.select(*named, *columns).iter_rows()}
+        if table is not None and {*named, *columns} <= {*table.columns}
+        else {}
+        for table in tables
+    )
     differing = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     differing.sort(key=lambda key: (-abs(new[key][0] - old[key][0]) if key in old and key in new else 1, key))
+    pairs = ((key, old.get(key), new.get(key)) for key in differing)
     changes = [
-        MetricChange(
-            **dict(zip(("model", "benchmark", "metric"), key, strict=True)),
-            change=_kind(old.get(key), new.get(key)),
-            before=old.get(key),
-            after=new.get(key),
-        )
-        for key in differing
+        MetricChange(model=key[0], benchmark=key[1], metric=key[2], change=_kind(one, two), before=one, after=two)
+        for key, one, two in pairs
     ]
     return changes, len({**new, **old}) - len(changes)
 
@@ -316,25 +281,22 @@ def _table(path: str, before: pl.DataFrame | None, after: pl.DataFrame | None) -
     if before is None or after is None:
         old, new = (None if table is None else table.height for table in (before, after))
         return TableChange(path=path, rows_before=old, rows_after=new, added=new or 0, removed=old or 0)
-    names = [name for name in before.columns if name in after.columns]
-    keys = [
-        name for name in KEYS if name in names and not (before[name].dtype.is_nested() or after[name].dtype.is_nested())
-    ]
+    names = sorted({*before.columns} & {*after.columns})
+    flat = {*before.select(~cs.nested()).columns} & {*after.select(~cs.nested()).columns}
+    keys: list[str] = [name for name in KEYS if name in flat]
     pairs = _places(before, keys).join(_places(after, keys), on=[*keys, "nth"], nulls_equal=True)
     one, two = before[pairs["place"]], after[pairs["place_right"]]
-    differ = {name: mask for name in names if (mask := _differs(one[name], two[name])).any()}
+    found = {name: _difference(one[name], two[name]) for name in names}
     change = TableChange(
         path=path,
         rows_before=before.height,
         rows_after=after.height,
         added=after.height - pairs.height,
         removed=before.height - pairs.height,
-        changed=pl.DataFrame(differ).select(pl.any_horizontal(pl.all()).sum()).item() if differ else 0,
-        columns={
-            name: _largest(one[name].filter(differ[name]), two[name].filter(differ[name])) for name in sorted(differ)
-        },
+        changed=sum(map(any, zip(*(differs for differs, _ in found.values()), strict=True))),
+        columns={name: size for name, (differs, size) in found.items() if differs.any()},
     )
-    return change if change.added or change.removed or differ else None
+    return change if change.added or change.removed or change.changed else None
 
 
 def _places(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -343,47 +305,35 @@ def _places(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     return texts.with_columns(nth=pl.int_range(pl.len()).over(keys or pl.lit(0)))
 
 
-def _numeric(*columns: pl.Series) -> bool:
-    return all(column.dtype.is_numeric() or column.dtype == pl.Boolean for column in columns)
-
-
-def _differs(one: pl.Series, two: pl.Series) -> pl.Series:
-    if _numeric(one, two):
-        return one.ne_missing(two)
-    return pl.Series(
-        [before != after for before, after in zip(one.to_list(), two.to_list(), strict=True)], dtype=pl.Boolean
-    )
-
-
-def _largest(one: pl.Series, two: pl.Series) -> float | None:
-    """The largest difference; None if one of the values is no number."""
-    if not _numeric(one, two):
-        return None
-    sizes = (one.cast(pl.Float64) - two.cast(pl.Float64)).abs()
-    return None if sizes.has_nulls() or sizes.is_nan().any() else float(sizes.max())  # type: ignore[arg-type]
+def _difference(one: pl.Series, two: pl.Series) -> tuple[pl.Series, float | None]:
+    """Where two columns differ, and by how much at most; None if not by numbers."""
+    if not all(column.dtype.is_numeric() or column.dtype == pl.Boolean for column in (one, two)):
+        differs = [before != after for before, after in zip(one.to_list(), two.to_list(), strict=True)]
+        return pl.Series(differs, dtype=pl.Boolean), None
+    before, after = (one, two) if one.dtype == two.dtype else (one.cast(pl.Float64), two.cast(pl.Float64))
+    differ = before.ne_missing(after)
+    sizes = (one.cast(pl.Float64) - two.cast(pl.Float64)).abs().filter(differ)
+    known = len(sizes) and not sizes.has_nulls() and not sizes.is_nan().any()
+    return differ, float(sizes.max()) if known else None  # type: ignore[arg-type]
 
 
 def _of_folder(folder: Path, name: str) -> Version:
-    for pattern in (CLAIMS, f"*/{CLAIMS}", f"results/*/{CLAIMS}"):
-        if scales := [path.parent for path in sorted(folder.glob(pattern)) if path.is_file()]:
-            return Version(name, _by_scale(scales, name))
-    raise DataError(
-        f"{name} has no results: neither {folder}/{CLAIMS} nor one in a folder of {folder} or of its results/"
-    )
-
-
-def _by_scale(folders: Iterable[Path], name: str) -> dict[str, Results]:
-    """Results by scale; of a scale's folder and copies of it beside it the one that has the scale's name."""
+    """The scales below `folder`; of a scale's folder and copies of it the one that has the scale's name."""
     found: dict[str, Path] = {}
-    for folder in folders:
-        scale = _scale(folder)
-        if scale in found and scale not in (folder.name, found[scale].name):
-            raise InputError(
-                f"{name} holds two results of scale {scale}: {found[scale]} and {folder}; name one of them"
-            )
-        if scale not in found or folder.name == scale:
-            found[scale] = folder
-    return {scale: Results(str(folder), _files(folder)) for scale, folder in found.items()}
+    for pattern in (CLAIMS, f"*/{CLAIMS}", f"results/*/{CLAIMS}"):
+        for path in sorted(filter(Path.is_file, folder.glob(pattern))) if not found else []:
+            scale, other = _scale(path.parent), found.get(_scale(path.parent))
+            if other and scale not in (path.parent.name, other.name):
+                raise InputError(
+                    f"{name} holds two results of scale {scale}: {other} and {path.parent}; name one of them"
+                )
+            if other is None or path.parent.name == scale:
+                found[scale] = path.parent
+    if not found:
+        raise DataError(
+            f"{name} has no results: neither {folder}/{CLAIMS} nor one in a folder of {folder} or of its results/"
+        )
+    return Version(name, {scale: Results(str(path), _files(path)) for scale, path in found.items()})
 
 
 def _files(folder: Path) -> dict[str, Callable[[], bytes]]:
@@ -394,10 +344,8 @@ def _files(folder: Path) -> dict[str, Callable[[], bytes]]:
 def _scale(folder: Path) -> str:
     """The scale that the results of `folder` are of: a copy may have any name, but its tables say it."""
     for path in (folder / METRICS, folder / "evaluations/evaluations.parquet"):
-        try:
+        with suppress(DataError):
             return read_provenance(path).scale
-        except DataError:
-            continue
     return folder.resolve().name
 
 
@@ -406,13 +354,11 @@ def _of_revision(name: str) -> Version:
     if not commit:
         raise InputError(f"{name!r} is neither a folder nor a revision that git knows here; `git log` lists revisions")
     listed = _git("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit, "results/").decode(errors="replace")
-    scales: dict[str, Results] = {}
-    for path in map(PurePosixPath, filter(None, listed.split("\0"))):
-        if len(path.parts) > 2:
-            scale, below = path.parts[1], PurePosixPath(*path.parts[2:])
-            results = scales.setdefault(scale, Results(f"{name}:results/{scale}", {}))
-            results.files[str(below)] = partial(_git, "cat-file", "blob", f"{commit}:{path}")
-    scales = {scale: results for scale, results in scales.items() if CLAIMS in results.files}
+    files: defaultdict[str, dict[str, Callable[[], bytes]]] = defaultdict(dict)
+    for path in filter(None, listed.split("\0")):
+        _, scale, *below = path.split("/")
+        files[scale]["/".join(below)] = partial(_git, "cat-file", "blob", f"{commit}:{path}")
+    scales = {scale: Results(f"{name}:results/{scale}", read) for scale, read in files.items() if CLAIMS in read}
     if not scales:
         raise DataError(f"revision {name} has no results: no results/<scale>/{CLAIMS} was in git then")
     return Version(name, scales)
