@@ -3,16 +3,15 @@
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from raml.config.reading import read_yaml
 from raml.errors import ConfigError, DataError
+from raml.lineage.checked import checked
 
 
 class Person(BaseModel):
     """An author of the paper."""
-
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     family: str = Field(alias="family-names")
     given: str = Field(alias="given-names")
@@ -26,15 +25,11 @@ class Person(BaseModel):
 class Group(BaseModel):
     """Those who maintain this."""
 
-    model_config = ConfigDict(extra="ignore")
-
     name: str
 
 
 class Paper(BaseModel):
     """The paper."""
-
-    model_config = ConfigDict(extra="ignore")
 
     title: str
     authors: list[Person] = Field(min_length=1)
@@ -44,8 +39,6 @@ class Paper(BaseModel):
 
 class Citation(BaseModel):
     """The parts of the file that other descriptions repeat."""
-
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     title: str
     abstract: str
@@ -67,10 +60,6 @@ def read_citation(path: Path) -> Citation:
         DataError: the file is missing, no YAML, or lacks what is needed here.
     """
     try:
-        return Citation.model_validate(read_yaml(path))
+        return checked(Citation, read_yaml(path), str(path))
     except ConfigError as error:
         raise DataError(str(error)) from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
-        raise DataError(f"{path}: {where}: {problem['msg']}") from None

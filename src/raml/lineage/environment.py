@@ -10,19 +10,21 @@ last ones.
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from raml.config import Section
 from raml.errors import DataError
-from raml.lineage.timings import processor
+from raml.lineage.checked import checked
 from raml.step import Step, run
 from raml.storage import read_json, write_json
 
 # Instructions that change how sums are rounded, as /proc/cpuinfo calls them.
-INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+INSTRUCTIONS: Final = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
 
 class Job(Section):
@@ -44,11 +46,8 @@ class Environment(BaseModel):
 
     def in_words(self) -> str:
         """One line: processor, instructions, GPUs, system and Python."""
-        gpus = f"; {', '.join(self.gpus)}" if self.gpus else ""
-        return (
-            f"{self.processor} ({self.architecture}; {' '.join(self.instructions)}){gpus}; {self.system}; "
-            f"Python {self.python}"
-        )
+        machine = f"{self.processor} ({self.architecture}; {' '.join(self.instructions)})"
+        return "; ".join([machine, *filter(None, [", ".join(self.gpus)]), self.system, f"Python {self.python}"])
 
 
 def main(step: Step[Job]) -> None:
@@ -65,14 +64,19 @@ def environment(lock: Path) -> Environment:
     names = re.findall(r"^([A-Za-z0-9._-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
     if not names:
         raise DataError(f"{lock} pins no package; pass the compiled lock")
+    packages: dict[str, str] = {}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
+    flags = _cpuinfo("flags|Features").split()
     return Environment(
         processor=processor(),
         architecture=platform.machine(),
-        instructions=_instructions(),
+        instructions=[name for name in INSTRUCTIONS if name in flags],
         gpus=_gpus(),
-        system=f"{platform.system()}, {' '.join(part for part in platform.libc_ver() if part)}".removesuffix(", "),
+        system=f"{platform.system()}, {' '.join(filter(None, platform.libc_ver()))}".removesuffix(", "),
         python=platform.python_version(),
-        packages={name: version for name in names if (version := _version(name))},
+        packages=packages,
     )
 
 
@@ -82,38 +86,27 @@ def read_environment(path: Path) -> Environment:
     Raises:
         DataError: the file is missing, not JSON or something else.
     """
-    try:
-        return Environment.model_validate(read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise DataError(f"{path} describes no machine: {where}: {problem['msg']}; delete it and rerun") from None
+    return checked(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def processor() -> str:
+    """The name of this machine's processor."""
+    return _cpuinfo("model name") or (platform.processor() or platform.machine()).strip()
 
 
-def _instructions() -> list[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return []
-    flags = re.search(r"^(?:flags|Features)\s*: (.*)", text, re.MULTILINE)
-    return [name for name in INSTRUCTIONS if flags and name in flags[1].split()]
+def _cpuinfo(names: str) -> str:
+    with suppress(OSError):
+        found = re.search(rf"^(?:{names})\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        return found[1].strip() if found else ""
+    return ""
 
 
 def _gpus() -> list[str]:
     """The names of NVIDIA GPUs that answer, one each."""
-    try:
-        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        ran = subprocess.run(query, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return sorted(ran.stdout.splitlines()) if ran.returncode == 0 else []
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return sorted(subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines())
+    return []
 
 
 if __name__ == "__main__":

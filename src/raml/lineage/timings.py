@@ -6,19 +6,30 @@ memory and CPU time every few seconds at first and twice a minute later, so that
 
 import csv
 import os
-import platform
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import polars as pl
+from polars import selectors as cs
+from pydantic import BaseModel, ConfigDict, Field
 
 from raml.errors import DataError
+from raml.lineage.checked import checked
+from raml.lineage.environment import processor
 from raml.storage import read_json
 
 # Rules that `all` does not ask for: the table by which tasks are chosen, of one seed.
-ASIDE = frozenset({"sample_development", "measurability"})
+ASIDE: Final = ("sample_development", "measurability")
+
+JOB: Final = {
+    "rule": pl.String,
+    "seed": pl.Int64,
+    "end": pl.Float64,  # seconds since the epoch
+    "seconds": pl.Float64,
+    "cpu_seconds": pl.Float64,
+    "peak_memory_mb": pl.Float64,
+}
 
 
 class Record(BaseModel):
@@ -59,18 +70,6 @@ class Times(Record):
     seeds: list[SeedTime] = Field(min_length=1)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One job: what it was of, when it ended (seconds since the epoch), and what it took."""
-
-    rule: str
-    seed: int | None
-    end: float
-    seconds: float
-    cpu_seconds: float | None
-    peak_memory_mb: float | None
-
-
 def measure(scale: str, folder: Path) -> Times:
     """The times of the jobs whose benchmark files lie in `folder`, rounded to a tenth of a second.
 
@@ -80,22 +79,28 @@ def measure(scale: str, folder: Path) -> Times:
     Raises:
         DataError: as in `read_jobs`, or rules have jobs of different training seeds.
     """
-    jobs = [job for job in read_jobs(folder) if job.rule not in ASIDE]
+    jobs = read_jobs(folder).filter(~pl.col("rule").is_in(ASIDE))
     _check_seeds(jobs, folder)
-    total = sum(job.seconds for job in jobs)
-    rules = [_rule(name, [job for job in jobs if job.rule == name], total) for name in {job.rule for job in jobs}]
-    of_seeds = {seed: [job for job in jobs if job.seed == seed] for seed in {job.seed for job in jobs}}
+    total, count, seconds = float(jobs["seconds"].sum()), pl.len().alias("jobs"), pl.sum("seconds")
+    sampled = pl.when(pl.count("cpu_seconds") > 0).then(pl.sum("cpu_seconds"))
+    rules = jobs.group_by("rule").agg(
+        count,
+        seconds,
+        pl.max("seconds").alias("longest_seconds"),
+        sampled.alias("cpu_seconds"),
+        pl.max("peak_memory_mb").round(),
+        (seconds / total).fill_nan(0).round(4).alias("share"),
+    )
+    rules = rules.with_columns(cs.ends_with("seconds").round(1)).sort(-pl.col("seconds"), "rule")
+    seeds = jobs.group_by("seed").agg(count, seconds.round(1)).sort("seed", nulls_last=False)
     return Times(
         scale=scale,
         processor=processor(),
         cores=len(os.sched_getaffinity(0)),
         seconds=round(total, 1),
         elapsed_seconds=round(elapsed(jobs), 1),
-        rules=sorted(rules, key=lambda rule: (-rule.seconds, rule.rule)),
-        seeds=[
-            SeedTime(seed=seed, jobs=len(of_seed), seconds=round(sum(job.seconds for job in of_seed), 1))
-            for seed, of_seed in sorted(of_seeds.items(), key=lambda item: -1 if item[0] is None else item[0])
-        ],
+        rules=[RuleTime(**row) for row in rules.to_dicts()],
+        seeds=[SeedTime(**row) for row in seeds.to_dicts()],
     )
 
 
@@ -105,16 +110,11 @@ def read_times(path: Path) -> Times:
     Raises:
         DataError: the file is missing, not JSON or something else.
     """
-    try:
-        return Times.model_validate(read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise DataError(f"{path} holds no times: {where}: {problem['msg']}; write it with raml times --save") from None
+    return checked(Times, read_json(path), f"{path} holds no times", "; write it with raml times --save")
 
 
-def read_jobs(folder: Path) -> list[Job]:
-    """The jobs whose benchmark files lie in `folder` or below it.
+def read_jobs(folder: Path) -> pl.DataFrame:
+    """The jobs whose benchmark files lie in `folder` or below it, a row of `JOB` each; sampled quantities may be null.
 
     Raises:
         DataError: there are none, or one is not a benchmark file of Snakemake.
@@ -122,72 +122,38 @@ def read_jobs(folder: Path) -> list[Job]:
     jobs = [_job(path, folder) for path in sorted(folder.rglob("*.tsv"))]
     if not jobs:
         raise DataError(f"{folder} holds no timings of jobs; run the workflow here first (`snakemake --cores 2`)")
-    return jobs
+    return pl.DataFrame(jobs, JOB, orient="row")
 
 
-def elapsed(jobs: Iterable[Job]) -> float:
+def elapsed(jobs: pl.DataFrame) -> float:
     """Seconds during which at least one job ran: times between runs do not count, nor jobs side by side twice."""
-    seconds, reached = 0.0, float("-inf")
-    for start, end in sorted((job.end - job.seconds, job.end) for job in jobs):
-        seconds += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return seconds
+    spans = jobs.select("end", start=pl.col("end") - pl.col("seconds")).sort("start")
+    reached = pl.col("end").cum_max().shift(fill_value=float("-inf"))
+    return float(spans.select((pl.col("end") - pl.max_horizontal("start", reached)).clip(0).sum()).item())
 
 
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    return (found[1] if found else platform.processor() or platform.machine()).strip()
-
-
-def _check_seeds(jobs: Sequence[Job], folder: Path) -> None:
+def _check_seeds(jobs: pl.DataFrame, folder: Path) -> None:
     """Refuse jobs of runs with different seeds: their sum would be the cost of neither."""
-    seeds: dict[str, set[int]] = {}
-    for job in jobs:
-        if job.seed is not None:
-            seeds.setdefault(job.rule, set()).add(job.seed)
-    by_number = sorted(seeds, key=lambda rule: (len(seeds[rule]), rule))
-    for rule in by_number[1:]:
-        if seeds[rule] != seeds[by_number[0]]:
-            few, many = (" and ".join(map(str, sorted(seeds[name]))) for name in (by_number[0], rule))
+    of_rules = jobs.drop_nulls("seed").group_by("rule").agg(pl.col("seed").unique().sort())
+    rows = of_rules.sort(pl.col("seed").list.len(), "rule").rows()
+    for rule, seeds in rows:
+        if seeds != rows[0][1]:
+            few, many = (" and ".join(map(str, found)) for found in (rows[0][1], seeds))
             raise DataError(
-                f"{folder} mixes runs: jobs of {by_number[0]} are of seeds {few}, those of {rule} of {many}; delete "
+                f"{folder} mixes runs: jobs of {rows[0][0]} are of seeds {few}, those of {rule} of {many}; delete "
                 f"the files of rules that are gone, or all of {folder}, and run the workflow again"
             )
 
 
-def _rule(name: str, jobs: Sequence[Job], total: float) -> RuleTime:
-    seconds = sum(job.seconds for job in jobs)
-    cpu = [job.cpu_seconds for job in jobs if job.cpu_seconds is not None]
-    memory = [job.peak_memory_mb for job in jobs if job.peak_memory_mb is not None]
-    return RuleTime(
-        rule=name,
-        jobs=len(jobs),
-        seconds=round(seconds, 1),
-        longest_seconds=round(max(job.seconds for job in jobs), 1),
-        cpu_seconds=round(sum(cpu), 1) if cpu else None,
-        peak_memory_mb=round(max(memory)) if memory else None,
-        share=round(seconds / total, 4) if total else 0.0,
-    )
-
-
-def _job(path: Path, folder: Path) -> Job:
+def _job(path: Path, folder: Path) -> tuple[str | int | float | None, ...]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             row = next(csv.DictReader(file, delimiter="\t"))
+        # Snakemake writes NA or - where the job ended before it looked.
+        sampled = [None if row[name] in ("NA", "-", "") else float(row[name]) for name in ("cpu_time", "max_rss")]
         seconds = float(row["s"])
-        cpu, memory = (_sampled(row[name]) for name in ("cpu_time", "max_rss"))
     except (OSError, UnicodeDecodeError, StopIteration, KeyError, TypeError, ValueError):
         raise DataError(f"{path} is no benchmark file of Snakemake; delete it") from None
     parts = path.relative_to(folder).with_suffix("").parts
     seeds = [int(match[1]) for part in parts if (match := re.fullmatch(r"seed(\d+)", part))]
-    # Written when the job ends.
-    return Job(parts[0], seeds[0] if seeds else None, path.stat().st_mtime, seconds, cpu, memory)
-
-
-def _sampled(text: str) -> float | None:
-    """A sampled quantity; Snakemake writes NA or - where the job ended before it looked."""
-    return None if text in ("NA", "-", "") else float(text)
+    return parts[0], seeds[0] if seeds else None, path.stat().st_mtime, seconds, *sampled  # written when the job ends
