@@ -24,8 +24,10 @@ def claim(**changed: Any) -> ClaimResult:
     return ClaimResult(**values | changed)
 
 
-def job(rule: str, output: str, inputs: list[str]) -> Job:
-    return Job(rule, f"raml.{rule}", f"python -m raml.{rule} --config {{}}", "0", "0", "0", None, inputs, [output])
+def job(rule: str, output: str, *inputs: str) -> Job:
+    command = f"python -m raml.{rule} --config {{}}"
+    same = {"module": f"raml.{rule}", "config_hash": "0", "code_version": "0", "code": "0", "seed": None}
+    return Job.model_validate({"rule": rule, "command": command, "inputs": inputs, "outputs": [output], **same})
 
 
 @pytest.fixture
@@ -44,8 +46,8 @@ def verified(
     there: Path, monkeypatch: pytest.MonkeyPatch, again: ClaimResult, recorded: ClaimResult | None = None
 ) -> verify.Verification:
     """The outcome where `again` is what the tables in the folder decide."""
-    jobs = [job("probe", TABLE, []), job("draw", FIGURE, [TABLE])]
-    chain = Chain(recorded or claim(), "minimal", job("decide", "results/minimal/claims.json", [TABLE]), jobs)
+    jobs = [job("probe", TABLE), job("draw", FIGURE, TABLE)]
+    chain = Chain(recorded or claim(), "minimal", job("decide", "results/minimal/claims.json", TABLE), jobs)
     monkeypatch.setattr(verify, "decide_again", lambda *_: again)
     return verification(chain, there, verify.recorded_hashes(chain))
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 import polars.selectors as cs
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from raml.errors import DataError, InputError
 from raml.storage import read_parquet, read_provenance
@@ -95,10 +95,8 @@ class Comparison(BaseModel):
     scales: list[ScaleChanges]
 
 
-class Decided(BaseModel):
+class Decided(BaseModel, extra="allow"):
     """What a `claims.json` of any age says of a claim; whatever else it says is kept as it is."""
-
-    model_config = ConfigDict(extra="allow")
 
     id: str
     verdict: str

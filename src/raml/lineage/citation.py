@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 
 from raml.config.reading import read_yaml
 from raml.errors import ConfigError, DataError
@@ -22,21 +22,6 @@ class Person(BaseModel):
         return f"{self.given} {self.family}"
 
 
-class Group(BaseModel):
-    """Those who maintain this."""
-
-    name: str
-
-
-class Paper(BaseModel):
-    """The paper."""
-
-    title: str
-    authors: list[Person] = Field(min_length=1)
-    year: int
-    url: str
-
-
 class Citation(BaseModel):
     """The parts of the file that other descriptions repeat."""
 
@@ -44,13 +29,11 @@ class Citation(BaseModel):
     abstract: str
     version: str
     released: date = Field(alias="date-released")
-    authors: list[Group] = Field(min_length=1)
-    references: list[Paper] = Field(min_length=1)
-
-    @property
-    def paper(self) -> Paper:
-        """The paper that is reproduced."""
-        return self.references[0]
+    maintainers: str = Field(validation_alias=AliasPath("authors", 0, "name"))
+    paper: str = Field(validation_alias=AliasPath("references", 0, "title"))
+    authors: list[Person] = Field(min_length=1, validation_alias=AliasPath("references", 0, "authors"))
+    year: int = Field(validation_alias=AliasPath("references", 0, "year"))
+    url: str = Field(validation_alias=AliasPath("references", 0, "url"))
 
 
 def read_citation(path: Path) -> Citation:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from raml.config import Section
 from raml.errors import DataError
@@ -31,10 +31,8 @@ class Job(Section):
     """What the record depends on besides the machine: nothing."""
 
 
-class Environment(BaseModel):
+class Environment(BaseModel, extra="forbid", frozen=True):
     """What `results/<scale>/environment.json` says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     processor: str
     architecture: str

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 from polars import selectors as cs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from raml.errors import DataError
 from raml.lineage.checked import checked
@@ -32,13 +32,7 @@ JOB: Final = {
 }
 
 
-class Record(BaseModel):
-    """A part of `times.json`: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RuleTime(Record):
+class RuleTime(BaseModel, extra="forbid", frozen=True):
     """All jobs of one rule together; seconds are of wall-clock time unless they say otherwise."""
 
     rule: str
@@ -50,7 +44,7 @@ class RuleTime(Record):
     share: float = Field(ge=0, le=1, description="of the seconds of all rules")
 
 
-class SeedTime(Record):
+class SeedTime(BaseModel, extra="forbid", frozen=True):
     """All jobs of one training seed together, or those that all seeds share."""
 
     seed: int | None
@@ -58,7 +52,7 @@ class SeedTime(Record):
     seconds: float = Field(ge=0)
 
 
-class Times(Record):
+class Times(BaseModel, extra="forbid", frozen=True):
     """Where the time of a scale's run went, longest rule first."""
 
     scale: str
