@@ -126,7 +126,5 @@ def test_jobs_stand_after_those_that_take_what_they_make() -> None:
 
 def test_malformed_exhibits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "fig1.json").write_text('{"sources": [{}]}')
-    with pytest.raises(
-        DataError, match=r"fig1\.json is no exhibit with its sources: sources\.0\.scale: Field"
-    ):
+    with pytest.raises(DataError, match=r"fig1\.json is no exhibit with its sources: sources\.0\.scale: Field"):
         _drawn(tmp_path)
