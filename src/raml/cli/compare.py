@@ -144,6 +144,8 @@ def _pair(before: str, after: str) -> str:
 
 
 def _number(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name} {_number(part)}" for name, part in value.items())
     return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 

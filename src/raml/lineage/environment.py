@@ -27,10 +27,6 @@ from raml.storage import read_json, write_json
 INSTRUCTIONS: Final = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
 
-class Job(Section):
-    """What the record depends on besides the machine: nothing."""
-
-
 class Environment(BaseModel, extra="forbid", frozen=True):
     """What `results/<scale>/environment.json` says."""
 
@@ -48,8 +44,8 @@ class Environment(BaseModel, extra="forbid", frozen=True):
         return "; ".join([machine, *filter(None, [", ".join(self.gpus)]), self.system, f"Python {self.python}"])
 
 
-def main(step: Step[Job]) -> None:
-    """Write the record."""
+def main(step: Step[Section]) -> None:
+    """Write the record, which depends on no configuration."""
     write_json(environment(step.files["lock"]).model_dump(mode="json"), step.files["out"])
 
 
@@ -108,4 +104,4 @@ def _gpus() -> list[str]:
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["lock", "claims"], outputs=["out"])
+    run(main, Section, inputs=["lock", "claims"], outputs=["out"])

@@ -22,14 +22,9 @@ from raml.storage import read_json
 # Rules that `all` does not ask for: the table by which tasks are chosen, of one seed.
 ASIDE: Final = ("sample_development", "measurability")
 
-JOB: Final = {
-    "rule": pl.String,
-    "seed": pl.Int64,
-    "end": pl.Float64,  # seconds since the epoch
-    "seconds": pl.Float64,
-    "cpu_seconds": pl.Float64,
-    "peak_memory_mb": pl.Float64,
-}
+# What is known of a job; `end` is in seconds since the epoch.
+MEASURED: Final = ("end", "seconds", "cpu_seconds", "peak_memory_mb")
+JOB: Final = {"rule": pl.String, "seed": pl.Int64, **dict.fromkeys(MEASURED, pl.Float64)}
 
 
 class RuleTime(BaseModel, extra="forbid", frozen=True):
