@@ -70,10 +70,8 @@ def test_fields_that_one_file_did_not_have_yet_are_noted_and_not_compared(tmp_pa
 
 def test_claims_of_another_age_are_compared_by_what_both_say(tmp_path: Path) -> None:
     older = CLAIM | {"details": {"rho": 0.5}, "line": 0.0, "novel": 1}
-    newer = CLAIM | {
-        "measured": {"rho": -0.5},
-        "effects": [{"name": "rho", "estimate": -0.5, "interval": [-0.6, -0.4]}],
-    }
+    effect = {"name": "rho", "estimate": -0.5, "interval": [-0.6, -0.4]}
+    newer = CLAIM | {"measured": {"rho": -0.5}, "effects": [effect]}
     found = compared(results(tmp_path / "a", older), results(tmp_path / "b", newer)).scales[0]
     assert found.claims[0].fields == ["measured"] and found.claims[0].details == {}
     assert [note.partition(" does not say ")[2] for note in found.notes] == [
@@ -88,10 +86,8 @@ def test_claims_of_another_age_are_compared_by_what_both_say(tmp_path: Path) -> 
 def test_rows_are_matched_by_their_keys_and_then_by_their_order(tmp_path: Path) -> None:
     rows = [{"id": "a", "x": 1.0, "s": "p", "l": [1]}, {"id": "a", "x": None, "s": "q", "l": [2]}]
     rows += [{"id": None, "x": float("nan"), "s": None, "l": None}]
-    for name, changed in (
-        ("a", rows),
-        ("b", [rows[2], rows[0] | {"x": 1.5}, rows[1] | {"s": "r", "l": [3], "x": 2.0}]),
-    ):
+    other_rows = [rows[2], rows[0] | {"x": 1.5}, rows[1] | {"s": "r", "l": [3], "x": 2.0}]
+    for name, changed in (("a", rows), ("b", other_rows)):
         folder = results(tmp_path / name, CLAIM)
         pl.DataFrame(changed).write_parquet(folder / "tables/other.parquet")
         (folder / "tables/plain.csv").write_text(f"x,y\n1,{'true' if name == 'a' else 3}\n")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from raml.claims.result import ClaimResult
+from raml.errors import InputError
 from raml.lineage import verify
 from raml.lineage.jobs import Job
 from raml.lineage.verify import Chain, verification
@@ -94,5 +95,5 @@ def test_tolerances_of_the_papers_numbers(folders: tuple[Path, Path], monkeypatc
 
 def test_an_artifact_of_which_nothing_is_known(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     Path(FIGURE).unlink()
-    with pytest.raises(verify.InputError, match="is neither here nor recorded"):
+    with pytest.raises(InputError, match="is neither here nor recorded"):
         verified(folders[1], monkeypatch, claim())

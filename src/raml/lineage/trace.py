@@ -133,12 +133,9 @@ def find(name: str, scale: str) -> Target:
     path = results.joinpath(*parts)
     if parts[0] == "models" and not path.suffix:
         return Target(scale, path / "model.safetensors")
-    if not path.exists() and path.parent.is_dir():
-        alike = [file for file in sorted(path.parent.glob(f"{path.name}.*")) if file.is_file()]
-        # An exhibit's figure and its numbers are made by one job.
-        if len({file.stem for file in alike}) == 1:
-            return Target(scale, alike[0])
-    return Target(scale, path)
+    # An exhibit's figure and its numbers are made by one job.
+    alike = [] if path.exists() else sorted(filter(Path.is_file, path.parent.glob(f"{path.name}.*")))
+    return Target(scale, alike[0] if len({file.stem for file in alike}) == 1 else path)
 
 
 def claim_called(name: str, path: Path, scale: str) -> ClaimResult:
