@@ -8,8 +8,7 @@ than its tolerance in `config/claims.yaml`. *different*: anything else.
 Holm's correction takes all claims of a scale, which are not made again: `p_holm` and `verdict_holm` are not compared.
 """
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,15 +17,15 @@ import polars as pl
 from pydantic import BaseModel
 
 from raml import records
-from raml.claims.against_reported import compare
 from raml.claims.decide import TABLES, Measurements, decide, result
 from raml.claims.decide import Job as Settings
+from raml.claims.paper import compare
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
 from raml.errors import DataError, InputError
 from raml.evaluation.intervals import Bootstrap
-from raml.report.lineage import Job, claim_jobs
+from raml.lineage.jobs import Job, jobs_behind, option
+from raml.lineage.trace import claim_called
 from raml.storage import file_hash, read_table
 
 Outcome = Literal["identical", "within tolerance", "different"]
@@ -97,15 +96,11 @@ def chain_of(name: str, scale: str) -> Chain:
         DataError: there are no decided claims of the scale.
     """
     path = Path("results", scale, "claims.json")
-    claims = {one.id: one for one in load_results(path, scale)}
-    name = name.removeprefix("claims/")
-    if name not in claims:
-        raise InputError(f"{path} has no claim {name!r}; it has {', '.join(claims)}")
-    claim = claims[name]
+    claim = claim_called(name.removeprefix("claims/"), path, scale)
     if claim.verdict == "not_run":
-        raise InputError(f"claim {name!r} was not tested at scale {scale}, so that there is nothing to verify")
-    decides, jobs = claim_jobs(path.as_posix(), claim.artifacts, scale)
-    return Chain(claim, scale, decides, jobs)
+        raise InputError(f"claim {claim.id!r} was not tested at scale {scale}, so that there is nothing to verify")
+    decides, *jobs = jobs_behind(path.as_posix(), scale, claim.artifacts, drawn=True)
+    return Chain(claim, scale, decides, jobs[::-1])
 
 
 def given_files(chain: Chain) -> list[Path]:
@@ -117,11 +112,10 @@ def given_files(chain: Chain) -> list[Path]:
     found = [Path(path) for path in chain.files if Path(path).parts[2] in GIVEN]
     known = records.kept_hashes(chain.scale)
     for path in found:
-        mend = f"`raml restore --scale {chain.scale}` fetches it; without --given it is made anew"
-        if not path.is_file():
-            raise DataError(f"{path} is not here; {mend}")
-        if known.get(path.as_posix()) != file_hash(path):
-            raise DataError(f"{path} is not as recorded in results/{chain.scale}/records; {mend}")
+        if not path.is_file() or known.get(path.as_posix()) != file_hash(path):
+            wrong = f"is not as recorded in results/{chain.scale}/records" if path.is_file() else "is not here"
+            mend = f"`raml restore --scale {chain.scale}` fetches it; without --given it is made anew"
+            raise DataError(f"{path} {wrong}; {mend}")
     return found
 
 
@@ -136,26 +130,23 @@ def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Ver
     remade = {path: file_hash(folder / path) if (folder / path).is_file() else None for path in chain.files}
     differing = [path for path, now in remade.items() if path in recorded and now != recorded[path]]
     again = decide_again(chain, folder)
-    fields = [
-        name
-        for name, value in chain.claim.model_dump(mode="json").items()
-        if name not in FAMILY and value != again.model_dump(mode="json")[name]
-    ]
-    numbers = list(_numbers(chain.claim, again))
-    identical = not differing and not fields
+    told, told_again = (one.model_dump(mode="json", exclude=FAMILY) for one in (chain.claim, again))
+    fields = [name for name, value in told.items() if value != told_again[name]]
+    numbers = [*_numbers(chain.claim, again)]
     complete = len(numbers) == (chain.claim.measured is not None) + len(chain.claim.against_reported or [])
     same = again.verdict == chain.claim.verdict and bool(numbers) and all(number.within for number in numbers)
+    different: Outcome = "within tolerance" if same and complete else "different"
     return Verification(
         claim=chain.claim.id,
         scale=chain.scale,
-        outcome="identical" if identical else "within tolerance" if same and complete else "different",
+        outcome=different if differing or fields else "identical",
         verdict_recorded=chain.claim.verdict,
         verdict_remade=again.verdict,
         jobs=len(chain.jobs),
-        compared=sum(path in recorded for path in remade),
+        compared=len(remade.keys() & recorded.keys()),
         unrecorded=[path for path in remade if path not in recorded],
         differing=differing,
-        first=_difference(chain, differing[0], recorded, remade) if differing else None,
+        first=_difference(chain, differing[0], recorded[differing[0]], remade[differing[0]]) if differing else None,
         fields=fields,
         numbers=numbers,
     )
@@ -180,14 +171,13 @@ def decide_again(chain: Chain, folder: Path) -> ClaimResult:
     Raises:
         DataError: a table is missing or broken.
     """
-    words = shlex.split(chain.decides.command)
-    settings = Settings.model_validate_json(words[words.index("--config") + 1])
+    settings = Settings.model_validate_json(option(chain.decides.command, "config")[0])
     registry = load_registry(Path("config", "claims.yaml"), Path("config", "reported.yaml"))
     claim = next((one for one in registry.claims if one.id == chain.claim.id), None)
     if claim is None or claim.test is None:
         raise InputError(f"config/claims.yaml has no test of {chain.claim.id!r} any more; decide the claims again")
     sources = {
-        name: [path for path in _option(words, name) if path in chain.claim.artifacts and path.endswith(".parquet")]
+        name: [Path(path) for path in option(chain.decides.command, name) if path in chain.claim.artifacts]
         for name in TABLES
     }
     tables = {
@@ -197,11 +187,9 @@ def decide_again(chain: Chain, folder: Path) -> ClaimResult:
     }
     evaluation = settings.evaluation
     bootstrap = Bootstrap(0, evaluation.bootstrap_resamples, evaluation.confidence)
-    measurements = Measurements(
-        tables, settings.series, settings.regimes, settings.trajectories, evaluation.k, bootstrap
-    )
-    decision, read = decide(claim.test, measurements)
-    files = [Path(path) for name in read for path in sources[name]]
+    varied = settings.series, settings.regimes, settings.trajectories
+    decision, read = decide(claim.test, Measurements(tables, *varied, evaluation.k, bootstrap))
+    files = [path for name in read for path in sources[name]]
     again = result(claim, registry, decision, files, chain.scale, evaluation.confidence)
     if settings.published:
         found = compare(claim, registry, tables, bootstrap)
@@ -209,58 +197,31 @@ def decide_again(chain: Chain, folder: Path) -> ClaimResult:
     return again
 
 
-def _option(words: Sequence[str], name: str) -> list[str]:
-    """The values of an option of a command."""
-    values = []
-    for word in words[words.index(f"--{name}") + 1 :]:
-        if word.startswith("--"):
-            break
-        values.append(word)
-    return values
-
-
-def _numbers(one: ClaimResult, other: ClaimResult) -> list[Number]:
+def _numbers(one: ClaimResult, other: ClaimResult) -> Iterator[Number]:
     """The measured number, and those that stand beside the paper's, as recorded and as they are now."""
-    found = []
     if one.measured is not None and one.interval is not None and other.measured is not None:
-        within = one.interval[0] <= other.measured <= one.interval[1]
-        found.append(
-            Number(
-                name="measured",
-                recorded=one.measured,
-                remade=other.measured,
-                allowed=one.interval,
-                source="the recorded interval",
-                within=within,
-            )
-        )
+        yield _number("measured", one.measured, other.measured, one.interval, "the recorded interval")
     now: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
     for entry in one.against_reported or []:
-        if entry["key"] in now:
-            before, after = float(str(entry["measured"])), float(now[entry["key"]]["measured"])
-            tolerance = float(now[entry["key"]]["tolerance"])
-            found.append(
-                Number(
-                    name=str(entry["key"]),
-                    recorded=before,
-                    remade=after,
-                    allowed=(before - tolerance, before + tolerance),
-                    source=f"config/claims.yaml, tolerance {tolerance:g}",
-                    within=abs(after - before) <= tolerance,
-                )
-            )
-    return found
+        if again := now.get(entry["key"]):
+            before, far = float(str(entry["measured"])), float(again["tolerance"])
+            source = f"config/claims.yaml, tolerance {far:g}"
+            yield _number(str(entry["key"]), before, float(again["measured"]), (before - far, before + far), source)
 
 
-def _difference(chain: Chain, path: str, recorded: Mapping[str, str], remade: Mapping[str, str | None]) -> Difference:
+def _number(name: str, recorded: float, remade: float, allowed: tuple[float, float], source: str) -> Number:
+    within = allowed[0] <= remade <= allowed[1]
+    return Number(name=name, recorded=recorded, remade=remade, allowed=allowed, source=source, within=within)
+
+
+def _difference(chain: Chain, path: str, recorded: str, remade: str | None) -> Difference:
     job, kept = chain.files[path], records.kept_jobs(chain.scale).get(path)
     changed = []
     if kept:
-        words = shlex.split(kept["shellcmd"])
-        if "--config" in words and words[words.index("--config") + 1] not in shlex.split(job.command):
+        if option(kept["shellcmd"], "config")[:1] != option(job.command, "config")[:1]:
             changed.append("configuration")
         if repr(job.code) not in kept["params"]:
             changed.append("code")
-    if kept and Path(path).is_file() and kept["outputs"][path] != file_hash(Path(path)):
-        changed.append("the file here, which is not as recorded")
-    return Difference(path=path, rule=job.rule, recorded=recorded[path], remade=remade[path], changed=changed)
+        if Path(path).is_file() and kept["outputs"][path] != file_hash(Path(path)):
+            changed.append("the file here, which is not as recorded")
+    return Difference(path=path, rule=job.rule, recorded=recorded, remade=remade, changed=changed)
