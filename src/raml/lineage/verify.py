@@ -1,15 +1,15 @@
 """A claim that was made once more, in a folder of its own, against what is recorded of it.
 
-*identical*: every file that the claim's chain of jobs makes, from the questions to its tables and figures, has the same
-bytes, and so has what is said of the claim. *within tolerance*: files differ, but the verdict is the same, the measured
-number lies in the recorded interval, and each number that is set against the paper's is there and has moved by no more
+*identical*: every file that the claim's chain of jobs makes, from the questions to the measurements, has the same
+bytes, and so has what is said of the claim. *within tolerance*: files differ, but the verdict is the same, each
+deciding effect lies in its recorded interval, and each number that is set against the paper's is there and has moved by no more
 than its tolerance in `config/claims.yaml`. *different*: anything else.
 
 Holm's correction takes all claims of a scale, which are not made again: `p_holm` and `verdict_holm` are not compared.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,15 +17,18 @@ import polars as pl
 from pydantic import BaseModel
 
 from raml import records
-from raml.claims.decide import TABLES, Measurements, decide, result
-from raml.claims.decide import Job as Settings
-from raml.claims.paper import compare
+from raml.claims.decide import decide
+from raml.claims.effects import Quantities
+from raml.claims.quantities.measure import TABLES, job_of, measure, paths_of
+from raml.claims.quantities.table import tables_of
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
+from raml.config import Scale
 from raml.errors import DataError, InputError
 from raml.evaluation.intervals import Bootstrap
 from raml.lineage.jobs import Job, jobs_behind, option
 from raml.lineage.trace import claim_called
+from raml.schemas import Question
 from raml.storage import file_hash, read_table
 
 Outcome = Literal["identical", "within tolerance", "different"]
@@ -133,7 +136,7 @@ def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Ver
     told, told_again = (one.model_dump(mode="json", exclude=FAMILY) for one in (chain.claim, again))
     fields = [name for name, value in told.items() if value != told_again[name]]
     numbers = [*_numbers(chain.claim, again)]
-    complete = len(numbers) == (chain.claim.measured is not None) + len(chain.claim.against_reported or [])
+    complete = len(numbers) == len(chain.claim.interval or {}) + len(chain.claim.against_reported or [])
     same = again.verdict == chain.claim.verdict and bool(numbers) and all(number.within for number in numbers)
     different: Outcome = "within tolerance" if same and complete else "different"
     return Verification(
@@ -166,47 +169,41 @@ def recorded_hashes(chain: Chain) -> dict[str, str]:
 
 
 def decide_again(chain: Chain, folder: Path) -> ClaimResult:
-    """The claim, decided from the tables in `folder` as the workflow decides it; without Holm's correction.
+    """The claim, decided from the measurements in `folder` as the workflow decides it; without Holm's correction.
 
     Raises:
         DataError: a table is missing or broken.
     """
-    settings = Settings.model_validate_json(option(chain.decides.command, "config")[0])
+    scale = Scale.model_validate_json(option(chain.decides.command, "config")[0])
     registry = load_registry(Path("config", "claims.yaml"), Path("config", "reported.yaml"))
-    claim = next((one for one in registry.claims if one.id == chain.claim.id), None)
-    if claim is None or claim.test is None:
-        raise InputError(f"config/claims.yaml has no test of {chain.claim.id!r} any more; decide the claims again")
-    sources = {
-        name: [Path(path) for path in option(chain.decides.command, name) if path in chain.claim.artifacts]
-        for name in TABLES
-    }
+    registry = replace(registry, claims=[one for one in registry.claims if one.id == chain.claim.id])
+    if not registry.claims:
+        raise InputError(f"config/claims.yaml has no claim {chain.claim.id!r} any more; decide the claims again")
+    wanted = {table for effect in chain.claim.effects for table in tables_of(effect.quantity, effect.model)}
     tables = {
-        name: pl.concat(read_table(folder / path, TABLES[name]) for path in paths)
-        for name, paths in sources.items()
-        if paths
+        name: pl.concat(read_table(folder / path, schema) for path in paths_of(name, scale))
+        for name, schema in TABLES.items()
+        if name in wanted
     }
-    evaluation = settings.evaluation
-    bootstrap = Bootstrap(0, evaluation.bootstrap_resamples, evaluation.confidence)
-    varied = settings.series, settings.regimes, settings.trajectories
-    decision, read = decide(claim.test, Measurements(tables, *varied, evaluation.k, bootstrap))
-    files = [path for name in read for path in sources[name]]
-    again = result(claim, registry, decision, files, chain.scale, evaluation.confidence)
-    if settings.published:
-        found = compare(claim, registry, tables, bootstrap)
-        again.against_reported = [asdict(comparison) for comparison in found] or None
-    return again
+    questions = read_table(folder / f"results/{scale.scale}/questions/benchmarks.parquet", Question)
+    settings = scale.evaluation
+    bootstrap = Bootstrap(0, settings.bootstrap_resamples, settings.confidence)
+    return decide(registry, Quantities(measure(tables, questions, job_of(scale)), bootstrap), scale)[0]
 
 
 def _numbers(one: ClaimResult, other: ClaimResult) -> Iterator[Number]:
-    """The measured number, and those that stand beside the paper's, as recorded and as they are now."""
-    if one.measured is not None and one.interval is not None and other.measured is not None:
-        yield _number("measured", one.measured, other.measured, one.interval, "the recorded interval")
-    now: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
+    """The deciding effects, and the numbers that stand beside the paper's, as recorded and as they are now."""
+    again = {effect.name: effect.estimate for effect in other.effects}
+    for effect in one.effects:
+        now = again.get(effect.name)
+        if effect.estimate is not None and effect.interval is not None and now is not None:
+            yield _number(effect.name, effect.estimate, now, effect.interval, "the recorded interval")
+    remade: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
     for entry in one.against_reported or []:
-        if again := now.get(entry["key"]):
-            before, far = float(str(entry["measured"])), float(again["tolerance"])
+        if found := remade.get(entry["key"]):
+            before, far = float(str(entry["measured"])), float(found["tolerance"])
             source = f"config/claims.yaml, tolerance {far:g}"
-            yield _number(str(entry["key"]), before, float(again["measured"]), (before - far, before + far), source)
+            yield _number(str(entry["key"]), before, float(found["measured"]), (before - far, before + far), source)
 
 
 def _number(name: str, recorded: float, remade: float, allowed: tuple[float, float], source: str) -> Number:

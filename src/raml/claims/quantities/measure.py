@@ -5,7 +5,7 @@
         --answers A .. --out results/S/tables/quantities.parquet
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,9 @@ from raml.claims.quantities.scores import answer_quantities, score_quantities, t
 from raml.claims.quantities.table import QuantityTable, complete
 from raml.claims.quantities.updates import block_quantities, update_quantities
 from raml.config import Evaluation as Settings
-from raml.config import Section
+from raml.config import Scale, Section
 from raml.errors import DataError
-from raml.runs import Series
+from raml.runs import Series, series
 from raml.schemas import (
     BlockResidual,
     Evaluation,
@@ -49,6 +49,18 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "answers": ForcedAnswer,
 }
 
+PATHS: Final = {
+    "evaluations": "evaluations/evaluations.parquet",
+    "curves": "probes/seed{seed}/{model}/curves.parquet",
+    "roles": "probes/seed{seed}/roles.parquet",
+    "landscape": "probes/seed{seed}/landscape.parquet",
+    "updates": "probes/seed{seed}/updates.parquet",
+    "blocks": "probes/seed{seed}/blocks.parquet",
+    "outer": "probes/seed{seed}/outer.parquet",
+    "answers": "evaluations/efficiency/seed{seed}.parquet",
+}
+"""Where the workflow writes each, below results/<scale>/."""
+
 
 class Job(Section):
     """What quantities depend on."""
@@ -70,29 +82,42 @@ def main(step: Step[Job]) -> None:
     write_table(quantities, QuantityTable, step.files["out"], step.provenance())
 
 
-def measure(tables: dict[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
+def measure(tables: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
     """Rows of `QuantityTable`.
 
     Args:
-        tables: rows of each of `TABLES`.
+        tables: rows of each of `TABLES`, or of some of them: then quantities that need another one are left out.
         questions: rows of `schemas.Question` of the benchmarks.
         job: the configuration.
     """
     benchmarks = questions.select(question_id="id", benchmark="split")
-    evaluations, settings = tables["evaluations"], job.evaluation
-    rows = [
-        score_quantities(evaluations, settings.k, settings.n),
-        trend_quantities(evaluations, job.series, settings.k),
-        answer_quantities(tables["answers"], job.answers),
-        curve_quantities(tables["curves"]),
-        role_quantities(tables["roles"]),
-        landscape_quantities(tables["curves"], tables["landscape"]),
-        update_quantities(tables["updates"]),
-        block_quantities(tables["blocks"], benchmarks),
-        outer_quantities(tables["outer"]),
+    makers: list[tuple[tuple[str, ...], Callable[..., pl.DataFrame]]] = [
+        (("evaluations",), lambda table: score_quantities(table, job.evaluation.k, job.evaluation.n)),
+        (("evaluations",), lambda table: trend_quantities(table, job.series, job.evaluation.k)),
+        (("answers",), lambda table: answer_quantities(table, job.answers)),
+        (("curves",), curve_quantities),
+        (("roles",), role_quantities),
+        (("curves", "landscape"), landscape_quantities),
+        (("updates",), update_quantities),
+        (("blocks",), lambda table: block_quantities(table, benchmarks)),
+        (("outer",), outer_quantities),
     ]
+    rows = [make(*(tables[name] for name in names)) for names, make in makers if set(names) <= tables.keys()]
     domains = questions.select("split", pl.col("kind").cast(pl.String)).unique()
     return complete(pl.concat(rows), dict(domains.iter_rows()))
+
+
+def job_of(scale: Scale) -> Job:
+    """What of a scale its quantities depend on."""
+    return Job(evaluation=scale.evaluation, series=series(scale), answers=scale.efficiency.n)
+
+
+def paths_of(table: str, scale: Scale) -> list[Path]:
+    """Where a scale's measurements of one of `TABLES` lie."""
+    path = f"results/{scale.scale}/{PATHS[table]}"
+    models = scale.probing.models if "{model}" in path else [""]
+    seeds = scale.seeds if "{seed}" in path else [0]
+    return [Path(path.format(seed=seed, model=model)) for seed in seeds for model in models]
 
 
 def check_scales(paths: Sequence[Path], scale: str) -> None:
