@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -91,15 +90,6 @@ def test_starts_when_needed_and_serves_many(run: Run) -> None:
     assert not supervisor.equal("x" * 300_000, "1", 5)  # more than a pipe holds
     assert supervisor.equal("2", "2", 5)
     assert supervisor.pid == pid
-
-
-def test_a_worker_killed_while_idle_is_replaced(run: Run) -> None:
-    supervisor = run(QUICK)
-    assert supervisor.equal("1", "1", 5)
-    pid = pid_of(supervisor)
-    os.kill(pid, signal.SIGKILL)
-    assert supervisor.equal("1", "1", 5)
-    assert supervisor.pid != pid
 
 
 def test_a_worker_killed_during_a_comparison_is_asked_again(run: Run, tmp_path: Path) -> None:

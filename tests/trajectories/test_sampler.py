@@ -88,14 +88,6 @@ def test_a_completion_depends_neither_on_batch_size_nor_on_order_nor_on_company(
     assert sampler(qwen2, batch_size=batch_size).sample(chosen, 5) == [expected[request] for request in chosen]
 
 
-def test_max_tokens_cuts_without_changing_what_comes_before(qwen2):
-    long, short = sampler(qwen2).sample(MIXED, 5), sampler(qwen2, max_tokens=6).sample(MIXED, 5)
-    assert any(not completion.finished for completion in short)
-    for whole, cut in zip(long, short, strict=True):
-        assert cut.token_ids == whole.token_ids[:6]
-        assert cut.finished == (len(whole.token_ids) <= 6 and whole.finished)
-
-
 def test_a_limit_of_one_call_is_that_of_an_engine_of_its_own(qwen2):
     short = sampler(qwen2, max_tokens=6)
     assert sampler(qwen2).sample(MIXED, 5, max_tokens=6) == short.sample(MIXED, 5)
@@ -103,20 +95,6 @@ def test_a_limit_of_one_call_is_that_of_an_engine_of_its_own(qwen2):
     with pytest.raises(InputError, match="110 prompt tokens"):
         short.sample([Request("q", (5,) * 110, 0)], 0, max_tokens=24)
     short.sample([Request("q", (5,) * 110, 0)], 0)
-
-
-def test_stops_end_a_completion_and_stay_in_it(qwen2):
-    for completion in sampler(qwen2).sample(MIXED, 5):
-        *before, last = completion.token_ids
-        assert not set(before) & set(STOPS)
-        assert completion.finished == (last in STOPS)
-        assert completion.finished or len(completion.token_ids) == SAMPLING.max_tokens
-
-
-def test_samples_and_seeds_differ(qwen2):
-    first, second = (sampler(qwen2).sample(MIXED, seed) for seed in (0, 1))
-    assert first != second
-    assert len({tuple(completion.token_ids) for completion in first}) > len(MIXED) // 2
 
 
 def test_the_model_keeps_its_attention(qwen2):
