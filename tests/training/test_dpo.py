@@ -39,23 +39,6 @@ def log_probability(model: Any, pair: Pair, name: str) -> float:
     return steps.gather(1, torch.tensor(completion)[:, None]).sum().item()
 
 
-def test_token_ids_reach_the_batches_as_they_are(tmp_path: Path) -> None:
-    wanted = pairs()
-    trainer = make_trainer(start_model(), TOKENIZER, wanted, dpo(), hardware(), 0, tmp_path, reference=start_model(1))
-    got = []
-    for batch in trainer.get_train_dataloader():
-        half = len(batch["input_ids"]) // 2
-        for row in range(half):
-            both = []
-            for index in (row, row + half):
-                real = batch["attention_mask"][index].bool()
-                completion = batch["completion_mask"][index].bool()
-                both.append((batch["input_ids"][index][real & ~completion], batch["input_ids"][index][completion]))
-            assert both[0][0].tolist() == both[1][0].tolist()
-            got.append([both[0][0].tolist(), both[0][1].tolist(), both[1][1].tolist()])
-    assert got == [[pair["prompt_ids"], pair["chosen_ids"], pair["rejected_ids"]] for pair in wanted]
-
-
 def test_the_loss_is_the_papers(tmp_path: Path) -> None:
     model, reference, settings = start_model(), start_model(1), dpo(beta=0.02)
     trainer = make_trainer(model, TOKENIZER, pairs(), settings, hardware(), 0, tmp_path, reference=reference)

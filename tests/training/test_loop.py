@@ -193,10 +193,11 @@ def test_a_run_goes_on_with_checkpoints_at_other_steps_and_ends_with_the_same_by
         place.train([sft()])
     monkeypatch.undo()
     capsys.readouterr()
-    resumed: list[int] = []
+    resumed, plain_begin = list[int](), Watch.on_train_begin
 
     def begin(self: Watch, args: Any, state: Any, *rest: Any, **options: Any) -> None:
         resumed.append(state.global_step)
+        plain_begin(self, args, state, *rest, **options)
 
     monkeypatch.setattr(Watch, "on_train_begin", begin)
     place.train([sft()], hardware(checkpoint_steps=5))
