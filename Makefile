@@ -34,7 +34,7 @@ SETUP := .venv/.stamp
 VLLM := .venv/.vllm
 PASSED := .cache/tests-passed
 TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*.pyc') \
-	Snakefile Makefile dvc.yaml pyproject.toml README.md CHANGELOG.md CITATION.cff codecheck.yml
+	$(wildcard benchmarks/*.py) Snakefile Makefile dvc.yaml pyproject.toml README.md CHANGELOG.md CITATION.cff codecheck.yml
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
@@ -98,13 +98,13 @@ rehearsal: $(VLLM)
 check: $(SETUP)
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
-	$(BIN)/mypy src
+	$(BIN)/mypy src benchmarks
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python workflow/lint.py
 
 bench: $(SETUP) $(SMOLLM2)
-	@$(BIN)/python -m raml.bench
+	@$(BIN)/python -m benchmarks.run
 
 smollm2: $(SMOLLM2)
 
