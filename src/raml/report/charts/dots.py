@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raml.evaluation.intervals import Interval
-from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, nothing, slug
+from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, log_ticks, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -110,6 +110,7 @@ def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effe
         axes.set_xticks(range(0, 101, 25))
     elif panel.log in ("x", "both"):
         axes.set_xscale("log")
+        log_ticks(axes.xaxis)
     if not ends:
         nothing(axes)
 

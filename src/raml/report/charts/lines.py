@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from raml.evaluation.intervals import Interval
-from raml.report.charts.panels import MARK_SIZES, grid, handle, legend, nothing, slug
+from raml.report.charts.panels import MARK_SIZES, grid, handle, legend, log_ticks, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -141,6 +141,7 @@ def _axes(axes: Axes, panel: Panel) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     if panel.log in ("y", "both"):
         axes.set_yscale("log")
+        log_ticks(axes.yaxis)
     elif panel.show == "percent":
         lower, upper = axes.get_ylim()
         axes.set_ylim(max(lower, 0), max(min(upper, 100), 1))

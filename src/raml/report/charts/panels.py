@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from raml.report.entry import Item, Panel
+from raml.report.numbers import number
 from raml.report.theme import LIGHT, STYLES
 
 WIDTH: Final = 10.0
@@ -29,7 +31,8 @@ def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = Fal
                 figure.delaxes(one)
     for panel in panels:
         one = axes[panel.row][panel.column]
-        one.set_title(panel.title or panel.label, loc="left", fontweight="bold")
+        raised = any(other.sides for other in panels if other.row == panel.row)
+        one.set_title(panel.title or panel.label, loc="left", fontweight="bold", pad=18 if raised else 6)
         one.set_xlabel(panel.x)
         one.set_ylabel(panel.y)
         one.spines["left"].set_visible(False)
@@ -80,6 +83,13 @@ def around_zero(axes: Axes, ends: Sequence[float], panel: Panel) -> None:
             "ha": side,
         }
         axes.annotate(text, (0, 1), fontsize=7.5, color=LIGHT["muted"], annotation_clip=False, **place)  # type: ignore[arg-type]
+
+
+def log_ticks(axis: Axis) -> None:
+    """Powers of ten in plain text on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(10))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
 
 
 def slug(text: str) -> str:
