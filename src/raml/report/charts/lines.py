@@ -93,7 +93,7 @@ def _place(panel: Panel, one: Item, place: Item, entry: FigureEntry, effects: Ef
     if "x" not in entry.options:
         return place.value
     found = effects.find(panel, one, place, quantity=entry.options["x"])
-    return found and found.estimate
+    return found.estimate if found else None
 
 
 def _draw(
@@ -112,7 +112,8 @@ def _draw(
     x = [at * np.exp2(shift) if log else at + shift for at, *_ in points]
     intervals = [interval for _, interval, _ in points]
     ends = [interval.lower for interval in intervals], [interval.upper for interval in intervals]
-    axes.vlines(x, *ends, color=colour, linewidth=1.3, alpha=0.7, clip_on=False)
+    if ends[0] != ends[1]:
+        axes.vlines(x, *ends, color=colour, linewidth=1.3, alpha=0.7, clip_on=False)
     (line,) = axes.plot(x, [interval.estimate for interval in intervals], color=colour, linewidth=1.4, clip_on=False)
     line.set_linestyle(style.dashes if join else "none")
     if one.thin:

@@ -1,4 +1,4 @@
-"""What charts share: a grid of panels, a legend, a note, and an axis around 0; sizes in inches, laid out by matplotlib."""
+"""What charts share: a grid of panels, a legend, a note, an axis around 0; sizes in inches, laid out by matplotlib."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -21,8 +22,8 @@ MARK_SIZES: Final = {"o": 6.0, "s": 5.6, "D": 5.4, "^": 6.8, "v": 6.8, "P": 7.2}
 def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = False) -> tuple[Figure, list[Axes]]:
     """A figure and the axes of each panel; `heights` are of the rows."""
     columns = 1 + max(panel.column for panel in panels)
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout=layout)
     axes = figure.subplots(len(heights), columns, squeeze=False, sharey=sharey, height_ratios=heights)
     used = {(panel.row, panel.column) for panel in panels}
     for row, line in enumerate(axes):
