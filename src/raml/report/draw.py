@@ -5,7 +5,7 @@
         --figures F.svg .. --records F.json ..
 
 What effects do not hold is read for the exhibits that show it: the trainers' log (`--training`), and where the time of
-a run went (`--times`). The figures of curves and landscapes show single trajectories; `raml.report.draw_raw` draws them.
+a run went (`--times`). Figures of curves and landscapes show single trajectories; `raml.report.draw_raw` draws them.
 """
 
 from collections.abc import Callable, Mapping
