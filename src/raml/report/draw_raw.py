@@ -25,11 +25,12 @@ from raml.report.exhibit import Source, read_sources
 from raml.report.listing import followed_model
 from raml.report.raw import Followed
 from raml.report.skipped import skipped
-from raml.schemas import LandscapePoint, ProbeCurve, Question, Trajectory
+from raml.schemas import LandscapePoint, ProbeCurve, Question
 from raml.step import Step, run
 from raml.storage import read_table
 
-FILES: Final[Mapping[str, list[str]]] = draw.FILES | {
+FILES: Final[Mapping[str, list[str]]] = {
+    **draw.FILES,
     "inputs": [*draw.FILES["inputs"], "questions", "tokenizer"],
     "many": [*draw.FILES.get("many", []), "curves", "samples", "landscape"],
 }
@@ -77,7 +78,7 @@ class _Tables:
         points = {model: self._of(self._points, model) for model in step.config.probing.models}
         self._skipped = skipped(lists["samples"], self._questions, points, step.config.probing)
         self._models = {path: set(table["model"]) for tables in read.values() for path, table in tables.items()}
-        self._models |= {path: set(read_table(path, Trajectory)["writer"]) for path in lists["samples"]}
+        self._models |= {path: set(pl.read_parquet(path, columns=["writer"])["writer"]) for path in lists["samples"]}
         everything = [files["effects"], files["questions"], *self._models]
         self._sources = dict(zip(everything, read_sources(everything, step.scale), strict=True))
         self._given = lists

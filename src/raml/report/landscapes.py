@@ -12,6 +12,7 @@ from raml.errors import DataError
 from raml.probing.projection import Projection, project
 
 Array = NDArray[np.float64]
+Rows = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

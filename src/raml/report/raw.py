@@ -17,10 +17,9 @@ from tokenizers import Tokenizer
 from raml.claims.quantities.curves import curve_table
 from raml.errors import DataError
 from raml.report.exhibit import Reading, Token
-from raml.report.landscapes import Surface, surfaces
+from raml.report.landscapes import Rows, Surface, surfaces
 
 Array = NDArray[np.float64]
-Rows = Mapping[str, Mapping[str, Any]]
 
 PANELS: Final = 4
 CURVES_PER_PANEL: Final = 4

@@ -48,7 +48,7 @@ def skipped(
 def _sentence(rows: Sequence[PassedOver], too_long: int) -> str:
     total = PassedOver(*map(sum, zip(*map(astuple, rows), strict=True)))
     return (
-        f"Skipped were {total.empty:,} of the {total.ended:,} samples that ended with an answer, as they have no "
-        f"thinking ({total.empty_correct:,} of them correct); {total.unfinished:,} of the {total.incorrect:,} incorrect "
-        f"samples, as they did not end with an answer; and {too_long:,} that do not fit into the context."
+        f"Skipped were, of {total.ended:,} samples that ended with an answer, {total.empty:,} without thinking "
+        f"({total.empty_correct:,} of them correct); of {total.incorrect:,} incorrect samples, {total.unfinished:,} "
+        f"that did not end with an answer; and {too_long:,} that do not fit into the context."
     )

@@ -19,7 +19,6 @@ from raml.report.shown import Effects, Shown, scaled
 from raml.report.theme import LIGHT, STYLES
 
 HEIGHT: Final = 6.0
-COLUMNS: Final = 60  # of the grid, which the panels of a line share
 Y_LABEL: Final = "answer NLL (nats/token)"
 Mean = tuple[Item, list[Shown]]
 
@@ -35,25 +34,23 @@ def draw(entry: FigureEntry, effects: Effects, followed: Followed) -> Figure:
     means = [(one, levels) for one in entry.series if (levels := _levels(one, effects))]
     both = panels if single == "pairs" else [*followed.panels("correct"), *followed.panels("incorrect")]
     top = _top(both, means)
-    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08, wspace=0.0, hspace=0.06)  # type: ignore[union-attr]
-    grid = figure.add_gridspec(2, COLUMNS)
-    for number in range(PANELS):
-        width = COLUMNS // PANELS
-        axes = figure.add_subplot(grid[0, number * width : (number + 1) * width])
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.08, wspace=0.0, hspace=0.06)
+    lines = figure.add_gridspec(2, 1)
+    above = lines[0].subgridspec(1, PANELS).subplots(squeeze=False)
+    for number, axes in enumerate(np.ravel(above)):
         frame(axes, top, named=number == 0)
         if number < len(panels):
             _single(axes, panels[number], number + 1, paired=single == "pairs")
         else:
             nothing(axes, "no further question" if panels else "no trajectories\nat this scale")
     beside = entry.panels if means else []
-    wide = COLUMNS // 2 if beside else COLUMNS
-    _means(figure.add_subplot(grid[1, :wide]), means, top, named=not beside)
-    for number, panel in enumerate(beside):
-        width = (COLUMNS - wide) // len(beside)
-        axes = figure.add_subplot(grid[1, wide + number * width : wide + (number + 1) * width])
+    widths = [1.7 if beside else 1, *(1 for _ in beside)]
+    below, *further = np.ravel(lines[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False))
+    _means(below, means, top, named=not beside)
+    below.set_title(entry.options["below"], loc="left", color=LIGHT["muted"])
+    for number, (axes, panel) in enumerate(zip(further, beside, strict=True)):
         _differences(axes, panel, entry.rows, effects, named=number == 0)
-    figure.axes[PANELS].set_title(entry.options["below"], loc="left", color=LIGHT["muted"])
     if single == "pairs":
         legend(figure, entry.series, entry.note, line=True)
     else:
@@ -115,7 +112,7 @@ def _single(axes: Axes, panel: Panel, number: int, *, paired: bool) -> None:
         if paired:
             mark.set_gid(f"half-{number}-{curve.mode}")
         if paired and place == 1:  # the other mode's mark fits into it
-            mark.set(markersize=10, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.6)
+            mark.set(markersize=9, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.6)
     axes.set_xlim(0, max(1, *(curve.length for curve in panel.curves)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("trajectory position (tokens)")
@@ -135,8 +132,8 @@ def _means(axes: Axes, means: Sequence[Mean], top: float, *, named: bool) -> Non
     for item, levels in means:
         style, intervals = STYLES[item.like], [scaled(shown, "plain") for shown in levels]
         colour = LIGHT[style.colour]
-        ends = ([getattr(interval, end) for interval in intervals] for end in ("lower", "upper"))
-        axes.fill_between(GRID, *ends, color=colour, alpha=0.18, linewidth=0)
+        lower, upper = ([getattr(one, end) for one in intervals] for end in ("lower", "upper"))
+        axes.fill_between(GRID, lower, upper, color=colour, alpha=0.18, linewidth=0)
         (line,) = axes.plot(GRID, [shown.estimate for shown in levels], color=colour, linewidth=1.8, clip_on=False)
         line.set(linestyle=style.dashes, gid=f"mean-{slug(item.label)}")
         line.set_label(f"{item.label}\n{count(levels[0].n, 'trajectory')},\n{count(levels[0].questions, 'question')}")
@@ -159,5 +156,6 @@ def _differences(axes: Axes, panel: Differences, rows: Sequence[Item], effects: 
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     around_zero(axes, ends or [0.0], panel)
+    axes.set_title(panel.title, loc="left", color=LIGHT["muted"], pad=16)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value, 6):g}".replace("-", MINUS)))
     axes.set_xlabel(panel.x)

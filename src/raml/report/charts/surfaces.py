@@ -33,7 +33,7 @@ PATCHES: Final = 10  # of a surface along each direction, at most: keeps the fil
 COLOURS: Final = LinearSegmentedColormap.from_list("landscape", colormaps["viridis"](np.linspace(0.05, 1, 64)))
 TRAJECTORY: Final = LIGHT["series-2"]
 OUTLINE: Final = [Stroke(linewidth=3, foreground=LIGHT["surface"]), Normal()]
-END: Final = {"color": TRAJECTORY, "markeredgecolor": LIGHT["surface"]}
+END: Final[dict[str, Any]] = {"color": TRAJECTORY, "markeredgecolor": LIGHT["surface"]}
 OUTSIDE: Final[dict[str, Any]] = {
     "linestyle": "none",
     "marker": "o",
@@ -53,8 +53,8 @@ def draw_surfaces(shown: Sequence[Surface]) -> Figure:
     """Surface above contour, a column a question, `COLUMNS` at most side by side; one colour scale for all."""
     columns = min(COLUMNS, max(1, len(shown)))
     blocks = max(1, math.ceil(len(shown) / columns))
-    figure = Figure(figsize=(1.67 + 2.05 * columns, 5.2 * blocks + 0.45), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.03, wspace=0.0, hspace=0.0)  # type: ignore[union-attr]
+    figure = Figure(figsize=(1.67 + 2.05 * columns, 4.9 * blocks + 0.45))
+    figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.03, wspace=0.0, hspace=0.0)
     if not shown:
         figure.text(0.5, 0.5, "no question with a landscape", ha="center", va="center", color=LIGHT["muted"])
         return figure
@@ -134,15 +134,15 @@ def _ticks(axis: Array) -> list[float]:
 
 
 def _colour_bar(figure: Figure, axes: Sequence[Axes], norm: Normalize) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.7, aspect=14, pad=0.01)
+    bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.8, aspect=16, pad=0.02)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.grid(visible=False)
-    bar.ax.set_title(Y_LABEL.replace(" (", "\n("), fontsize=7.5, color=LIGHT["muted"])
+    bar.set_label(Y_LABEL, fontsize=8, color=LIGHT["muted"])
 
 
 def _legend(figure: Figure, columns: int) -> None:
     ends = (("o", "trajectory, from its start"), ("s", "to its end"))
     look = {"color": TRAJECTORY, "linewidth": 1.6, "markersize": 5}
-    handles = [Line2D([], [], marker=marker, label=label, **look) for marker, label in ends]  # type: ignore[arg-type]
+    handles = [Line2D([], [], marker=marker, label=label, **look) for marker, label in ends]
     handles.append(Line2D([], [], label="its NLL is not reached there", **OUTSIDE))
     figure.legend(handles=handles, loc="outside upper left", ncols=3 if columns > 2 else 1)

@@ -72,8 +72,8 @@ def drawing() -> Iterator[None]:
 def write_svg(figure: Figure, path: Path, *, name: str, title: str, description: str, rounded: bool = False) -> None:
     """Save `figure` as SVG with `title` and `description` for screen readers; all ids start with `name-`.
 
-    Call it inside `drawing()`. Elements that were given a gid keep it as `name-gid`. Positions are rounded to a hundredth
-    of a point if so asked, which halves a file of many small shapes.
+    Call it inside `drawing()`. Elements that were given a gid keep it as `name-gid`. Positions `rounded` to a hundredth
+    of a point halve a file of many small shapes.
 
     Raises:
         RamlError: the file cannot be written.
