@@ -57,11 +57,10 @@ def main(step: Step[Scale]) -> None:
         if entry.chart not in CHARTS:
             raise ConfigError(f"{exhibit} has the chart {entry.chart}; allowed here are {', '.join(CHARTS)}")
         outcome = entry.figure.options.get("single")
-        draw_exhibit(
-            exhibit, entry, prose, own, figure, record, tables.sources(model, surfaces=entry.chart == "surfaces"),
-            followed.readings(followed.panels(outcome)) if outcome in ("correct", "incorrect") else [],
-            chart=partial(CHARTS[entry.chart], followed=followed),
-        )  # fmt: skip
+        readings = followed.readings(followed.panels(outcome)) if outcome in ("correct", "incorrect") else []
+        sources = tables.sources(model, surfaces=entry.chart == "surfaces")
+        chart = partial(CHARTS[entry.chart], followed=followed)
+        draw_exhibit(exhibit, entry, prose, own, figure, record, sources, readings, chart)
 
 
 class _Tables:
@@ -69,15 +68,15 @@ class _Tables:
 
     def __init__(self, step: Step[Scale]) -> None:
         files, lists = step.files, step.lists
-        read = {kind: {path: read_table(path, schema) for path in lists[kind]} for kind, schema in
-                (("curves", ProbeCurve), ("landscape", LandscapePoint))}  # fmt: skip
-        self._points = pl.concat(read["curves"].values()).with_columns(pl.col("mode").cast(pl.String))
-        self._landscape = pl.concat(read["landscape"].values())
+        curves = {path: read_table(path, ProbeCurve) for path in lists["curves"]}
+        landscapes = {path: read_table(path, LandscapePoint) for path in lists["landscape"]}
+        self._points = pl.concat(curves.values()).with_columns(pl.col("mode").cast(pl.String))
+        self._landscape = pl.concat(landscapes.values())
         self._questions = read_table(files["questions"], Question)
         self._tokenizer = load_tokenizer(files["tokenizer"])
         points = {model: self._of(self._points, model) for model in step.config.probing.models}
         self._skipped = skipped(lists["samples"], self._questions, points, step.config.probing)
-        self._models = {path: set(table["model"]) for tables in read.values() for path, table in tables.items()}
+        self._models = {path: set(table["model"]) for path, table in (curves | landscapes).items()}
         self._models |= {path: set(pl.read_parquet(path, columns=["writer"])["writer"]) for path in lists["samples"]}
         everything = [files["effects"], files["questions"], *self._models]
         self._sources = dict(zip(everything, read_sources(everything, step.scale), strict=True))
@@ -87,10 +86,9 @@ class _Tables:
     def _followed(self, model: str) -> Followed:
         if model not in self._skipped:
             raise DataError(f"--samples has none of {model!r}, which probing.models names; sample again")
-        rows = self._questions.iter_rows(named=True)
-        landscape = self._of(self._landscape, model)
-        questions = {row["id"]: row for row in rows}
-        return Followed(self._of(self._points, model), landscape, questions, self._tokenizer, self._skipped[model])
+        points, landscape = self._of(self._points, model), self._of(self._landscape, model)
+        questions = {row["id"]: row for row in self._questions.iter_rows(named=True)}
+        return Followed(points, landscape, questions, self._tokenizer, self._skipped[model])
 
     @staticmethod
     def _of(table: pl.DataFrame, model: str) -> pl.DataFrame:

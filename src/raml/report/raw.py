@@ -107,6 +107,8 @@ class Followed:
     @cached_property
     def surfaces(self) -> list[Surface]:
         """The landscapes that are shown."""
+        if self.landscape.is_empty():
+            return []
         first = self.landscape.filter(pl.col("seed") == pl.col("seed").min())
         asked = first["question_id"].unique(maintain_order=True).head(PANELS)
         return surfaces(first.filter(pl.col("question_id").is_in(asked.implode())), self.points, self._questions)
@@ -139,6 +141,8 @@ class Followed:
 
     def _panels(self, outcome: str, modes: Sequence[str], most: int) -> list[Panel]:
         trajectories = self._trajectories(outcome, modes)
+        if trajectories.is_empty():
+            return []
         of_seed = self.points.filter(pl.col("seed") == trajectories["seed"].min())
         found = []
         for question, names in choose(trajectories).items():

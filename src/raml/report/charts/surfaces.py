@@ -80,8 +80,8 @@ def draw_surfaces(shown: Sequence[Surface]) -> Figure:
 def _surface(axes: Axes3D, shown: Surface, norm: Normalize, number: int) -> None:
     x, y = np.meshgrid(shown.x, shown.y)  # [y, x], as the landscape
     stride = max(1, (len(shown.x) - 1) // PATCHES)
-    look = {"cmap": COLOURS, "norm": norm, "linewidth": 0.25, "edgecolor": LIGHT["surface"], "antialiased": True}
-    surface = axes.plot_surface(x, y, shown.nll, rstride=stride, cstride=stride, zorder=1, **look)
+    look: dict[str, Any] = {"cmap": COLOURS, "norm": norm, "linewidth": 0.25, "edgecolor": LIGHT["surface"]}
+    surface = axes.plot_surface(x, y, shown.nll, rstride=stride, cstride=stride, antialiased=True, zorder=1, **look)
     surface.set_gid(f"surface-{number}")
     if at := shown.projection:
         height = at.height + 0.01 * (float(norm.vmax or 0) - float(norm.vmin or 0))
@@ -135,14 +135,14 @@ def _ticks(axis: Array) -> list[float]:
 
 def _colour_bar(figure: Figure, axes: Sequence[Axes], norm: Normalize) -> None:
     bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.8, aspect=16, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.grid(visible=False)
     bar.set_label(Y_LABEL, fontsize=8, color=LIGHT["muted"])
 
 
 def _legend(figure: Figure, columns: int) -> None:
     ends = (("o", "trajectory, from its start"), ("s", "to its end"))
-    look = {"color": TRAJECTORY, "linewidth": 1.6, "markersize": 5}
+    look: dict[str, Any] = {"color": TRAJECTORY, "linewidth": 1.6, "markersize": 5}
     handles = [Line2D([], [], marker=marker, label=label, **look) for marker, label in ends]
     handles.append(Line2D([], [], label="its NLL is not reached there", **OUTSIDE))
     figure.legend(handles=handles, loc="outside upper left", ncols=3 if columns > 2 else 1)
