@@ -13,7 +13,7 @@ from raml.report import build, fig6, tab2, trajectories
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
 from raml.report.environment import Environment
-from raml.report.parts import part_names
+from raml.report.viewer_chunks import part_names
 from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table

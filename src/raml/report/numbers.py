@@ -40,7 +40,7 @@ def measurement(value: float, interval: Sequence[float]) -> tuple[str, str]:
     """
     lower, upper = interval
     width = upper - lower
-    if not (math.isfinite(width) and width > 1e-9 * max(abs(lower), abs(upper))):
+    if not (math.isfinite(width) and width > 1e-12 * max(abs(lower), abs(upper))):
         texts = [number(float(f"{x:.9g}")) for x in (value, lower, upper)]
         return texts[0], f"{texts[1]} to {texts[2]}"
     decimals = max(0, math.floor(1.9 - math.log10(width)))
