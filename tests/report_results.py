@@ -9,10 +9,10 @@ from safetensors.numpy import save_file
 
 from raml.claims.result import ClaimResult
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
+from raml.lineage.environment import Environment
 from raml.report import build, fig6, tab2, trajectories
 from raml.report.curves import Job
 from raml.report.curves_exhibit import FILES
-from raml.report.environment import Environment
 from raml.report.parts import part_names
 from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
 from raml.step import run

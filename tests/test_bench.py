@@ -4,7 +4,7 @@ import pytest
 
 from raml.bench import best_seconds, machine
 from raml.errors import RamlError
-from raml.report.timings import processor
+from raml.lineage.environment import processor
 
 
 def test_a_command_is_timed() -> None:

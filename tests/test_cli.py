@@ -234,7 +234,7 @@ def test_an_interrupt_ends_with_exit_code_130(monkeypatch: pytest.MonkeyPatch) -
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("raml.claims.table.load_results", interrupted)
+    monkeypatch.setattr("raml.claims.results.load_results", interrupted)
     assert raml_command(monkeypatch, "claims") == 130
 
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from raml.config import load_scale
 from raml.errors import RamlError
-from raml.report.timings import measure, processor
+from raml.lineage.environment import processor
+from raml.lineage.timings import measure
 from raml.storage import write_json
 
 RESULTS = Path("results/micro")

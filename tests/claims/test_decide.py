@@ -10,7 +10,7 @@ from raml.claims import decide
 from raml.claims.decision import ONE_SEED
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
+from raml.claims.results import load_results
 from raml.config import available_scales, load_scale
 from raml.errors import ConfigError, DataError
 from raml.report.probed import figures_of, probed_model

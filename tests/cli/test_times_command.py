@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raml.cli import main
-from raml.report.timings import read_times
+from raml.lineage.timings import read_times
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

@@ -1,20 +1,17 @@
-"""Where a run's time went."""
+"""Where a run's time went, as an exhibit."""
 
 import json
 from pathlib import Path
 
 import pytest
-from benchmark_files import HEADER, write_benchmarks
-from hypothesis import given
-from hypothesis import strategies as st
 from sweep_tables import parse
 
-from raml.errors import DataError
+from benchmark_files import write_benchmarks
+from raml.lineage.timings import measure
 from raml.report import times
 from raml.report.exhibit import Exhibit, read_exhibit
 from raml.report.page import label
 from raml.report.times_figure import SHOWN
-from raml.report.timings import Job, elapsed, measure, read_jobs, read_times
 from raml.step import run
 from raml.storage import write_json
 
@@ -32,71 +29,6 @@ def saved(tmp_path: Path) -> Path:
         measure("minimal", write_benchmarks(tmp_path / "benchmarks")).model_dump(mode="json"), tmp_path / "times.json"
     )
     return tmp_path / "times.json"
-
-
-def test_jobs_are_summed_by_rule_and_seed(tmp_path: Path) -> None:
-    found = measure("minimal", write_benchmarks(tmp_path))
-    assert [rule.rule for rule in found.rules] == ["train_dpo", "sample", "decide"]
-    dpo, _, decide = found.rules
-    assert (dpo.jobs, dpo.seconds, dpo.longest_seconds, dpo.cpu_seconds) == (2, 80.0, 50.0, 32.0)
-    assert dpo.peak_memory_mb == 800 and dpo.share == round(80 / 95.1234, 4)
-    assert (decide.seconds, decide.cpu_seconds, decide.peak_memory_mb) == (0.1, None, None)
-    assert [(part.seed, part.jobs, part.seconds) for part in found.seeds] == [
-        (None, 1, 0.1),
-        (0, 2, 40.0),
-        (1, 2, 55.0),
-    ]
-    # The first two overlap by 20 of 60 s; then come three jobs by themselves.
-    assert (found.seconds, found.elapsed_seconds) == (95.1, 75.1)
-    assert found.cores >= 1 and found.processor
-
-
-def test_jobs_of_runs_with_other_seeds_are_not_mixed(tmp_path: Path) -> None:
-    """Files of a rule that is gone, or of a run with fewer seeds, stay behind."""
-    folder = write_benchmarks(tmp_path)
-    (folder / "sft").mkdir()
-    (folder / "sft/seed0.tsv").write_text((folder / "train_dpo/seed0.tsv").read_text())
-    with pytest.raises(DataError, match=r"mixes runs: jobs of sft are of seeds 0, those of sample of 0 and 1; delete"):
-        measure("minimal", folder)
-
-
-def test_jobs_that_a_run_does_not_include_are_left_out(tmp_path: Path) -> None:
-    folder = write_benchmarks(tmp_path)
-    before = measure("minimal", folder)
-    (folder / "sample_development").mkdir()
-    (folder / "sample_development/seed0.tsv").write_text((folder / "train_dpo/seed0.tsv").read_text())
-    assert measure("minimal", folder) == before
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=8))
-def test_what_is_elapsed_is_the_time_with_a_job_at_work(spans: list[tuple[int, int]]) -> None:
-    jobs = [Job("rule", None, float(start + seconds), float(seconds), None, None) for start, seconds in spans]
-    assert elapsed(jobs) == len({second for start, seconds in spans for second in range(start, start + seconds)})
-
-
-def test_times_are_read_back(saved: Path, tmp_path: Path) -> None:
-    assert read_times(saved) == measure("minimal", tmp_path / "benchmarks")
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"scale": "minimal", "rules": [{"rule": "x"}]}'])
-def test_what_holds_no_times_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "times.json").write_text(content)
-    with pytest.raises(DataError, match=r"times\.json (holds no times|is not JSON)"):
-        read_times(tmp_path / "times.json")
-
-
-@pytest.mark.parametrize(
-    "content", ["", HEADER, "a\tb\n1\t2\n", HEADER.replace("s\t", "x\t", 1) + "1\n", f"{HEADER}x\n"]
-)
-def test_what_is_no_benchmark_file_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "decide.tsv").write_text(content)
-    with pytest.raises(DataError, match=r"decide\.tsv is no benchmark file"):
-        read_jobs(tmp_path)
-
-
-def test_without_benchmark_files_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run the workflow here first"):
-        read_jobs(tmp_path / "missing")
 
 
 def test_the_exhibit_has_a_bar_and_a_row_for_each_rule(saved: Path, tmp_path: Path) -> None:

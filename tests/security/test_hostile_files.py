@@ -15,14 +15,14 @@ import pytest
 from safetensors.torch import save_file
 
 from raml import records
+from raml.claims.diff import open_version
 from raml.claims.registry import load_registry
-from raml.claims.table import load_results
-from raml.claims.version import open_version
+from raml.claims.results import load_results
 from raml.config import HubDataset
 from raml.errors import RamlError
+from raml.lineage.citation import read_citation
 from raml.questions import program_tests
 from raml.questions.hub import read
-from raml.report.citation import read_citation
 from raml.report.scores import read_reported
 from raml.schemas import Question
 from raml.storage import read_json, read_provenance, read_table

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from checkout import ROOT, environment
 
-from raml.claims.metrics import Job, main
+from raml.claims.dvc_metrics import Job, main
 from raml.step import Step
 
 RESULTS = Path("results/micro")
@@ -51,7 +51,7 @@ def _folder(path: Path) -> Path:
 def write_metrics(root: Path) -> None:
     """As the rule `claim_metrics` does."""
     files = {"claims": root / RESULTS / "claims.json", "out": root / RESULTS / "tables/claims.json"}
-    main(Step("raml.claims.metrics", "micro", Job(), 0, files, {}))
+    main(Step("raml.claims.dvc_metrics", "micro", Job(), 0, files, {}))
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -53,11 +53,11 @@ rule claim_metrics:
     benchmark:
         "<benchmarks>/claim_metrics.tsv"
     params:
-        **step("raml.claims.metrics", {}),
+        **step("raml.claims.dvc_metrics", {}),
     message:
         "Verdicts and numbers of the claims as metrics"
     shell:
-        "python -m raml.claims.metrics --scale {params.scale} --config {params.config:q}"
+        "python -m raml.claims.dvc_metrics --scale {params.scale} --config {params.config:q}"
         " --claims {input} --out {output}"
         " > {log} 2>&1"
 
@@ -74,11 +74,11 @@ rule environment:
     benchmark:
         "<benchmarks>/environment.tsv"
     params:
-        **step("raml.report.environment", {}),
+        **step("raml.lineage.environment", {}),
     message:
         "Write down machine and packages"
     shell:
-        "python -m raml.report.environment --scale {params.scale} --config {params.config:q}"
+        "python -m raml.lineage.environment --scale {params.scale} --config {params.config:q}"
         " --lock {input.lock} --claims {input.claims} --out {output}"
         " > {log} 2>&1"
 
@@ -267,11 +267,11 @@ rule crate:
     benchmark:
         "<benchmarks>/crate.tsv"
     params:
-        **step("raml.report.crate", SCALE),
+        **step("raml.lineage.crate", SCALE),
     message:
         "Describe the results as a research object"
     shell:
-        "python -m raml.report.crate --scale {params.scale} --config {params.config:q}"
+        "python -m raml.lineage.crate --scale {params.scale} --config {params.config:q}"
         " --citation {input.citation} --environment {input.environment} --files {input.files} --out {output}"
         " > {log} 2>&1"
 

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from raml.claims.dvc_metrics import metric_rows, nested, numbers
 from raml.claims.effects import EffectSpec, EffectTable, Quantities, effect_table, every, pairs
 from raml.claims.judge import Names, judge_all
 from raml.claims.labels import MODEL_LABELS
 from raml.claims.paper import compare
-from raml.claims.quantities.table import QuantityTable
+from raml.claims.quantities.measure import paths_of
+from raml.claims.quantities.table import QuantityTable, tables_of
 from raml.claims.registry import Registry, load_registry, specs_of
 from raml.claims.result import ClaimResult
 from raml.config import Scale
@@ -60,11 +59,19 @@ def main(step: Step[Scale]) -> None:
 def decide(registry: Registry, quantities: Quantities, scale: Scale) -> list[ClaimResult]:
     """The result of every claim, in the registry's order; at published scales beside the paper's numbers."""
     results = judge_all(registry, quantities, names_of(scale), scale.scale)
+    for one in results:
+        one.artifacts = [path.as_posix() for path in measurements_of(one, scale)] + one.artifacts
     if scale.published is not None:
         for one, claim in zip(results, registry.claims, strict=True):
             if one.verdict != "not_run":
                 one.against_reported = compare(claim, registry, quantities) or None
     return results
+
+
+def measurements_of(result: ClaimResult, scale: Scale) -> list[Path]:
+    """The measurement tables that a claim's effects come from."""
+    tables = dict.fromkeys(table for effect in result.effects for table in tables_of(effect.quantity, effect.model))
+    return [path for table in tables for path in paths_of(table, scale)]
 
 
 def read_quantities(path: Path, scale: Scale, seed: int, confidence: float | None = None) -> Quantities:

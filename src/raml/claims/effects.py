@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from raml.claims.quantities.table import QUANTITIES, base_name
+from raml.claims.quantities.table import QUANTITIES, base_name, tables_of
 from raml.config import Section
 from raml.evaluation.efficiency import BUDGET
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
@@ -28,7 +28,7 @@ POOLS: Final[Mapping[str, tuple[str, ...]]] = {
     "across domains": ("other_domain",),
 }
 WITHOUT: Final = " without "
-FINE: Final = re.compile("^NLL@|/quarter |/layer |/width ")
+FINE: Final = re.compile("^NLL@|/quarter |/layer |/width |: ")
 """Quantities of points along a curve or parts of a model, which are pooled only and in no pair."""
 LEFT_OUT: Final = re.compile("^(trend/|slope/)?(mG-)?Pass@")
 
@@ -68,7 +68,7 @@ class EffectSpec(Section):
 
 
 class EffectTable(dy.Schema):
-    """A row an effect; ends and spread are null with fewer than two questions. The spread is that of `intervals.Spread`."""
+    """A row an effect; ends and spread (as `intervals.Spread` has it) are null with fewer than two questions."""
 
     effect = dy.String(primary_key=True, min_length=1)
     quantity = dy.String(min_length=1)
@@ -129,8 +129,8 @@ class _Measured:
     def on(self, chosen: NDArray[np.bool_]) -> "_Measured":
         """The chosen questions alone."""
         questions = [name for name, keep in zip(self.questions, chosen, strict=True) if keep]
-        kept = (array[chosen] for array in (self.benchmarks, self.domains))
-        return _Measured(self.seeds, questions, *kept, self.value[:, chosen], self.weight[:, chosen], self.n[:, chosen])
+        arrays = (array[:, chosen] for array in (self.value, self.weight, self.n))
+        return _Measured(self.seeds, questions, self.benchmarks[chosen], self.domains[chosen], *arrays)
 
 
 class Quantities:
@@ -155,25 +155,24 @@ class Quantities:
         return sorted(model for name, model in self._rows if name == quantity)
 
     def benchmarks(self, quantity: str, model: str) -> list[str]:
-        """Those on which a model has it, in domain's order."""
-        found = self._rows[quantity, model].select("domain", "benchmark").unique().sort("domain", "benchmark")
-        return list(dict.fromkeys(found["benchmark"]))
+        """Those on which a model has it, by domain, then name; none of numbers that are of no benchmark."""
+        measured = self._of(quantity, model)
+        found = set(zip(measured.domains.tolist(), measured.benchmarks.tolist(), strict=True)) if measured else set()
+        return [name for _, name in sorted(found) if name]
 
     def places(self, quantity: str, model: str) -> list[str]:
         """Where an effect is taken: each benchmark, each pool of those of scores, and all together."""
-        names = [name for name in self.benchmarks(quantity, model) if name]
-        domains = set(self._rows[quantity, model]["domain"])
-        pools = [pool for pool, parts in POOLS.items() if domains & set(parts)]
-        of_scores = QUANTITIES[base_name(quantity)].table.startswith("evaluations") and "/" not in model
+        names, measured = self.benchmarks(quantity, model), self._of(quantity, model)
+        pools = [pool for pool, parts in POOLS.items() if measured and np.isin(measured.domains, parts).any()]
+        of_scores = tables_of(quantity, model)[0] in ("evaluations", "outer")
         return [*(names if len(names) > 1 else []), *(pools if of_scores else []), ALL]
 
     def without_one(self, quantity: str, model: str) -> list[str]:
         """The trained families without each of their benchmarks in turn, of Pass@k, mG-Pass@k and their trends."""
-        if not LEFT_OUT.search(quantity) or "/" in model:
+        pool, measured = next(iter(POOLS)), self._of(quantity, model)
+        if not LEFT_OUT.search(quantity) or "/" in model or measured is None:
             return []
-        pool = next(iter(POOLS))
-        rows = self._rows[quantity, model].filter(pl.col("domain").is_in(POOLS[pool]))
-        names = sorted(rows["benchmark"].unique())
+        names = sorted(set(measured.benchmarks[_chosen(measured, pool)].tolist()))
         return [f"{pool}{WITHOUT}{name}" for name in names if len(names) > 1]
 
     def pools(self, spec: EffectSpec, benchmark: str) -> bool:
@@ -278,20 +277,21 @@ def _chosen(measured: _Measured, over: str) -> NDArray[np.bool_]:
         return kept
     if pool in POOLS:
         return kept & np.isin(measured.domains, POOLS[pool])
-    return kept & (measured.benchmarks == pool)
+    return np.asarray(kept & (measured.benchmarks == pool))
 
 
 def _arrays(rows: pl.DataFrame) -> _Measured:
-    asked = rows.select("question_id", "benchmark", "domain").unique().sort("question_id")
-    seeds, questions = sorted(rows["seed"].unique()), asked["question_id"].to_list()
-    places = pl.Series(seeds).search_sorted(rows["seed"]), asked["question_id"].search_sorted(rows["question_id"])
+    seeds, row = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+    questions, first, column = np.unique(
+        np.asarray(rows["question_id"].to_list(), dtype=np.str_), return_index=True, return_inverse=True
+    )
     arrays = []
     for name in ("value", "weight", "n"):
         array = np.full((len(seeds), len(questions)), np.nan)
-        array[places[0].to_numpy(), places[1].to_numpy()] = rows[name].to_numpy()
+        array[row, column] = rows[name].to_numpy()
         arrays.append(array)
-    benchmarks, domains = (np.asarray(asked[name].to_list(), dtype=np.str_) for name in ("benchmark", "domain"))
-    return _Measured(seeds, questions, benchmarks, domains, *arrays)
+    benchmarks, domains = (np.asarray(rows[name].to_list(), dtype=np.str_)[first] for name in ("benchmark", "domain"))
+    return _Measured(seeds.tolist(), questions.tolist(), benchmarks, domains, *arrays)
 
 
 def _aligned(one: _Measured, two: _Measured) -> tuple[_Measured, _Measured]:

@@ -13,7 +13,7 @@ from raml.claims.effects import Effect, EffectSpec, Quantities
 from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
 from raml.claims.labels import pair_label, quantity_label
 from raml.claims.quantities.table import QUANTITIES, SHARE, base_name
-from raml.claims.registry import Claim, EffectEntry, Registry, is_pool, specs_of
+from raml.claims.registry import Claim, Registry, is_pool, specs_of
 from raml.claims.result import ClaimResult, DecidingEffect, Side, Verdict
 
 FLOOR: Final = 0.02
@@ -53,6 +53,7 @@ class Judged:
         return DecidingEffect(
             name=spec.name,
             label=f"{quantity_label(spec.quantity)}: {pair_label(spec)}",
+            **spec.model_dump(include={"quantity", "model", "baseline", "over"}),
             unit=QUANTITIES[base_name(spec.quantity)].unit,
             estimate=one.estimate,
             interval=(one.interval.lower, one.interval.upper) if one.interval else None,
@@ -108,7 +109,7 @@ def judge(
         )
         reason = f"This scale has no {' and no '.join(absent)}." if absent else "This scale trains no such models."
         return untested.model_copy(update={"reason": reason}), None
-    judged = [judge_effect(claim, entry, effect) for entry, _, effect in found if effect]
+    judged = [judge_effect(claim, effect, *claim.threshold_of(entry)) for entry, _, effect in found if effect]
     verdict = min((one.verdict for one in judged), key=WORST_FIRST.index)
     if claim.any:
         held = any(one.verdict == "holds" for one in judged)
@@ -147,10 +148,8 @@ def judge(
     return result, evidence
 
 
-def judge_effect(claim: Claim, entry: EffectEntry, effect: Effect) -> Judged:
-    """An effect against the threshold of its entry, or else of its claim."""
-    side, threshold = entry.side or claim.side, claim.threshold if entry.threshold is None else entry.threshold
-    assert side is not None and threshold is not None  # as the registry checks
+def judge_effect(claim: Claim, effect: Effect, side: Side, threshold: float) -> Judged:
+    """An effect against its threshold, by the rules that guard `claim`."""
     verdict: Verdict = "inconclusive"
     if effect.interval and effect.questions >= claim.min_questions and effect.interval.excludes(threshold):
         verdict = "holds" if (effect.interval.lower > threshold) == (side == "above") else "contradicted"
@@ -229,7 +228,7 @@ def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> li
     found: dict[Verdict, list[str]] = {}
     for name in _benchmarks(judged, quantities):
         alone = [
-            judge_effect(claim, EffectEntry(**_same(one), side=one.side, threshold=one.threshold), effect).verdict
+            judge_effect(claim, effect, one.side, one.threshold).verdict
             for one in judged
             if (effect := quantities.effect(one.effect.spec.model_copy(update={"over": name})))
         ]
@@ -261,10 +260,6 @@ def _benchmarks(judged: Sequence[Judged], quantities: Quantities) -> list[str]:
     specs = [one.effect.spec for one in judged if is_pool(one.effect.spec.over)]
     names = {name: None for spec in specs for name in quantities.benchmarks(spec.quantity, spec.model) if name}
     return [name for name in names if any(quantities.pools(spec, name) for spec in specs)] if len(names) > 1 else []
-
-
-def _same(one: Judged) -> dict[str, object]:
-    return one.effect.spec.model_dump(include={"quantity", "model", "baseline", "share", "interval"})
 
 
 def _is_score(spec: EffectSpec) -> bool:

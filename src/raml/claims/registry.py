@@ -87,6 +87,17 @@ class Claim(Section):
         """The effects that decide it; none if it is not tested."""
         return self.all or self.any or []
 
+    def threshold_of(self, entry: EffectEntry) -> tuple[Side, float]:
+        """The side of the threshold on which an entry's effects are claimed to lie, and the threshold.
+
+        Raises:
+            ValueError: neither the entry nor the claim says so.
+        """
+        side, threshold = entry.side or self.side, self.threshold if entry.threshold is None else entry.threshold
+        if side is None or threshold is None:
+            raise ValueError("every effect needs a `side` and a `threshold`, its own or the claim's")
+        return side, threshold
+
     @model_validator(mode="after")
     def _is_named_after_its_exhibit(self) -> Self:
         if self.id != self.exhibit and not self.id.startswith(f"{self.exhibit}-"):
@@ -106,9 +117,7 @@ class Claim(Section):
     @model_validator(mode="after")
     def _thresholds_can_be_reached(self) -> Self:
         for entry in self.entries:
-            side, threshold = entry.side or self.side, self.threshold if entry.threshold is None else entry.threshold
-            if side is None or threshold is None:
-                raise ValueError("every effect needs a `side` and a `threshold`, its own or the claim's")
+            _, threshold = self.threshold_of(entry)
             for name in _listed(entry.quantity):
                 spec = EffectSpec(quantity=name, model="any", baseline=entry.baseline, share=entry.share)
                 lowest, highest = spec.range
@@ -151,8 +160,8 @@ def load_registry(claims: Path, reported: Path, changes: Mapping[str, Mapping[st
 
     Raises:
         ConfigError: unreadable YAML, an unknown key, quantity or claim, a repeated id, a claim without effects and
-            reason, a threshold that its quantity cannot reach, a key that `reported` lacks, or a reported number without
-            a tolerance; one line says which and where.
+            reason, a threshold that its quantity cannot reach, a key that `reported` lacks, or a reported number
+            without a tolerance; one line says which and where.
     """
     numbers, file = _read_mapping(reported), _read_mapping(claims)
     entries, defaults = file.get("claims"), file.get("defaults", {})

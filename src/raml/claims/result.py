@@ -15,6 +15,10 @@ class DecidingEffect(BaseModel):
 
     name: str  # in `tables/effects.parquet`
     label: str
+    quantity: str
+    model: str
+    baseline: str | None
+    over: str  # benchmarks
     unit: str
     estimate: float | None  # none where all that was measured has no weight
     interval: tuple[float, float] | None  # none with fewer than two questions
@@ -29,8 +33,8 @@ class ClaimResult(BaseModel):
     """What `results/<scale>/claims.json` says of one claim.
 
     `measured` and `interval` hold every deciding effect by its name. `p` is the smallest alpha at which the verdict
-    stands, so that it lies below 1 - confidence exactly when `verdict` is holds or contradicted; how several effects are
-    put together is in `raml.claims.evidence`. `p_holm` is corrected for several effects and, after Holm, for the
+    stands, so that it lies below 1 - confidence exactly when `verdict` is holds or contradicted; how several effects
+    are put together is in `raml.claims.evidence`. `p_holm` is corrected for several effects and, after Holm, for the
     family of the scale's tested claims; `verdict_holm` is the verdict that it leaves. `needed` counts the questions and
     seeds that would decide an inconclusive claim at the measured effects with 80% power. `against_reported` has a
     mapping for each number that the paper reports: its `key`, the `reported` and the `measured` number, their

@@ -31,7 +31,7 @@ def claims(
     ] = False,
 ) -> None:
     """Show every claim of the paper with what was measured and the verdict; named ones with the reason too."""
-    from raml.claims.table import check_current, load_results
+    from raml.claims.results import check_current, load_results
 
     path, config = Path("results", scale, "claims.json"), Path("config")
     found = load_results(path, scale)

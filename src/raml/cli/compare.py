@@ -9,7 +9,7 @@ from raml.cli import common
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from raml.claims.compare import ClaimChange, MetricChange, ScaleChanges, TableChange
+    from raml.claims.diff import ClaimChange, MetricChange, ScaleChanges, TableChange
 
 SHOWN = 15  # metrics on the terminal; --json has all
 
@@ -32,8 +32,8 @@ def compare(
 
     The exit code is 0 whether or not anything changed, and 2 on bad input.
     """
-    from raml.claims.compare import compare as differences
-    from raml.claims.version import open_version
+    from raml.claims.diff import compare as differences
+    from raml.claims.diff import open_version
 
     found = differences(open_version(before), open_version(after), scale)
     if as_json:
@@ -144,6 +144,8 @@ def _pair(before: str, after: str) -> str:
 
 
 def _number(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name} {_number(part)}" for name, part in value.items())
     return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 

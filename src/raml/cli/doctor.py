@@ -117,7 +117,7 @@ def _tools() -> Finding:
 
 
 def _processor() -> Finding:
-    from raml.report.timings import processor
+    from raml.lineage.environment import processor
 
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split("flags", 1)[-1].split("\n")[0].split())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from raml.report.timings import Times
+    from raml.lineage.timings import Times
 
 CAVEAT = (
     "Wall-clock seconds decide. Snakemake samples CPU time and memory, after 15 s only every 30 s: what a job did "
@@ -24,7 +24,7 @@ def times(
     They lie in benchmarks/<scale>/. Those of rules that are gone stay there: delete the folder before a run to be
     timed.
     """
-    from raml.report.timings import measure
+    from raml.lineage.timings import measure
     from raml.storage import write_json
 
     found = measure(scale, Path("benchmarks", scale))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from raml.report.trace import Stage, Trace
+    from raml.lineage.trace import Stage, Trace
 
 SHOWN = 6  # files of a stage on the terminal; --json has all
 
@@ -24,8 +24,8 @@ def trace(
     workflow as it is now. Nothing is run, and files that are not here are named with what makes them.
     """
     from raml.config import load_scale
-    from raml.report.trace import find
-    from raml.report.trace import trace as follow
+    from raml.lineage.trace import find
+    from raml.lineage.trace import trace as follow
 
     load_scale(find(target, scale).scale)  # an unknown scale ends here, with one line
     found = follow(target, scale)
@@ -75,7 +75,7 @@ def _show(found: "Trace") -> None:
 
 def _files(stage: "Stage") -> list[str]:
     """A line for each kind of file: path, whether it is here, and its hash if it is a single one."""
-    from raml.report.trace import alike
+    from raml.lineage.trace import alike
 
     lines = []
     for here in (True, False):

@@ -16,7 +16,7 @@ from raml.errors import InputError, RamlError
 
 if TYPE_CHECKING:
     from raml.config import Scale
-    from raml.report.verify import Chain, Verification
+    from raml.lineage.verify import Chain, Verification
 
 SOURCES: Final = (
     "Snakefile",
@@ -56,7 +56,7 @@ def verify(
     if the claim is different, 1 if the run failed and 2 on bad input.
     """
     from raml.config import load_scale
-    from raml.report.verify import chain_of, given_files, recorded_hashes, verification
+    from raml.lineage.verify import chain_of, given_files, recorded_hashes, verification
 
     settings = load_scale(scale)
     chain = chain_of(claim, scale)

@@ -11,12 +11,12 @@ from typing import Final
 
 from markupsafe import Markup
 
-from raml.claims.table import load_results
+from raml.claims.results import load_results
 from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
+from raml.lineage.environment import read_environment
 from raml.report.board import board
 from raml.report.checks import check_claims, check_sections
-from raml.report.environment import read_environment
 from raml.report.models import model_card
 from raml.report.page import Section as ExhibitSection
 from raml.report.page import content_hash, environment, read_sections, site

@@ -6,7 +6,7 @@
         [--community C] --out results/S/tables/quantities.parquet
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +22,10 @@ from raml.claims.quantities.scores import answer_quantities, score_quantities, t
 from raml.claims.quantities.solutions import solution_quantities
 from raml.claims.quantities.table import QuantityTable, complete, empty
 from raml.claims.quantities.updates import block_quantities, update_quantities
-from raml.config import SFT, Section
+from raml.config import SFT, Scale, Section
 from raml.config import Evaluation as Settings
 from raml.errors import ConfigError, DataError
-from raml.runs import Series
+from raml.runs import Series, series
 from raml.schemas import (
     BlockResidual,
     Evaluation,
@@ -37,7 +37,6 @@ from raml.schemas import (
     TokenChange,
     Trajectory,
     WeightUpdate,
-    column_types,
 )
 from raml.step import Step, check_lengths, run
 from raml.storage import read_provenance, read_table, write_table
@@ -51,9 +50,19 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "blocks": BlockResidual,
     "outer": OuterLoss,
     "answers": ForcedAnswer,
-    "community": Evaluation,
 }
-MAY_LACK: Final = ["community"]
+
+PATHS: Final = {
+    "evaluations": "evaluations/evaluations.parquet",
+    "curves": "probes/seed{seed}/{model}/curves.parquet",
+    "roles": "probes/seed{seed}/roles.parquet",
+    "landscape": "probes/seed{seed}/landscape.parquet",
+    "updates": "probes/seed{seed}/updates.parquet",
+    "blocks": "probes/seed{seed}/blocks.parquet",
+    "outer": "probes/seed{seed}/outer.parquet",
+    "answers": "evaluations/efficiency/seed{seed}.parquet",
+}
+"""Where the workflow writes each, below results/<scale>/."""
 
 
 class Job(Section):
@@ -72,55 +81,72 @@ def main(step: Step[Job]) -> None:
         ConfigError: there are not as many styles as tables of trajectories, or one is unknown.
         DataError: an input cannot be read, or is of another scale.
     """
-    styles, paths = step.name_lists["styles"], step.lists["trajectories"]
-    check_lengths({"styles": styles, "trajectories": paths})
+    styles, lists = step.name_lists["styles"], step.lists
+    check_lengths({"styles": styles, "trajectories": lists["trajectories"]})
     if unknown := sorted(set(styles) - set(step.config.sft)):
         raise ConfigError(f"--styles has {unknown[0]!r}; allowed are the styles of sft: {', '.join(step.config.sft)}")
-    check_scales([*(path for name in TABLES for path in step.lists[name]), *paths], step.scale)
-    tables = {name: _read(step.lists[name], schema) for name, schema in TABLES.items()}
-    written = {style: read_table(path, Trajectory) for style, path in zip(styles, paths, strict=True)}
-    train = read_table(step.files["train"], Question)
-    quantities = measure(tables, read_table(step.files["questions"], Question), step.config, written, train)
+    check_scales([path for paths in lists.values() for path in paths], step.scale)
+    schemas = TABLES | ({"community": Evaluation} if lists["community"] else {})
+    tables = {name: pl.concat(read_table(path, schema) for path in lists[name]) for name, schema in schemas.items()}
+    written = {style: read_table(path, Trajectory) for style, path in zip(styles, lists["trajectories"], strict=True)}
+    questions, train = (read_table(step.files[name], Question) for name in ("questions", "train"))
+    quantities = pl.concat([measure(tables, questions, step.config), of_training(written, train, step.config)])
     write_table(quantities, QuantityTable, step.files["out"], step.provenance())
 
 
-def measure(
-    tables: dict[str, pl.DataFrame],
-    questions: pl.DataFrame,
-    job: Job,
-    written: Mapping[str, pl.DataFrame],
-    train: pl.DataFrame,
-) -> pl.DataFrame:
+def measure(tables: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
     """Rows of `QuantityTable`.
 
     Args:
-        tables: rows of each of `TABLES`.
+        tables: rows of each of `TABLES`, or of some of them: then quantities that need another one are left out; and
+            of `schemas.Evaluation` of `community` models.
         questions: rows of `schemas.Question` of the benchmarks.
         job: the configuration.
-        written: rows of `schemas.Trajectory` of the training questions by style.
-        train: rows of `schemas.Question` of the training questions.
     """
     benchmarks = questions.select(question_id="id", benchmark="split")
-    evaluations, settings = tables["evaluations"], job.evaluation
-    rows = [
-        score_quantities(evaluations, settings.k, settings.n),
-        score_quantities(tables["community"], settings.n, settings.n),
-        trend_quantities(evaluations, job.series, settings.k),
-        answer_quantities(tables["answers"], job.answers),
-        curve_quantities(tables["curves"]),
-        role_quantities(tables["roles"]),
-        landscape_quantities(tables["curves"], tables["landscape"]),
-        update_quantities(tables["updates"]),
-        block_quantities(tables["blocks"], benchmarks),
-        outer_quantities(tables["outer"]),
+    makers: list[tuple[tuple[str, ...], Callable[..., pl.DataFrame]]] = [
+        (("evaluations",), lambda table: score_quantities(table, job.evaluation.k, job.evaluation.n)),
+        (("evaluations",), lambda table: trend_quantities(table, job.series, job.evaluation.k)),
+        (("community",), lambda table: score_quantities(table, job.evaluation.n, job.evaluation.n)),
+        (("answers",), lambda table: answer_quantities(table, job.answers)),
+        (("curves",), curve_quantities),
+        (("roles",), role_quantities),
+        (("curves", "landscape"), landscape_quantities),
+        (("updates",), update_quantities),
+        (("blocks",), lambda table: block_quantities(table, benchmarks)),
+        (("outer",), outer_quantities),
     ]
+    rows = [make(*(tables[name] for name in names)) for names, make in makers if set(names) <= tables.keys()]
     domains = questions.select("split", pl.col("kind").cast(pl.String)).unique()
-    solutions = [
-        solution_quantities(style, table, train, job.sft[style], job.series[f"fig8_{style}"].doses)
+    return complete(pl.concat(rows), dict(domains.iter_rows()))
+
+
+def of_training(written: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
+    """Rows of `QuantityTable` about the training questions, which are of no benchmark's domain.
+
+    Args:
+        written: rows of `schemas.Trajectory` by style.
+        questions: rows of `schemas.Question` of the training questions.
+        job: the configuration.
+    """
+    rows = [
+        solution_quantities(style, table, questions, job.sft[style], job.series[f"fig8_{style}"].doses)
         for style, table in written.items()
     ]
-    of_training = complete(pl.concat([empty(), *solutions]), {})  # a family has no domain, though it may share its name
-    return pl.concat([complete(pl.concat(rows), dict(domains.iter_rows())), of_training])
+    return complete(pl.concat([empty(), *rows]), {})
+
+
+def job_of(scale: Scale) -> Job:
+    """What of a scale its quantities depend on."""
+    return Job(evaluation=scale.evaluation, series=series(scale), sft={**scale.sft}, answers=scale.efficiency.n)
+
+
+def paths_of(table: str, scale: Scale) -> list[Path]:
+    """Where a scale's measurements of one of `TABLES` lie."""
+    path = f"results/{scale.scale}/{PATHS[table]}"
+    models = scale.probing.models if "{model}" in path else [""]
+    seeds = scale.seeds if "{seed}" in path else [0]
+    return [Path(path.format(seed=seed, model=model)) for seed in seeds for model in models]
 
 
 def check_scales(paths: Sequence[Path], scale: str) -> None:
@@ -137,17 +163,13 @@ def check_scales(paths: Sequence[Path], scale: str) -> None:
             )
 
 
-def _read(paths: Sequence[Path], schema: type[dy.Schema]) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=column_types(schema)), *(read_table(path, schema) for path in paths)])
-
-
 if __name__ == "__main__":
     run(
         main,
         Job,
         inputs=["questions", "train"],
-        many=[*(name for name in TABLES if name not in MAY_LACK), "trajectories"],
-        many_or_none=MAY_LACK,
+        many=[*TABLES, "trajectories"],
+        many_or_none=["community"],
         many_names=["styles"],
         outputs=["out"],
     )

@@ -13,7 +13,11 @@ def outer_quantities(losses: pl.DataFrame) -> pl.DataFrame:
         losses: rows of `schemas.OuterLoss`.
     """
     parts = [empty()]
-    values = {"outer loss": "nll", "loss without": "nll_without", "reading": pl.col("nll_without") - pl.col("nll")}
+    values: dict[str, str | pl.Expr] = {
+        "outer loss": "nll",
+        "loss without": "nll_without",
+        "reading": pl.col("nll_without") - pl.col("nll"),
+    }
     for source in ("oracle", "own"):
         rows = losses.filter(pl.col("source") == source)
         parts.append(by_question(rows, {f"{name}/{source}": value for name, value in values.items()}))

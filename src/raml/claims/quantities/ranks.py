@@ -17,7 +17,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import comb
 
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Score = Callable[[Integers, Integers], Floats]  # of n and c, elementwise; it may not fall as c grows

@@ -46,8 +46,8 @@ def role_quantities(changes: pl.DataFrame) -> pl.DataFrame:
         )
     for role, condition in conditions.items():
         tokens = table.filter(condition)
-        values = {"relative change": "relative_change", "signed change": "signed", "next change": "signed_next"}
-        parts.append(by_question(tokens, {f"{name}/{role}": column for name, column in values.items()}))
+        by_name = {"relative change": "relative_change", "signed change": "signed", "next change": "signed_next"}
+        parts.append(by_question(tokens, {f"{name}/{role}": column for name, column in by_name.items()}))
         won = superiority(changes, condition)
         parts.append(by_question(won, {f"superiority/{role}": "superiority"}))
         for outcome in ("correct", "incorrect") if ":" not in role else ():

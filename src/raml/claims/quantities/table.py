@@ -35,69 +35,81 @@ class QuantityTable(dy.Schema):
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a quantity is, its unit, the values that it can take, and the measurement table that it comes from."""
+    """What a quantity is, its unit, the values that it can take, and the measurement tables that it comes from."""
 
     text: str
     unit: str
     lowest: float
     highest: float
-    table: str
+    tables: tuple[str, ...]
     baseline: str | None = None
 
 
 SHARE, NATS, TRAJECTORY = "share", "nats per answer token", "share of the trajectory"
 
 QUANTITIES: Final[Mapping[str, Quantity]] = {
-    "Pass": Quantity("Pass@k", SHARE, 0, 1, "evaluations or answers"),
-    "mG-Pass": Quantity("mG-Pass@k", SHARE, 0, 1, "evaluations"),
-    "Avg": Quantity("Avg@n", SHARE, 0, 1, "evaluations or answers"),
-    "cut off": Quantity("samples without an end within the token limit", SHARE, 0, 1, "evaluations"),
-    "trend": Quantity("rank trend", "Spearman's rho", -1, 1, "evaluations"),
-    "slope": Quantity("slope per doubling", "share per doubling", -1, 1, "evaluations"),
-    "solutions": Quantity("training questions with as many different solutions", SHARE, 0, 1, "trajectories"),
-    "seen": Quantity("different solutions that a question is trained on", "solutions", 0, inf, "trajectories"),
-    "tokens": Quantity("tokens of an answer", "tokens", 0, inf, "answers"),
-    "thinking tokens": Quantity("tokens of thinking", "tokens", 0, inf, "answers"),
-    "leaked": Quantity("texts that hold the gold answer", SHARE, 0, 1, "answers"),
-    "rho": Quantity("rho of NLL and position", "Spearman's rho", -1, 1, "curves"),
-    "start NLL": Quantity("NLL before thinking", NATS, 0, inf, "curves"),
-    "end NLL": Quantity("NLL at the end", NATS, 0, inf, "curves"),
-    "NLL": Quantity("NLL along the trajectory", NATS, 0, inf, "curves"),
-    "NLL change": Quantity("change of the NLL", NATS, -inf, inf, "curves"),
-    "half fall": Quantity("first half-way crossing", TRAJECTORY, 0, 1, "curves"),
-    "last half fall": Quantity("last half-way crossing", TRAJECTORY, 0, 1, "curves"),
-    "superiority": Quantity("AUC less one half", "AUC less one half", -0.5, 0.5, "roles", "other tokens"),
-    "relative change": Quantity("relative change of the NLL", "relative change", 0, inf, "roles"),
-    "signed change": Quantity("change of the NLL at the token", NATS, -inf, inf, "roles"),
-    "next change": Quantity("change of the NLL at the next token", NATS, -inf, inf, "roles"),
-    "pooled change": Quantity("relative change, all tokens pooled", "relative change", 0, inf, "roles"),
-    "pooled signed change": Quantity("signed change, all tokens pooled", NATS, -inf, inf, "roles"),
-    "descent": Quantity("descent on the landscape", "share of the grid", -1, 1, "landscape"),
-    "lower than start": Quantity("grid points lower than the start", "share of the grid", 0, 1, "landscape"),
-    "lower than end": Quantity("grid points lower than the end", "share of the grid", 0, 1, "landscape"),
-    "reached": Quantity("positions at a level of the landscape", SHARE, 0, 1, "landscape"),
-    "ends below": Quantity("trajectories that end below the landscape", SHARE, 0, 1, "landscape"),
-    "landscape": Quantity("NLL of the landscape", NATS, 0, inf, "landscape"),
-    "logit difference": Quantity("largest difference of a logit", "logits", 0, inf, "updates", "reading it"),
-    "NLL difference": Quantity("difference of the NLL", NATS, 0, inf, "updates", "reading it"),
-    "exact": Quantity("prefixes with a logit difference below 0.001", SHARE, 0, 1, "updates", "reading it"),
-    "cosine": Quantity("cosine with the negative gradient", "cosine", -1, 1, "updates"),
-    "relative norm": Quantity("norm of the update", "share of the weights' norm", 0, inf, "updates"),
-    "first order": Quantity("change of the NLL to first order", NATS, -inf, inf, "updates"),
-    "actual": Quantity("actual change of the NLL", NATS, -inf, inf, "updates"),
-    "agreement": Quantity("prefixes whose signs agree", SHARE, 0, 1, "updates"),
-    "block error": Quantity("relative error of a block's output", "relative error", 0, inf, "blocks"),
-    "block norm": Quantity("relative change of a block's weights", "relative norm", 0, inf, "blocks"),
-    "outer loss": Quantity("outer loss", NATS, 0, inf, "outer"),
-    "loss without": Quantity("NLL after an empty trajectory", NATS, 0, inf, "outer"),
-    "reading": Quantity("fall of the NLL by reading", NATS, -inf, inf, "outer"),
-    "right": Quantity("correct trajectories", SHARE, 0, 1, "outer"),
+    "Pass": Quantity("Pass@k", SHARE, 0, 1, ("evaluations",)),
+    "mG-Pass": Quantity("mG-Pass@k", SHARE, 0, 1, ("evaluations",)),
+    "Avg": Quantity("Avg@n", SHARE, 0, 1, ("evaluations",)),
+    "cut off": Quantity("samples without an end within the token limit", SHARE, 0, 1, ("evaluations",)),
+    "trend": Quantity("rank trend", "Spearman's rho", -1, 1, ("evaluations",)),
+    "slope": Quantity("slope per doubling", "share per doubling", -1, 1, ("evaluations",)),
+    "solutions": Quantity("training questions with as many different solutions", SHARE, 0, 1, ("trajectories",)),
+    "seen": Quantity("different solutions that a question is trained on", "solutions", 0, inf, ("trajectories",)),
+    "tokens": Quantity("tokens of an answer", "tokens", 0, inf, ("answers",)),
+    "thinking tokens": Quantity("tokens of thinking", "tokens", 0, inf, ("answers",)),
+    "leaked": Quantity("texts that hold the gold answer", SHARE, 0, 1, ("answers",)),
+    "rho": Quantity("rho of NLL and position", "Spearman's rho", -1, 1, ("curves",)),
+    "start NLL": Quantity("NLL before thinking", NATS, 0, inf, ("curves",)),
+    "end NLL": Quantity("NLL at the end", NATS, 0, inf, ("curves",)),
+    "NLL": Quantity("NLL along the trajectory", NATS, 0, inf, ("curves",)),
+    "NLL change": Quantity("change of the NLL", NATS, -inf, inf, ("curves",)),
+    "half fall": Quantity("first half-way crossing", TRAJECTORY, 0, 1, ("curves",)),
+    "last half fall": Quantity("last half-way crossing", TRAJECTORY, 0, 1, ("curves",)),
+    "superiority": Quantity("AUC less one half", "AUC less one half", -0.5, 0.5, ("roles",), "other tokens"),
+    "relative change": Quantity("relative change of the NLL", "relative change", 0, inf, ("roles",)),
+    "signed change": Quantity("change of the NLL at the token", NATS, -inf, inf, ("roles",)),
+    "next change": Quantity("change of the NLL at the next token", NATS, -inf, inf, ("roles",)),
+    "pooled change": Quantity("relative change, all tokens pooled", "relative change", 0, inf, ("roles",)),
+    "pooled signed change": Quantity("signed change, all tokens pooled", NATS, -inf, inf, ("roles",)),
+    "descent": Quantity("descent on the landscape", "share of the grid", -1, 1, ("curves", "landscape")),
+    "lower than start": Quantity(
+        "grid points lower than the start", "share of the grid", 0, 1, ("curves", "landscape")
+    ),
+    "lower than end": Quantity("grid points lower than the end", "share of the grid", 0, 1, ("curves", "landscape")),
+    "reached": Quantity("positions at a level of the landscape", SHARE, 0, 1, ("curves", "landscape")),
+    "ends below": Quantity("trajectories that end below the landscape", SHARE, 0, 1, ("curves", "landscape")),
+    "landscape": Quantity("NLL of the landscape", NATS, 0, inf, ("curves", "landscape")),
+    "logit difference": Quantity("largest difference of a logit", "logits", 0, inf, ("updates",), "reading it"),
+    "NLL difference": Quantity("difference of the NLL", NATS, 0, inf, ("updates",), "reading it"),
+    "exact": Quantity("prefixes with a logit difference below 0.001", SHARE, 0, 1, ("updates",), "reading it"),
+    "cosine": Quantity("cosine with the negative gradient", "cosine", -1, 1, ("updates",)),
+    "relative norm": Quantity("norm of the update", "share of the weights' norm", 0, inf, ("updates",)),
+    "first order": Quantity("change of the NLL to first order", NATS, -inf, inf, ("updates",)),
+    "actual": Quantity("actual change of the NLL", NATS, -inf, inf, ("updates",)),
+    "agreement": Quantity("prefixes whose signs agree", SHARE, 0, 1, ("updates",)),
+    "block error": Quantity("relative error of a block's output", "relative error", 0, inf, ("blocks",)),
+    "block norm": Quantity("relative change of a block's weights", "relative norm", 0, inf, ("blocks",)),
+    "outer loss": Quantity("outer loss", NATS, 0, inf, ("outer",)),
+    "loss without": Quantity("NLL after an empty trajectory", NATS, 0, inf, ("outer",)),
+    "reading": Quantity("fall of the NLL by reading", NATS, -inf, inf, ("outer",)),
+    "right": Quantity("correct trajectories", SHARE, 0, 1, ("outer",)),
 }
 
 
 def base_name(quantity: str) -> str:
     """`Pass` of `Pass@8`, `rho` of `rho/correct`: the name in `QUANTITIES`."""
     return quantity.split("/")[0].split("@")[0]
+
+
+def tables_of(quantity: str, model: str) -> tuple[str, ...]:
+    """The measurement tables that a quantity of a model comes from; scores of a way to answer have one of their own.
+
+    Raises:
+        KeyError: the quantity is one that nobody makes.
+    """
+    tables = QUANTITIES[base_name(quantity)].tables
+    return ("answers",) if tables == ("evaluations",) and "/" in model else tables
 
 
 def by_question(table: pl.DataFrame, values: Mapping[str, str | pl.Expr], n: pl.Expr | None = None) -> pl.DataFrame:

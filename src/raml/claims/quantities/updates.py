@@ -35,7 +35,7 @@ def update_quantities(updates: pl.DataFrame) -> pl.DataFrame:
                 (pl.col("projection") == projection, pl.col("correct") == (outcome == "correct")),
                 f"{projection}/{outcome}",
             )
-            errors = {
+            errors: dict[str, str | pl.Expr] = {
                 "logit difference": "logit_difference",
                 "NLL difference": "nll_difference",
                 "exact": pl.col("logit_difference") <= EXACT,

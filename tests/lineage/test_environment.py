@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from raml.config import Section
 from raml.errors import DataError
-from raml.report.environment import Job, environment, main, read_environment
+from raml.lineage.environment import environment, main, read_environment
 from raml.step import Step
 
 LOCK = Path(__file__).parents[2] / "requirements/core.lock"
@@ -26,7 +27,7 @@ def test_versions_are_those_installed() -> None:
 def test_the_record_is_the_same_each_time_and_names_nobody(tmp_path: Path) -> None:
     texts = []
     for name in ("a.json", "b.json"):
-        step = Step("m", "micro", Job(), 0, {"lock": LOCK, "claims": LOCK, "out": tmp_path / name}, {})
+        step = Step("m", "micro", Section(), 0, {"lock": LOCK, "claims": LOCK, "out": tmp_path / name}, {})
         main(step)
         texts.append((tmp_path / name).read_text())
     assert texts[0] == texts[1]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from raml.errors import DataError, InputError
-from raml.report.trace import alike, find
+from raml.lineage.jobs import Job, _in_order, option
+from raml.lineage.trace import _drawn, alike, find
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,9 +109,22 @@ def test_seeds_are_folded() -> None:
     assert alike(["a/seed1/x"]) == ["a/seed1/x"]
 
 
-def test_malformed_exhibits_are_refused(tmp_path: Path) -> None:
-    from raml.report.trace import _recorded
+def test_values_of_an_option() -> None:
+    command = "python -m raml.x --config '{\"a\": 1}' --curves a b --out c"
+    found = [option(command, name) for name in ("config", "curves", "out", "roles")]
+    assert found == [['{"a": 1}'], ["a", "b"], ["c"], []]
 
+
+def test_jobs_stand_after_those_that_take_what_they_make() -> None:
+    def made(name: str, *inputs: str) -> Job:
+        same = {"module": "m", "config_hash": "0", "code_version": "0", "code": "0", "seed": None}
+        return Job.model_validate({"rule": name, "command": name, "inputs": inputs, "outputs": [name], **same})
+
+    makers = {job.rule: job for job in (made("a"), made("b", "a"), made("c", "a", "b", "elsewhere"), made("d", "a"))}
+    assert [job.rule for job in _in_order(made("last", "c", "d"), makers)] == ["last", "c", "d", "b", "a"]
+
+
+def test_malformed_exhibits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "fig1.json").write_text('{"sources": [{}]}')
-    with pytest.raises(DataError, match=r"fig1\.json is no exhibit with its sources"):
-        _recorded(tmp_path)
+    with pytest.raises(DataError, match=r"fig1\.json is no exhibit with its sources: sources\.0\.scale: Field"):
+        _drawn(tmp_path)

@@ -1,6 +1,6 @@
 """`codecheck.yml`: what a codechecker has to find again after `make reproduce` (https://codecheck.org.uk/spec/config/1.0/).
 
-    python -m raml.report.codecheck
+    python -m raml.lineage.codecheck
 
 writes it from the committed results of micro scale. It holds the authors' part of the specification; who checks, the
 report and its certificate are added by the codechecker.
@@ -14,20 +14,19 @@ from typing import Final
 import yaml
 
 from raml.errors import DataError, RamlError
-from raml.report.citation import Citation, read_citation
-from raml.report.exhibit import read_exhibit
-from raml.report.page import label
+from raml.lineage.citation import Citation, read_citation
+from raml.lineage.crate import title
 from raml.storage import write_text
 
 SPECIFICATION: Final = "https://codecheck.org.uk/spec/config/1.0/"
 RESULTS: Final = Path("results/micro")
 HEAD: Final = (
-    "# Written by `python -m raml.report.codecheck` from CITATION.cff and the results. `make reproduce` makes each\n"
+    "# Written by `python -m raml.lineage.codecheck` from CITATION.cff and the results. `make reproduce` makes each\n"
     "# file again, byte for byte on the same type of machine; README.md says what else is needed.\n"
 )
 
 
-def manifest(results: Path) -> Iterator[dict[str, str]]:
+def manifest(results: Path) -> Iterator[tuple[Path, str]]:
     """Files that a run makes again, with what they show; what is timed on a machine is not among them.
 
     Raises:
@@ -36,15 +35,14 @@ def manifest(results: Path) -> Iterator[dict[str, str]]:
     figures = [path for path in sorted((results / "figures").glob("*.svg")) if path.stem != "times"]
     if not figures:
         raise DataError(f"{results}/figures holds no figure; run the workflow first (`make reproduce`)")
-    yield _item(
-        results / "claims.json", "Every claim of the paper with what was measured, its interval and the verdict"
-    )
-    yield _item(results / "tables/metrics.json", "Pass@k, mG-Pass@k and Avg@k of every model and benchmark")
+    yield results / "claims.json", "Every claim of the paper with what was measured, its interval and the verdict"
+    yield results / "tables/metrics.json", "Pass@k, mG-Pass@k and Avg@k of every model and benchmark"
     for path in figures:
-        yield _item(path, read_exhibit(path.with_suffix(".json")).title)
+        name = title(path.with_suffix(".json"))
+        yield path, name
         if (table := results / "tables" / f"{path.stem}.md").is_file():
-            yield _item(table, f"{label(path.stem)}, the numbers")
-    yield _item(results / "report/index.html", "The report with all of them")
+            yield table, f"{name.partition(':')[0]}, the numbers"
+    yield results / "report/index.html", "The report with all of them"
 
 
 def text(citation: Citation, results: Path) -> str:
@@ -53,31 +51,18 @@ def text(citation: Citation, results: Path) -> str:
     Raises:
         DataError: as `manifest` does.
     """
-    paper = citation.paper
+    authors = [{"name": person.name} for person in citation.authors]
     content = {
         "version": SPECIFICATION,
-        "manifest": list(manifest(results)),
-        "paper": {
-            "title": paper.title,
-            "authors": [{"name": person.name} for person in paper.authors],
-            "reference": paper.url,
-        },
+        "manifest": [{"file": path.as_posix(), "comment": comment} for path, comment in manifest(results)],
+        "paper": {"title": citation.paper, "authors": authors, "reference": citation.url},
     }
     return f"%YAML 1.1\n---\n{HEAD}{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)}"
 
 
-def _item(path: Path, comment: str) -> dict[str, str]:
-    return {"file": path.as_posix(), "comment": comment}
-
-
-def main() -> None:
-    """Write `codecheck.yml` here; exit 2 with one line if something is missing."""
+if __name__ == "__main__":
     try:
         write_text(text(read_citation(Path("CITATION.cff")), RESULTS), Path("codecheck.yml"))
     except RamlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

@@ -22,10 +22,10 @@ from urllib3 import HTTPResponse
 import raml
 from raml.config import load_scale
 from raml.errors import DataError
-from raml.report.citation import read_citation
-from raml.report.codecheck import RESULTS, SPECIFICATION, manifest, text
-from raml.report.crate import describe
-from raml.report.environment import environment
+from raml.lineage.citation import read_citation
+from raml.lineage.codecheck import RESULTS, SPECIFICATION, manifest, text
+from raml.lineage.crate import describe
+from raml.lineage.environment import environment
 from raml.storage import file_hash, read_provenance, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -188,7 +188,7 @@ def test_the_manifest_is_valid_and_of_the_committed_results(monkeypatch: pytest.
     monkeypatch.chdir(ROOT)
     content = Path("codecheck.yml").read_text()
     assert codecheck_problems(content, ROOT) == []
-    assert content == text(read_citation(CITATION), RESULTS), "write it anew: python -m raml.report.codecheck"
+    assert content == text(read_citation(CITATION), RESULTS), "write it anew: python -m raml.lineage.codecheck"
 
 
 def test_a_manifest_that_breaks_the_specification_is_found_out() -> None:

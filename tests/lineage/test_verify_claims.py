@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from raml.claims.result import ClaimResult
-from raml.report import verify
-from raml.report.lineage import Job
-from raml.report.verify import Chain, verification
+from raml.errors import InputError
+from raml.lineage import verify
+from raml.lineage.jobs import Job
+from raml.lineage.verify import Chain, verification
 
 TABLE = "results/minimal/tables/curves.parquet"
 FIGURE = "results/minimal/figures/fig3.svg"
@@ -24,8 +25,10 @@ def claim(**changed: Any) -> ClaimResult:
     return ClaimResult(**values | changed)
 
 
-def job(rule: str, output: str, inputs: list[str]) -> Job:
-    return Job(rule, f"raml.{rule}", f"python -m raml.{rule} --config {{}}", "0", "0", "0", None, inputs, [output])
+def job(rule: str, output: str, *inputs: str) -> Job:
+    command = f"python -m raml.{rule} --config {{}}"
+    same = {"module": f"raml.{rule}", "config_hash": "0", "code_version": "0", "code": "0", "seed": None}
+    return Job.model_validate({"rule": rule, "command": command, "inputs": inputs, "outputs": [output], **same})
 
 
 @pytest.fixture
@@ -44,8 +47,8 @@ def verified(
     there: Path, monkeypatch: pytest.MonkeyPatch, again: ClaimResult, recorded: ClaimResult | None = None
 ) -> verify.Verification:
     """The outcome where `again` is what the tables in the folder decide."""
-    jobs = [job("probe", TABLE, []), job("draw", FIGURE, [TABLE])]
-    chain = Chain(recorded or claim(), "minimal", job("decide", "results/minimal/claims.json", [TABLE]), jobs)
+    jobs = [job("probe", TABLE), job("draw", FIGURE, TABLE)]
+    chain = Chain(recorded or claim(), "minimal", job("decide", "results/minimal/claims.json", TABLE), jobs)
     monkeypatch.setattr(verify, "decide_again", lambda *_: again)
     return verification(chain, there, verify.recorded_hashes(chain))
 
@@ -92,5 +95,5 @@ def test_tolerances_of_the_papers_numbers(folders: tuple[Path, Path], monkeypatc
 
 def test_an_artifact_of_which_nothing_is_known(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     Path(FIGURE).unlink()
-    with pytest.raises(verify.InputError, match="is neither here nor recorded"):
+    with pytest.raises(InputError, match="is neither here nor recorded"):
         verified(folders[1], monkeypatch, claim())

@@ -5,25 +5,22 @@ the exhibits keep what was read when they were drawn.
 """
 
 import hashlib
-import json
 import re
-import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from raml import records
 from raml.claims.result import ClaimResult
-from raml.claims.table import load_results
-from raml.errors import DataError, InputError
-from raml.report.environment import Environment, read_environment
-from raml.report.lineage import BY_HAND, Job, jobs_behind
-from raml.storage import Provenance, file_hash, read_provenance
-
-RECORDED: Final = ("scale", "config_hash", "code_version", "seed", "model_hash")
+from raml.claims.results import load_results
+from raml.errors import InputError
+from raml.lineage.checked import checked
+from raml.lineage.environment import Environment, read_environment
+from raml.lineage.jobs import BY_HAND, Job, Made, jobs_behind, option
+from raml.storage import Provenance, file_hash, read_json, read_provenance
 
 
 class File(BaseModel):
@@ -38,15 +35,9 @@ class File(BaseModel):
     code: str | None  # digest that its job was given
 
 
-class Stage(BaseModel):
-    """Jobs of one rule with one configuration; the code's version is that of the code as it is now."""
+class Stage(Made, frozen=True):
+    """Jobs of one rule with one configuration; the command is of the first, the code's version is as it is now."""
 
-    rule: str
-    module: str
-    command: str  # of the first job
-    config_hash: str
-    code_version: str
-    code: str
     jobs: int
     seeds: list[int]
     files: list[File]
@@ -77,13 +68,16 @@ class Trace(BaseModel):
     machine: Environment | None
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What `raml.records` keeps of a file: 12 hex digits each, of the file as it was recorded."""
+class Source(Provenance, extra="ignore"):
+    """A file that an exhibit was drawn from, and what it said of itself."""
 
-    sha256: str
-    config_hash: str
-    code: str | None
+    path: str
+
+
+class Drawn(BaseModel):
+    """An exhibit's sources."""
+
+    sources: list[Source]
 
 
 @dataclass(frozen=True)
@@ -103,25 +97,20 @@ def trace(name: str, scale: str) -> Trace:
         DataError: a file that is here cannot be read.
     """
     target = find(name, scale)
-    path = target.path.as_posix()
-    results = Path("results", target.scale)
+    path, results = target.path.as_posix(), Path("results", target.scale)
+    claim = claim_called(target.claim, target.path, target.scale) if target.claim else None
+    by_hand = BY_HAND.get(target.path.name)
+    followed = not by_hand and (claim is None or claim.verdict != "not_run")
     machine = results / "environment.json"
-    claim = _claim(target)
-    found = Trace(
+    return Trace(
         target=name,
         scale=target.scale,
         path=path,
         claim=claim,
-        made_by=None,
-        stages=[],
+        made_by=by_hand and by_hand.format(scale=target.scale),
+        stages=_stages(jobs_behind(path, target.scale, claim.artifacts if claim else ()), results) if followed else [],
         machine=read_environment(machine) if machine.is_file() else None,
     )
-    if command := BY_HAND.get(target.path.name):
-        return found.model_copy(update={"made_by": command.format(scale=target.scale)})
-    if claim is not None and claim.verdict == "not_run":
-        return found
-    jobs = jobs_behind(path, target.scale, claim.artifacts if claim else ())
-    return found.model_copy(update={"stages": _stages(jobs, _recorded(results / "figures"), _kept(target.scale))})
 
 
 def find(name: str, scale: str) -> Target:
@@ -144,39 +133,36 @@ def find(name: str, scale: str) -> Target:
     path = results.joinpath(*parts)
     if parts[0] == "models" and not path.suffix:
         return Target(scale, path / "model.safetensors")
-    if not path.exists() and path.parent.is_dir():
-        alike = [file for file in sorted(path.parent.glob(f"{path.name}.*")) if file.is_file()]
-        # An exhibit's figure and its numbers are made by one job.
-        if len({file.stem for file in alike}) == 1:
-            return Target(scale, alike[0])
-    return Target(scale, path)
+    # An exhibit's figure and its numbers are made by one job.
+    alike = [] if path.exists() else sorted(filter(Path.is_file, path.parent.glob(f"{path.name}.*")))
+    return Target(scale, alike[0] if len({file.stem for file in alike}) == 1 else path)
 
 
-def _claim(target: Target) -> ClaimResult | None:
-    if target.claim is None:
-        return None
-    claims = {claim.id: claim for claim in load_results(target.path)}
-    if target.claim not in claims:
-        raise InputError(f"{target.path} has no claim {target.claim!r}; it has {', '.join(claims)}")
-    return claims[target.claim]
+def claim_called(name: str, path: Path, scale: str) -> ClaimResult:
+    """What is said of the claim `name` in the `claims.json` at `path`.
+
+    Raises:
+        InputError: there is no such claim.
+        DataError: the file is missing, no list of claims or of another scale.
+    """
+    claims = {claim.id: claim for claim in load_results(path, scale)}
+    if name not in claims:
+        raise InputError(f"{path} has no claim {name!r}; it has {', '.join(claims)}")
+    return claims[name]
 
 
-def _stages(jobs: Iterable[Job], recorded: dict[str, tuple[Provenance, str]], kept: dict[str, Kept]) -> list[Stage]:
+def _stages(jobs: Iterable[Job], results: Path) -> list[Stage]:
     """Jobs of a rule with equal configuration together, in the order of the first of them."""
+    drawn, kept = _drawn(results / "figures"), records.kept_jobs(results.name)
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.rule, job.module, job.config_hash), []).append(job)
     return [
         Stage(
-            rule=group[0].rule,
-            module=group[0].module,
-            command=group[0].command,
-            config_hash=group[0].config_hash,
-            code_version=group[0].code_version,
-            code=group[0].code,
+            **group[0].model_dump(include={*Made.model_fields}),
             jobs=len(group),
             seeds=sorted({job.seed for job in group if job.seed is not None}),
-            files=[_file(Path(path), recorded, kept) for job in group for path in job.outputs if _counts(path)],
+            files=[_file(path, drawn, kept.get(path)) for job in group for path in job.outputs if _counts(path)],
         )
         for group in groups.values()
     ]
@@ -189,57 +175,36 @@ def _counts(path: str) -> bool:
     return "/tokenizer/" not in path or path.endswith("/tokenizer.json")
 
 
-def _file(path: Path, recorded: dict[str, tuple[Provenance, str]], kept: dict[str, Kept]) -> File:
-    provenance, source = recorded.get(path.as_posix(), (None, None))
-    known = kept.get(path.as_posix())
-    if path.is_file() and path.suffix == ".parquet":
-        provenance, source = read_provenance(path), path.as_posix()
-    elif path.is_file() and (beside := path.parent / "raml.json").is_file():
-        provenance, source = _of_model(beside), beside.as_posix()
+def _file(name: str, drawn: Mapping[str, tuple[Provenance, str]], kept: Mapping[str, Any] | None) -> File:
+    path = Path(name)
+    here, beside = path.is_file(), path.parent / "raml.json"
+    provenance, source = drawn.get(name, (None, None))
+    if here and path.suffix == ".parquet":
+        provenance, source = read_provenance(path), name
+    elif here and beside.is_file():
+        what = f"{beside} does not say where its model comes from"
+        provenance, source = checked(Provenance, read_json(beside), what, "; delete the model and rerun"), str(beside)
+    config = "".join(option(kept["shellcmd"], "config")[:1]) if kept else ""
+    digests = re.findall(r"(?m)^'([0-9a-f]{12})'$", "\n".join(kept["params"])) if kept else []
     return File(
-        path=path.as_posix(),
-        sha256=file_hash(path)[:12] if path.is_file() else known.sha256 if known else None,
-        here=path.is_file(),
+        path=name,
+        sha256=file_hash(path)[:12] if here else kept["outputs"][name][:12] if kept else None,
+        here=here,
         provenance=provenance,
         recorded_in=source,
-        config_hash=known.config_hash if known else None,
-        code=known.code if known else None,
+        config_hash=hashlib.sha256(config.encode()).hexdigest()[:12] if kept else None,
+        code=digests[0] if len(digests) == 1 else None,
     )
 
 
-def _kept(scale: str) -> dict[str, Kept]:
-    """What the kept records say of each file."""
-    found = {}
-    for path, job in records.kept_jobs(scale).items():
-        words = shlex.split(job["shellcmd"])
-        config = words[words.index("--config") + 1] if "--config" in words else ""
-        digests = [match[1] for text in job["params"] if (match := re.fullmatch(r"'([0-9a-f]{12})'", text))]
-        found[path] = Kept(
-            sha256=job["outputs"][path][:12],
-            config_hash=hashlib.sha256(config.encode()).hexdigest()[:12],
-            code=digests[0] if len(digests) == 1 else None,
-        )
-    return found
-
-
-def _of_model(path: Path) -> Provenance:
-    try:
-        return Provenance.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        raise DataError(f"{path} does not say where its model comes from; delete the model and rerun") from None
-
-
-def _recorded(figures: Path) -> dict[str, tuple[Provenance, str]]:
-    """What exhibits keep of the files that they were drawn from, by path."""
-    found: dict[str, tuple[Provenance, str]] = {}
-    for path in sorted(figures.glob("*.json")):
-        try:
-            sources = json.loads(path.read_text(encoding="utf-8"))["sources"]
-            for source in sources:
-                found[source["path"]] = (Provenance(**{name: source[name] for name in RECORDED}), path.as_posix())
-        except (OSError, ValueError, KeyError, TypeError):
-            raise DataError(f"{path} is no exhibit with its sources; delete it and rerun") from None
-    return found
+def _drawn(figures: Path) -> dict[str, tuple[Provenance, str]]:
+    """What exhibits keep of the files that they were drawn from, by path, and which exhibit."""
+    mend = "; delete it and rerun"
+    return {
+        source.path: (source, str(path))
+        for path in sorted(figures.glob("*.json"))
+        for source in checked(Drawn, read_json(path), f"{path} is no exhibit with its sources", mend).sources
+    }
 
 
 def alike(paths: Iterable[str]) -> list[str]:

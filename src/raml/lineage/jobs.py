@@ -1,15 +1,17 @@
 """The jobs behind a file, from Snakemake's own graph: rule, command, configuration, inputs. Nothing is run.
 
-Snakemake's Python interface gives the graph of a dry run; `tests/report/test_trace.py` holds it to the pinned version.
+Snakemake's Python interface gives the graph of a dry run; `tests/lineage/test_trace.py` holds it to the pinned version.
 """
 
 import hashlib
 import shlex
-from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import BaseModel
 
 import raml
 from raml.code import code_digest
@@ -19,9 +21,8 @@ from raml.errors import InputError
 BY_HAND: Final = {"times.json": "raml times --scale {scale} --save", "bench.json": "make bench"}
 
 
-@dataclass(frozen=True)
-class Job:
-    """One job of the workflow: `config_hash` is that of the section it is given, `code_version` of its code now.
+class Made(BaseModel, frozen=True):
+    """How files are made: `config_hash` is that of the section that a job is given, `code_version` of its code now.
 
     `code` is the digest that Snakemake is given: without the modules that the scale does not use.
     """
@@ -32,76 +33,56 @@ class Job:
     config_hash: str
     code_version: str
     code: str
+
+
+class Job(Made, frozen=True):
+    """One job of the workflow."""
+
     seed: int | None
-    inputs: list[str] = field(compare=False)
-    outputs: list[str] = field(compare=False)
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
-def jobs_behind(target: str, scale: str, inputs: Collection[str] = ()) -> list[Job]:
+def jobs_behind(target: str, scale: str, artifacts: Sequence[str] = (), *, drawn: bool = False) -> list[Job]:
     """All jobs that the file `target` takes from nothing, each after those that need what it makes.
 
     Args:
         target: path of an output.
         scale: the scale.
-        inputs: if the job of `target` takes some of these, only what is behind them counts.
+        artifacts: if the job of `target` takes some of these, only what is behind them counts.
+        drawn: what is behind all `artifacts` counts, figures that `target` does not take included.
 
     Raises:
         InputError: there is no Snakefile here, or no rule makes one of the targets.
     """
-    makers = _makers_of({target}, scale)
-    last = makers[target]
-    if few := [path for path in last.inputs if path in inputs]:
-        last = replace(last, inputs=few)
-    return _in_order(last, makers)
-
-
-def claim_jobs(claims: str, artifacts: Collection[str], scale: str) -> tuple[Job, list[Job]]:
-    """The job that decides claims, and all jobs that the artifacts of one of them take, each before who needs it.
-
-    Args:
-        claims: path of the decided claims.
-        artifacts: paths of the claim's tables and figures.
-        scale: the scale.
-
-    Raises:
-        InputError: as `jobs_behind`.
-    """
-    makers = _makers_of({claims, *artifacts}, scale)
-    return makers[claims], _in_order(replace(makers[claims], inputs=[*artifacts]), makers)[:0:-1]
-
-
-def _makers_of(targets: set[str], scale: str) -> dict[str, Job]:
-    """The job that makes each file that the targets take."""
     if not Path("Snakefile").is_file():
         raise InputError("there is no Snakefile here; run the command in a checkout of the repository")
-    return {path: job for job in _graph(targets, scale) for path in job.outputs}
+    targets = {target, *artifacts} if drawn else {target}
+    makers = {path: job for job in _graph(targets, scale) for path in job.outputs}
+    last = makers[target]
+    inputs = artifacts if drawn else [path for path in last.inputs if path in artifacts] or last.inputs
+    return _in_order(last.model_copy(update={"inputs": tuple(inputs)}), makers)
 
 
-def _in_order(last: Job, makers: dict[str, Job]) -> list[Job]:
+def option(command: str, name: str) -> list[str]:
+    """The values of the option `--name` of a command; none if it has no such option."""
+    words = shlex.split(command)
+    after = words[words.index(f"--{name}") + 1 :] if f"--{name}" in words else []
+    return [*takewhile(lambda word: not word.startswith("--"), after)]
+
+
+def _in_order(last: Job, makers: Mapping[str, Job]) -> list[Job]:
     """Jobs from the last to the first: a job stands after every job that takes its outputs."""
-    takers: dict[int, int] = {}
-    waiting, seen = [last], {id(last)}
+    sorter: TopologicalSorter[Job] = TopologicalSorter({last: ()})
+    waiting, seen = [last], {last}
     while waiting:
-        for maker in _makers(waiting.pop(), makers):
-            takers[id(maker)] = takers.get(id(maker), 0) + 1
-            if id(maker) not in seen:
-                seen.add(id(maker))
+        taker = waiting.pop()
+        for maker in dict.fromkeys(makers[path] for path in taker.inputs if path in makers):
+            sorter.add(maker, taker)
+            if maker not in seen:
+                seen.add(maker)
                 waiting.append(maker)
-    ready = deque([last])
-    found: list[Job] = []
-    while ready:
-        job = ready.popleft()
-        found.append(job)
-        for maker in _makers(job, makers):
-            takers[id(maker)] -= 1
-            if not takers[id(maker)]:
-                ready.append(maker)
-    return found
-
-
-def _makers(job: Job, makers: dict[str, Job]) -> list[Job]:
-    """The jobs that make the inputs of `job`, each once."""
-    return list({id(makers[path]): makers[path] for path in job.inputs if path in makers}.values())
+    return [*sorter.static_order()]
 
 
 def _graph(targets: set[str], scale: str) -> list[Job]:
@@ -138,6 +119,6 @@ def _job(job: Any) -> Job:
         code_version=f"{raml.__version__}+{code_digest(module)}",
         code=str(job.params.code),
         seed=int(job.wildcards_dict["seed"]) if "seed" in job.wildcards_dict else None,
-        inputs=[str(path) for path in job.input],
-        outputs=[str(path) for path in job.output],
+        inputs=tuple(map(str, job.input)),
+        outputs=tuple(map(str, job.output)),
     )

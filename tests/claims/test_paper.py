@@ -6,7 +6,7 @@ import pytest
 from simulated import evaluations
 from synthetic import changes
 
-from raml.claims.against_reported import Comparison, compare
+from raml.claims.paper import Comparison, compare
 from raml.claims.registry import load_registry
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import TokenChange

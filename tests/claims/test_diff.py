@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from raml.claims.compare import Comparison, compare
-from raml.claims.version import Version, open_version
+from raml.claims.diff import Comparison, Version, compare, open_version
 from raml.errors import DataError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +66,35 @@ def test_fields_that_one_file_did_not_have_yet_are_noted_and_not_compared(tmp_pa
     assert [note.partition(" does not say ")[2] for note in found.notes] == ["p, p_holm, verdict_holm: not compared"]
     again = compared(results(tmp_path / "c", newer), results(tmp_path / "d", newer | {"verdict_holm": "inconclusive"}))
     assert again.scales[0].claims[0].fields == ["verdict_holm"] and again.scales[0].notes == []
+
+
+def test_claims_of_another_age_are_compared_by_what_both_say(tmp_path: Path) -> None:
+    older = CLAIM | {"details": {"rho": 0.5}, "line": 0.0, "novel": 1}
+    effect = {"name": "rho", "estimate": -0.5, "interval": [-0.6, -0.4]}
+    newer = CLAIM | {"measured": {"rho": -0.5}, "effects": [effect]}
+    found = compared(results(tmp_path / "a", older), results(tmp_path / "b", newer)).scales[0]
+    assert found.claims[0].fields == ["measured"] and found.claims[0].details == {}
+    assert [note.partition(" does not say ")[2] for note in found.notes] == [
+        "effects: not compared",
+        "line, details: not compared",
+    ]
+    moved = newer | {"effects": [effect | {"estimate": -0.4}]}
+    found = compared(results(tmp_path / "c", newer), results(tmp_path / "d", moved)).scales[0]
+    assert found.claims[0].fields == [] and found.claims[0].details == {"0.estimate": (-0.5, -0.4)}
+
+
+def test_rows_are_matched_by_their_keys_and_then_by_their_order(tmp_path: Path) -> None:
+    rows = [{"id": "a", "x": 1.0, "s": "p", "l": [1]}, {"id": "a", "x": None, "s": "q", "l": [2]}]
+    rows += [{"id": None, "x": float("nan"), "s": None, "l": None}]
+    other_rows = [rows[2], rows[0] | {"x": 1.5}, rows[1] | {"s": "r", "l": [3], "x": 2.0}]
+    for name, changed in (("a", rows), ("b", other_rows)):
+        folder = results(tmp_path / name, CLAIM)
+        pl.DataFrame(changed).write_parquet(folder / "tables/other.parquet")
+        (folder / "tables/plain.csv").write_text(f"x,y\n1,{'true' if name == 'a' else 3}\n")
+    other, plain = compared(tmp_path / "a", tmp_path / "b").scales[0].tables
+    assert (other.added, other.removed, other.changed) == (0, 0, 2)
+    assert other.columns == {"l": None, "s": None, "x": None}
+    assert (plain.changed, plain.columns) == (1, {"y": 2.0})
 
 
 def test_a_table_that_cannot_be_read_is_noted(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""The machine and the packages that a run's analysis ran on: without dates and names, so that equal machines agree.
+
+    python -m raml.lineage.environment --scale S --config {} --lock requirements/core.lock \
+        --claims results/S/claims.json --out results/S/environment.json
+
+It is written after the claims, and again whenever they are: on one machine it holds for all jobs, on a cluster for the
+last ones.
+"""
+
+import platform
+import re
+import subprocess
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from raml.config import Section
+from raml.errors import DataError
+from raml.lineage.checked import checked
+from raml.step import Step, run
+from raml.storage import read_json, write_json
+
+# Instructions that change how sums are rounded, as /proc/cpuinfo calls them.
+INSTRUCTIONS: Final = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+
+
+class Environment(BaseModel, extra="forbid", frozen=True):
+    """What `results/<scale>/environment.json` says."""
+
+    processor: str
+    architecture: str
+    instructions: list[str]
+    gpus: list[str]
+    system: str
+    python: str
+    packages: dict[str, str]  # as installed, by the names of the lock
+
+    def in_words(self) -> str:
+        """One line: processor, instructions, GPUs, system and Python."""
+        machine = f"{self.processor} ({self.architecture}; {' '.join(self.instructions)})"
+        return "; ".join([machine, *filter(None, [", ".join(self.gpus)]), self.system, f"Python {self.python}"])
+
+
+def main(step: Step[Section]) -> None:
+    """Write the record, which depends on no configuration."""
+    write_json(environment(step.files["lock"]).model_dump(mode="json"), step.files["out"])
+
+
+def environment(lock: Path) -> Environment:
+    """This machine, and the installed versions of what `lock` pins; packages that are not installed are left out.
+
+    Raises:
+        DataError: the lock pins nothing.
+    """
+    names = re.findall(r"^([A-Za-z0-9._-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    if not names:
+        raise DataError(f"{lock} pins no package; pass the compiled lock")
+    packages: dict[str, str] = {}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
+    flags = _cpuinfo("flags|Features").split()
+    return Environment(
+        processor=processor(),
+        architecture=platform.machine(),
+        instructions=[name for name in INSTRUCTIONS if name in flags],
+        gpus=_gpus(),
+        system=f"{platform.system()}, {' '.join(filter(None, platform.libc_ver()))}".removesuffix(", "),
+        python=platform.python_version(),
+        packages=packages,
+    )
+
+
+def read_environment(path: Path) -> Environment:
+    """What a run wrote.
+
+    Raises:
+        DataError: the file is missing, not JSON or something else.
+    """
+    return checked(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    return _cpuinfo("model name") or (platform.processor() or platform.machine()).strip()
+
+
+def _cpuinfo(names: str) -> str:
+    with suppress(OSError):
+        found = re.search(rf"^(?:{names})\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        return found[1].strip() if found else ""
+    return ""
+
+
+def _gpus() -> list[str]:
+    """The names of NVIDIA GPUs that answer, one each."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return sorted(subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines())
+    return []
+
+
+if __name__ == "__main__":
+    run(main, Section, inputs=["lock", "claims"], outputs=["out"])
