@@ -23,37 +23,50 @@ SECTIONS: Final = ("caption", "description", "what was done", "where this differ
 PARTS: Final = ("quantity", "model", "baseline", "share", "over")
 
 Chart = Literal["dots", "lines", "curves", "surfaces", "bars"]
-Format = Literal["percent", "points", "plain", "count"]
+Format = Literal["percent", "points", "plain", "count", "estimate"]
+Point = tuple[float, float] | tuple[float, float, float, float]
+"""Place and number, and the ends of an interval if there is one."""
 
 
-class Item(Section):
+class Parts(Section):
+    """Of an effect."""
+
+    quantity: str | None = None
+    model: str | None = None
+    baseline: str | None = None
+    share: float | None = None
+    over: str | None = None
+
+
+class Item(Parts):
     """A part of an effect, with its name for people.
 
-    `like` is a style of `raml.report.theme`, `value` a place on an axis, `reported` the paper's number in the unit shown,
-    `text` what a table's cell says in place of an effect.
+    `like` is a style of `raml.report.theme`, `value` a place on an axis or a bar's length, `reported` the paper's number
+    in the unit shown, `cells` what a table's cell says in place of an effect.
     """
 
     label: str = ""
     group: str = ""
     small: str = ""
     side: str = ""
-    quantity: str | None = None
-    model: str | None = None
-    baseline: str | None = None
-    share: float | None = None
-    over: str | None = None
+    parts: dict[str, Parts] = Field(default={}, description="further parts by the label of a crossing item")
     like: str = "ink"
     value: float | None = None
     show: Format | None = Field(default=None, description="how numbers are shown; by default as the unit asks")
     count: Literal["questions", "seeds", "n"] | None = Field(default=None, description="a count in place of the effect")
     reported: dict[str, float] = Field(default={}, description="the paper's numbers by the label of the crossing item")
-    cells: dict[str, str] = Field(default={}, description="texts by the label of the crossing item")
+    cells: dict[str, str | tuple[str, str]] = Field(
+        default={}, description="texts, with small print if there are two, by the label of the crossing item"
+    )
+    points: list[Point] | None = Field(default=None, description="of a line, in place of effects")
+    tinted: list[str] = Field(default=[], description="labels of the panels in which its row is tinted")
+    thin: bool = Field(default=False, description="whether its line is thin and without marks, as of a single seed")
     paper: bool = Field(default=False, description="the paper's numbers, not ours")
     hollow: bool = False
 
 
 class Panel(Item):
-    """One pair of axes; its part of the effects is common to all that it shows."""
+    """One pair of axes; its part of the effects is common to all that it shows, its group a heading above it."""
 
     title: str = ""
     x: str = Field(default="", description="the axis' label")
@@ -99,6 +112,7 @@ class Entry(Section):
     title: str = Field(min_length=1)
     lead: str = Field(min_length=1)
     chart: Chart
+    source: Literal["effects", "training", "times"] = Field(default="effects", description="what its numbers are from")
     figure: FigureEntry = FigureEntry()
     tables: list[TableEntry] = []
     n: list[tuple[str, int]] = Field(default=[], description="what was counted, and how many")

@@ -54,7 +54,10 @@ class Effects:
         Raises:
             ConfigError: a part is missing, or the quantity is one that nobody makes.
         """
-        merged = {name: value for item in items for name in PARTS if (value := getattr(item, name)) is not None} | parts
+        labels = {item.label for item in items}
+        crossing = [own for item in items for label, own in item.parts.items() if label in labels]
+        found = {name: value for one in (*items, *crossing) for name in PARTS if (value := getattr(one, name)) is not None}
+        merged = found | parts
         if "quantity" not in merged or "model" not in merged:
             raise ConfigError(f"an effect needs a quantity and a model, found {merged}")
         if base_name(merged["quantity"]) not in QUANTITIES:
@@ -74,6 +77,8 @@ def cell(shown: Shown | None, show: Format | None = None) -> Cell:
     if shown is None:
         return NOT_RUN
     show = show or shown.format
+    if show == "estimate":
+        return Cell(text=number(shown.estimate))
     if shown.interval is None:
         return FEW if shown.questions else NONE
     lower, upper = shown.interval.lower, shown.interval.upper

@@ -30,7 +30,8 @@ def _cell(row: Item, column: Item, effects: Effects) -> Cell:
     for one, other in ((row, column), (column, row)):
         for key in (other.label, f"{other.group} {other.label}".strip()):
             if key in one.cells:
-                return Cell(text=one.cells[key])
+                text, small = (said, "") if isinstance(said := one.cells[key], str) else said
+                return Cell(text=text, small=small)
             if key in one.reported:
                 return Cell(text=f"{one.reported[key]:.2f}")
     if row.paper or column.paper:

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from raml.report.charts.panels import MARK_SIZES, grid, legend, nothing, slug
+from raml.evaluation.intervals import Interval
+from raml.report.charts.panels import MARK_SIZES, grid, handle, legend, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -20,15 +21,34 @@ SPREAD: Final = 0.3  # share of the smallest distance between places over which 
 def draw(entry: FigureEntry, effects: Effects) -> Figure:
     """Every panel's effects where series and places cross.
 
-    An option `sharey` (`all` or `row`) makes panels share their y axis; `join: false` leaves out the lines. A place
+    An option `sharey` (`all`, `row` or a list of rows) makes panels share their y axis; `join: false` leaves out the
+    lines; `height` is that of a row in inches; `marks: last` marks lines at their ends alone. With `legends: panels`
+    those with series of their own have a legend of their own, but for series that the panel before has too. A place
     with an `x` quantity (`options.x`) lies where that effect of the same model is, as scores against tokens.
     """
-    heights = [HEIGHT] * (1 + max(panel.row for panel in entry.panels))
-    figure, axes = grid(entry.panels, heights, sharey=entry.options.get("sharey", False))
+    options = entry.options
+    heights = [options.get("height", HEIGHT)] * (1 + max(panel.row for panel in entry.panels))
+    sharey = options.get("sharey", False)
+    figure, axes = grid(entry.panels, heights, sharey=False if isinstance(sharey, list) else sharey)
     for panel, one in zip(entry.panels, axes, strict=True):
+        if isinstance(sharey, list) and panel.row in sharey and panel.column > 0:
+            one.sharey(next(first for other, first in zip(entry.panels, axes, strict=True) if other.row == panel.row))
         _panel(one, panel, entry, effects)
-    legend(figure, [item for panel in entry.panels for item in panel.series or entry.series], entry.note, line=True)
+    if options.get("legends") == "panels":
+        _legends(entry, axes)
+        legend(figure, entry.series, entry.note, line=True)
+    else:
+        legend(figure, [item for panel in entry.panels for item in panel.series or entry.series], entry.note, line=True)
     return figure
+
+
+def _legends(entry: FigureEntry, axes: Sequence[Axes]) -> None:
+    """One in each panel that has series which the panel before has not."""
+    labels: list[str] = []
+    for panel, one in zip(entry.panels, axes, strict=True):
+        before, labels = labels, [item.label for item in panel.series or []]
+        if panel.series and labels != before:
+            one.legend(handles=[handle(item, line=True) for item in panel.series], loc="best", fontsize=8)
 
 
 def _panel(axes: Axes, panel: Panel, entry: FigureEntry, effects: Effects) -> None:
@@ -37,19 +57,30 @@ def _panel(axes: Axes, panel: Panel, entry: FigureEntry, effects: Effects) -> No
     apart = _sidestep(panel, [place.value or 0.0 for place in places], len(series))
     drawn = False
     for number, one in enumerate(series):
-        points = []
-        for place in _at(one, at):
-            found = effects.find(panel, one, place)
-            x = _place(panel, one, place, entry, effects)
-            if found is not None and x is not None:
-                points.append((x, scaled(found, panel.show), place.hollow or one.hollow))
+        points = _points(panel, one, at, entry, effects)
         if points:
             drawn = True
-            shift = (number - (len(series) - 1) / 2) * apart
-            _draw(axes, one, points, shift, panel, join=entry.options.get("join", True) and not one.hollow)
+            shift = 0 if one.points else (number - (len(series) - 1) / 2) * apart
+            join, last = entry.options.get("join", True) and not one.hollow, entry.options.get("marks") == "last"
+            _draw(axes, one, points, shift, panel, join=join, marked=0 if one.thin else 1 if last else len(points))
     _axes(axes, panel)
     if not drawn:
         nothing(axes)
+
+
+def _points(
+    panel: Panel, one: Item, at: Sequence[Item], entry: FigureEntry, effects: Effects
+) -> list[tuple[float, Any, bool]]:
+    """Of a series place, interval and whether the mark is hollow: its own points, or the effects at its places."""
+    if one.points is not None:
+        return [(x, Interval(y, *(ends or (y, y))), one.hollow) for x, y, *ends in one.points]
+    points = []
+    for place in _at(one, at):
+        found = effects.find(panel, one, place)
+        x = _place(panel, one, place, entry, effects)
+        if found is not None and x is not None:
+            points.append((x, scaled(found, panel.show), place.hollow or one.hollow))
+    return points
 
 
 def _at(one: Item, at: Sequence[Item]) -> list[Item]:
@@ -66,8 +97,16 @@ def _place(panel: Panel, one: Item, place: Item, entry: FigureEntry, effects: Ef
 
 
 def _draw(
-    axes: Axes, one: Item, points: Sequence[tuple[float, Any, bool]], shift: float, panel: Panel, *, join: bool
+    axes: Axes,
+    one: Item,
+    points: Sequence[tuple[float, Any, bool]],
+    shift: float,
+    panel: Panel,
+    *,
+    join: bool,
+    marked: int,
 ) -> None:
+    """A line with intervals, and marks at the last `marked` points."""
     style = STYLES[one.like]
     colour, log = LIGHT[style.colour], panel.log in ("x", "both")
     x = [at * np.exp2(shift) if log else at + shift for at, *_ in points]
@@ -76,8 +115,12 @@ def _draw(
     axes.vlines(x, *ends, color=colour, linewidth=1.3, alpha=0.7, clip_on=False)
     (line,) = axes.plot(x, [interval.estimate for interval in intervals], color=colour, linewidth=1.4, clip_on=False)
     line.set_linestyle(style.dashes if join else "none")
-    line.set_gid(f"{slug(panel.label or panel.title)}-{slug(one.label)}")
-    for place, interval, hollow in zip(x, intervals, [hollow for *_, hollow in points], strict=True):
+    if one.thin:
+        line.set(linewidth=0.7, alpha=0.35)
+    else:
+        line.set_gid(f"{slug(panel.label or panel.title)}-{slug(one.label)}")
+    hollows = [hollow for *_, hollow in points]
+    for place, interval, hollow in list(zip(x, intervals, hollows, strict=True))[len(x) - marked :]:
         (mark,) = axes.plot([place], [interval.estimate], style.marker, color=colour, clip_on=False, zorder=4)
         mark.set(markersize=MARK_SIZES[style.marker] - 0.6, markeredgecolor=LIGHT["surface"], markeredgewidth=0.6)
         if hollow:
@@ -98,6 +141,9 @@ def _axes(axes: Axes, panel: Panel) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     if panel.log in ("y", "both"):
         axes.set_yscale("log")
+    elif panel.show == "percent":
+        lower, upper = axes.get_ylim()
+        axes.set_ylim(max(lower, 0), max(min(upper, 100), 1))
     if panel.ticks:
         axes.xaxis.set_major_locator(FixedLocator(list(panel.ticks)))
         axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))

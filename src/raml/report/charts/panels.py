@@ -33,6 +33,9 @@ def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = Fal
         one.set_xlabel(panel.x)
         one.set_ylabel(panel.y)
         one.spines["left"].set_visible(False)
+        if panel.group:
+            place: Any = {"xycoords": "axes fraction", "xytext": (0, 22), "textcoords": "offset points"}
+            one.annotate(panel.group, (0, 1), fontsize=11, fontweight="bold", annotation_clip=False, **place)
     return figure, [axes[panel.row][panel.column] for panel in panels]
 
 
