@@ -63,6 +63,8 @@ class Item(Parts):
     thin: bool = Field(default=False, description="whether its line is thin and without marks, as of a single seed")
     paper: bool = Field(default=False, description="the paper's numbers, not ours")
     hollow: bool = False
+    mark: bool = Field(default=True, description="whether a line has a mark and an interval at this place")
+    strength: float = Field(default=1.0, gt=0, le=1, description="of a series' colour, where series have an order")
 
 
 class Panel(Item):

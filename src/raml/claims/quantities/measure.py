@@ -138,7 +138,7 @@ def of_training(written: Mapping[str, pl.DataFrame], questions: pl.DataFrame, jo
 
 def job_of(scale: Scale) -> Job:
     """What of a scale its quantities depend on."""
-    return Job(evaluation=scale.evaluation, series=series(scale), sft={**scale.sft}, answers=scale.efficiency.n)
+    return Job(evaluation=scale.evaluation, series=series(scale), sft=dict(scale.sft.items()), answers=scale.efficiency.n)
 
 
 def paths_of(table: str, scale: Scale) -> list[Path]:
