@@ -31,7 +31,8 @@ def grid(
                 figure.delaxes(one)
     for panel in panels:
         one = axes[panel.row][panel.column]
-        one.set_title(panel.title or panel.label, loc="left", fontweight="bold")
+        sides = any(other.sides for other in panels if other.row == panel.row)  # stand between title and axes
+        one.set_title(panel.title or panel.label, loc="left", fontweight="bold", pad=17 if sides else None)
         one.set_xlabel(panel.x)
         one.set_ylabel(panel.y)
         one.spines["left"].set_visible(False)
