@@ -1,5 +1,6 @@
 """Lines with intervals: a panel's series against places along a numeric axis."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -26,9 +27,9 @@ def draw(entry: FigureEntry, effects: Effects) -> Figure:
 
     An option `sharey` (`all`, `row` or a list of rows) makes panels share their y axis, `sharex: true` their x axis;
     `join: false` leaves out the lines; `named: true` writes the labels of places above their marks; `height` is that of
-    a row in inches; `marks: last` marks lines at their ends alone. With `legends: panels` those with series of their own
-    have a legend of their own, but for series that the panel before has too. A place with an `x` quantity (`options.x`)
-    lies where that effect of the same model is, as scores against tokens.
+    a row in inches; `marks: last` marks lines at their ends alone. With `legends: panels` those with series of their
+    own have a legend of their own, but for series that the panel before has too. A place with an `x` quantity
+    (`options.x`) lies where that effect of the same model is, as scores against tokens.
     """
     options = entry.options
     heights = [options.get("height", HEIGHT)] * (1 + max(panel.row for panel in entry.panels))
@@ -62,6 +63,8 @@ def _panel(axes: Axes, panel: Panel, entry: FigureEntry, effects: Effects) -> No
     series, at = panel.series or entry.series, panel.at or entry.at
     places = [place for one in series for place in _at(one, at) if place.value is not None]
     apart = _sidestep(panel, [place.value or 0.0 for place in places], len(series))
+    marks_at = Counter(place.value for place in places if place.mark)
+    crowded = {value for value, marks in marks_at.items() if marks > 1}
     drawn = False
     for number, one in enumerate(series):
         points = _points(panel, one, at, entry, effects)
@@ -69,7 +72,8 @@ def _panel(axes: Axes, panel: Panel, entry: FigureEntry, effects: Effects) -> No
             drawn = True
             shift = 0 if one.points else (number - (len(series) - 1) / 2) * apart
             join, last = entry.options.get("join", True) and not one.hollow, entry.options.get("marks") == "last"
-            _draw(axes, one, points, shift, panel, join=join, marked=0 if one.thin else 1 if last else len(points))
+            moved = [shift if x in crowded else 0.0 for x, *_ in points]
+            _draw(axes, one, points, moved, panel, join=join, marked=0 if one.thin else 1 if last else len(points))
             if entry.options.get("named"):
                 _name(axes, points)
     _axes(axes, panel)
@@ -108,20 +112,19 @@ def _draw(
     axes: Axes,
     one: Item,
     points: Sequence[Placed],
-    shift: float,
+    moved: Sequence[float],
     panel: Panel,
     *,
     join: bool,
     marked: int,
 ) -> None:
-    """A line with intervals, and marks at the last `marked` points; places without a mark are not moved aside."""
+    """A line with intervals, and marks at the last `marked` points, each moved aside a little."""
     style = STYLES[one.like]
     colour, log = LIGHT[style.colour], panel.log in ("x", "both")
-    moved = [shift if place.mark else 0 for *_, place in points]
     x = [at * np.exp2(by) if log else at + by for (at, *_), by in zip(points, moved, strict=True)]
     for at, (_, interval, place) in zip(x, points, strict=True):
         if place.mark:
-            look = {"color": colour, "linewidth": 1.3, "alpha": 0.7 * one.strength, "clip_on": False}
+            look: Any = {"color": colour, "linewidth": 1.3, "alpha": 0.7 * one.strength, "clip_on": False}
             axes.vlines([at], interval.lower, interval.upper, **look)
     estimates = [interval.estimate for _, interval, _ in points]
     (line,) = axes.plot(x, estimates, color=colour, linewidth=1.4, alpha=one.strength, clip_on=False)
