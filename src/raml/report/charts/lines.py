@@ -105,7 +105,7 @@ def _place(panel: Panel, one: Item, place: Item, entry: FigureEntry, effects: Ef
     if "x" not in entry.options:
         return place.value
     found = effects.find(panel, one, place, quantity=entry.options["x"])
-    return found and found.estimate
+    return found.estimate if found else None
 
 
 def _draw(
