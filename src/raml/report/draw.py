@@ -1,12 +1,11 @@
 """Exhibits: figures, tables and what is said of them, from their entries.
 
     python -m raml.report.draw --scale S --config '<the scale>' --exhibits tab1 tab2 .. --effects E --claims C \
-        --reported config/reported.yaml --models results/S/tables/models.json --training T --times J --figures F.svg .. \
-        --records F.json .. --markdown tables/tab1.md ..
+        --reported config/reported.yaml --models results/S/tables/models.json --training T --times J \
+        --figures F.svg .. --records F.json ..
 
 What effects do not hold is read for the exhibits that show it: the trainers' log (`--training`), and where the time of
-a run went (`--times`). The figures of curves and landscapes show single trajectories, which the effects do not hold; `raml.report.draw_raw`
-draws them.
+a run went (`--times`). The figures of curves and landscapes show single trajectories; `raml.report.draw_raw` draws them.
 """
 
 from collections.abc import Callable, Mapping

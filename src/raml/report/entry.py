@@ -1,8 +1,8 @@
 """An exhibit's two files: `<id>.yaml.j2`, what is drawn and tabulated, and `<id>.md.j2`, what is said of it.
 
-Both are Jinja over `raml.report.context`. The first renders to YAML (`Entry`): items that each name a part of an effect,
-a row, a column, a series, a panel; where they cross, the effect of all parts together is shown. The second renders to
-Markdown with the sections `caption`, `description`, `what was done` and `where this differs`.
+Both are Jinja over `raml.report.context`. The first renders to YAML (`Entry`): items that each name a part of an
+effect, a row, a column, a series, a panel; where they cross, the effect of all parts together is shown. The second
+renders to Markdown with the sections `caption`, `description`, `what was done` and `where this differs`.
 """
 
 import re
@@ -41,8 +41,8 @@ class Parts(Section):
 class Item(Parts):
     """A part of an effect, with its name for people.
 
-    `like` is a style of `raml.report.theme`, `value` a place on an axis or a bar's length, `reported` the paper's number
-    in the unit shown, `cells` what a table's cell says in place of an effect.
+    `like` is a style of `raml.report.theme`, `value` a place on an axis or a bar's length, `reported` the paper's
+    number in the unit shown, `cells` what a table's cell says in place of an effect.
     """
 
     label: str = ""
@@ -88,9 +88,9 @@ class Panel(Item):
 class FigureEntry(Section):
     """What a chart draws: panels, crossed with rows and series (`dots`) or with series and places (`lines`)."""
 
-    panels: list[Panel] = []
-    rows: list[Item] = []
-    series: list[Item] = []
+    panels: list[Panel] = Field(default=[])
+    rows: list[Item] = Field(default=[])
+    series: list[Item] = Field(default=[])
     at: list[Item] = Field(default=[], description="places along the x axis, of which each has a `value`")
     note: str = ""
     options: dict[str, Any] = Field(default={}, description="of the chart")
@@ -116,7 +116,7 @@ class Entry(Section):
     chart: Chart
     source: Literal["effects", "training", "times"] = Field(default="effects", description="what its numbers are from")
     figure: FigureEntry = FigureEntry()
-    tables: list[TableEntry] = []
+    tables: list[TableEntry] = Field(default=[])
     n: list[tuple[str, int]] = Field(default=[], description="what was counted, and how many")
     markdown: bool = Field(default=False, description="whether its tables are written to tables/<id>.md too")
 

@@ -72,7 +72,9 @@ class Effects:
     ) -> tuple[EffectSpec, Mapping[str, Any] | None, Literal[1, -1]]:
         labels = {item.label for item in items}
         crossing = [own for item in items for label, own in item.parts.items() if label in labels]
-        found = {name: value for one in (*items, *crossing) for name in PARTS if (value := getattr(one, name)) is not None}
+        found = {
+            name: value for one in (*items, *crossing) for name in PARTS if (value := getattr(one, name)) is not None
+        }
         merged = {**found, **parts}
         if "quantity" not in merged or "model" not in merged:
             raise ConfigError(f"an effect needs a quantity and a model, found {merged}")

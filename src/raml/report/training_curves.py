@@ -41,6 +41,11 @@ class Technique:
     drawn: Sequence[Quantity]
     others: Sequence[Quantity]
 
+    def shown(self, curves: "Curves") -> list[Quantity]:
+        """What the table holds: all that is drawn, and of the others what was logged."""
+        logged = {name for model, name in curves if model in self.models}
+        return [*self.drawn, *(quantity for quantity in self.others if quantity.name in logged)]
+
 
 @dataclass(frozen=True)
 class Curve:

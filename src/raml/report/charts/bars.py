@@ -15,7 +15,7 @@ ROOM: Final = 1.22
 """How far the axis reaches beyond the longest bar, so that there is room for what is said of it."""
 
 
-def draw(entry: FigureEntry, effects: Effects) -> Figure:  # noqa: ARG001 (all charts have it)
+def draw(entry: FigureEntry, effects: Effects) -> Figure:
     """The rows of each panel, from above: a bar as long as a row's `value`, its `small` print beside it."""
     lines = [[panel.rows or entry.rows for panel in entry.panels if panel.row == row] for row in _places(entry)]
     figure, axes = grid(entry.panels, [ROW * max(1, *map(len, rows)) + 0.5 for rows in lines])

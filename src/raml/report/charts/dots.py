@@ -1,13 +1,13 @@
 """Dot plots with intervals: rows under group headings, marks of several series side by side in a row."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raml.evaluation.intervals import Interval
-from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, nothing, slug
+from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, log_ticks, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -84,10 +84,10 @@ class _Rows:
         axes.set_yticks(self.middles, [f"{row.label}\n{row.small}" if row.small else row.label for row in self.rows])
         axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
         for heading, edge in self.headings.items():
-            where = {"xycoords": ("axes fraction", "data"), "xytext": (-6, 4), "textcoords": "offset points"}
+            where: Any = {"xycoords": ("axes fraction", "data"), "xytext": (-6, 4), "textcoords": "offset points"}
             axes.annotate(
                 heading, (0, edge), fontweight="bold", ha="right", va="bottom", annotation_clip=False, **where
-            )  # type: ignore[arg-type]
+            )
 
 
 def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effects: Effects) -> None:
@@ -110,6 +110,7 @@ def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effe
         axes.set_xticks(range(0, 101, 25))
     elif panel.log in ("x", "both"):
         axes.set_xscale("log")
+        log_ticks(axes.xaxis)
     if not ends:
         nothing(axes)
 

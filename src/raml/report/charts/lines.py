@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from raml.evaluation.intervals import Interval
-from raml.report.charts.panels import MARK_SIZES, grid, handle, legend, nothing, slug
+from raml.report.charts.panels import MARK_SIZES, grid, handle, legend, log_ticks, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -123,7 +123,7 @@ def _draw(
     colour, log = LIGHT[style.colour], panel.log in ("x", "both")
     x = [at * np.exp2(by) if log else at + by for (at, *_), by in zip(points, moved, strict=True)]
     for at, (_, interval, place) in zip(x, points, strict=True):
-        if place.mark:
+        if place.mark and interval.upper > interval.lower:
             look: Any = {"color": colour, "linewidth": 1.3, "alpha": 0.7 * one.strength, "clip_on": False}
             axes.vlines([at], interval.lower, interval.upper, **look)
     estimates = [interval.estimate for _, interval, _ in points]
@@ -166,6 +166,7 @@ def _axes(axes: Axes, panel: Panel) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at / 1000:g}k" if at >= 1000 else f"{at:g}"))
     if panel.log in ("y", "both"):
         axes.set_yscale("log")
+        log_ticks(axes.yaxis)
     if panel.ticks:
         axes.xaxis.set_major_locator(FixedLocator(list(panel.ticks)))
         axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))

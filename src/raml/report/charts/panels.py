@@ -1,14 +1,17 @@
-"""What charts share: a grid of panels, a legend, a note, and an axis around 0; sizes in inches, laid out by matplotlib."""
+"""What charts share: a grid of panels, a legend, a note, an axis around 0; sizes in inches, laid out by matplotlib."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from raml.report.entry import Item, Panel
+from raml.report.numbers import number
 from raml.report.theme import LIGHT, STYLES
 
 WIDTH: Final = 10.0
@@ -21,8 +24,8 @@ def grid(
 ) -> tuple[Figure, list[Axes]]:
     """A figure and the axes of each panel; `heights` are of the rows."""
     columns = 1 + max(panel.column for panel in panels)
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout=layout)
     axes = figure.subplots(len(heights), columns, squeeze=False, sharex=sharex, sharey=sharey, height_ratios=heights)
     used = {(panel.row, panel.column) for panel in panels}
     for row, line in enumerate(axes):
@@ -31,8 +34,8 @@ def grid(
                 figure.delaxes(one)
     for panel in panels:
         one = axes[panel.row][panel.column]
-        sides = any(other.sides for other in panels if other.row == panel.row)  # stand between title and axes
-        one.set_title(panel.title or panel.label, loc="left", fontweight="bold", pad=17 if sides else None)
+        raised = any(other.sides for other in panels if other.row == panel.row)
+        one.set_title(panel.title or panel.label, loc="left", fontweight="bold", pad=18 if raised else 6)
         one.set_xlabel(panel.x)
         one.set_ylabel(panel.y)
         one.spines["left"].set_visible(False)
@@ -84,6 +87,13 @@ def around_zero(axes: Axes, ends: Sequence[float], panel: Panel) -> None:
             "ha": side,
         }
         axes.annotate(text, (0, 1), fontsize=7.5, color=LIGHT["muted"], annotation_clip=False, **place)  # type: ignore[arg-type]
+
+
+def log_ticks(axis: Axis) -> None:
+    """Powers of ten in plain text on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(10))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
 
 
 def slug(text: str) -> str:
