@@ -38,8 +38,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/community.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/efficiency.smk"
-include: "workflow/rules/exhibits.smk"
-include: "workflow/rules/claims.smk"
+include: "workflow/rules/analyse.smk"
 include: "workflow/rules/cluster.smk"
 
 

@@ -6,6 +6,7 @@ Nothing here imports torch or polars, so that `snakemake -n` starts quickly.
 import json
 import os
 import sys
+from glob import glob
 from pathlib import Path
 
 SOURCE = Path(workflow.basedir, "src")
@@ -21,7 +22,6 @@ from raml.errors import ConfigError, RamlError
 from raml.redaction import redacted
 from raml.running import live, lock, remains, state
 from raml.runs import regimes, sampled_together, series
-from raml.report.probed import MODEL_NUMBER, figures_of, probed_model
 from raml.trajectories.engine import MODULES
 
 
@@ -107,9 +107,17 @@ def training_trajectories(style):
     return f"<results>/trajectories/{'long' if style == 'wrong' else style}.parquet"
 
 
-def shown(figure, exhibit):
-    """The path of a figure that `snakemake --report` shows, with a caption."""
-    return report(figure, caption="../report/exhibit.rst", category="Exhibits", labels={"exhibit": exhibit})
+def shown(exhibits, ending):
+    """The paths of figures that `snakemake --report` shows, with a caption."""
+    return [
+        report(
+            f"<results>/figures/{exhibit}.{ending}",
+            caption="../report/exhibit.rst",
+            category="Exhibits",
+            labels={"exhibit": exhibit},
+        )
+        for exhibit in exhibits
+    ]
 
 
 def or_exit(work, *arguments):
@@ -244,21 +252,7 @@ HELD_OUT = "<results>/trajectories/held_out_long.parquet"
 # What a main model writes on the benchmarks.
 SAMPLES = "<results>/evaluations/samples/seed{seed}/{model}.parquet"
 
-# Exhibits of answer-NLL curves, each with the probed model whose curves it shows.
-CURVE_EXHIBITS = {exhibit: probed_model(exhibit, SCALE.probing.models) for exhibit in figures_of(SCALE.probing.models)}
-
-# In the page's order.
-PAGE = [
-    *("prop2.1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig11", "fig12", "fig13", "fig14"),
-    *("fig15", "fig16", "tab1", "tab2", "tab3", "training", "times"),
-]
 TIMED = Path("results", SCALE.scale, "times.json").exists()
-LEFT_OUT = {
-    *(MODEL_NUMBER.keys() - CURVE_EXHIBITS),
-    *([] if SCALE.community else ["fig4"]),
-    *([] if TIMED else ["times"]),
-}
-EXHIBITS = [exhibit for exhibit in PAGE if exhibit not in LEFT_OUT]
 
 # Jobs run the source beside this file with the Python that runs Snakemake, offline. Snakemake sets
 # OMP_NUM_THREADS to a job's `threads`; a result's bytes follow the `threads` of its configuration.

@@ -83,23 +83,3 @@ rule score_community:
         "python -m raml.evaluation.score --scale {params.scale} --config {params.config:q}"
         " --samples {input.samples} --benchmarks {input.benchmarks} --out {output}"
         " > {log} 2>&1"
-
-
-rule fig4:
-    input:
-        rules.score_community.output,
-    output:
-        figure=shown("<results>/figures/fig4.svg", "fig4"),
-        exhibit="<results>/figures/fig4.json",
-    log:
-        "<logs>/fig4.log",
-    benchmark:
-        "<benchmarks>/fig4.tsv"
-    params:
-        **step("raml.report.fig4", {"evaluation": SCALE.evaluation, "community": SCALE.community}),
-    message:
-        "Draw fig4"
-    shell:
-        "python -m raml.report.fig4 --scale {params.scale} --config {params.config:q}"
-        " --evaluations {input} --figure {output.figure} --exhibit {output.exhibit}"
-        " > {log} 2>&1"

@@ -62,25 +62,3 @@ rule efficiency:
         " --seed {wildcards.seed} --models {params.models} --writers {params.writers} --samples {input.samples}"
         " --questions {input.questions} {params.summariser} --work {params.work} --out {output}"
         " > {log} 2>&1"
-
-
-rule fig11:
-    input:
-        answers=expand(rules.efficiency.output, seed=SCALE.seeds),
-        reported="config/reported.yaml",
-    output:
-        figure=shown("<results>/figures/fig11.svg", "fig11"),
-        exhibit="<results>/figures/fig11.json",
-    log:
-        "<logs>/fig11.log",
-    benchmark:
-        "<benchmarks>/fig11.tsv"
-    params:
-        **step("raml.report.fig11", {"evaluation": SCALE.evaluation, "efficiency": SCALE.efficiency}),
-    message:
-        "Draw fig11"
-    shell:
-        "python -m raml.report.fig11 --scale {params.scale} --config {params.config:q}"
-        " --answers {input.answers} --reported {input.reported}"
-        " --figure {output.figure} --exhibit {output.exhibit}"
-        " > {log} 2>&1"

@@ -105,26 +105,6 @@ rule score:
         " > {log} 2>&1"
 
 
-rule summarise:
-    input:
-        rules.score.output,
-    output:
-        metrics="<results>/tables/metrics.parquet",
-        metrics_json="<results>/tables/metrics.json",
-    log:
-        "<logs>/summarise.log",
-    benchmark:
-        "<benchmarks>/summarise.tsv"
-    params:
-        **step("raml.evaluation.summarise", SCALE.evaluation),
-    message:
-        "Metrics with intervals"
-    shell:
-        "python -m raml.evaluation.summarise --scale {params.scale} --config {params.config:q}"
-        " --evaluations {input} --metrics {output.metrics} --metrics-json {output.metrics_json}"
-        " > {log} 2>&1"
-
-
 rule sample_development:
     input:
         **model_files("<results>/models/seed{seed}/{model}"),

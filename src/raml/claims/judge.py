@@ -179,17 +179,12 @@ def reason_of(verdict: Verdict, judged: Sequence[Judged], *, any_suffices: bool)
     deciding = [one for one in judged if one.verdict == verdict]
     if any_suffices and verdict == "inconclusive":
         deciding = [one for one in judged if one.verdict != "contradicted"]
-    few = [one for one in deciding if one.effect.questions < one.min_questions]
-    if verdict == "inconclusive" and few:
-        least = min(few, key=lambda one: one.effect.questions)
-        return f"{_subject(few)}: {least.effect.questions} questions, and the claim asks for {least.min_questions}."
-    clauses = []
-    for ends in dict.fromkeys(one.ends for one in deciding):
-        for claimed in dict.fromkeys((one.side, one.threshold) for one in deciding):
-            group = [one for one in deciding if (one.ends, one.side, one.threshold) == (ends, *claimed)]
-            if group:
-                clauses.append(f"{_subject(group)} {_place(verdict, group[0])}")
-    return "; ".join(clauses) + "."
+    if few := [one for one in deciding if one.effect.questions < one.min_questions and verdict == "inconclusive"]:
+        return f"{_clause(verdict, few)}."
+    groups: dict[tuple[str, Side, float], list[Judged]] = {}
+    for one in deciding:
+        groups.setdefault((one.ends, one.side, one.threshold), []).append(one)
+    return "; ".join(_clause(verdict, group) for group in groups.values()) + "."
 
 
 def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, needed: Mapping[str, int] | None) -> str:
@@ -205,26 +200,31 @@ def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, ne
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _place(verdict: Verdict, one: Judged) -> str:
-    """`lies above -0.02`, `spans -0.02`, `shows nothing: both models are at the floor`."""
-    if one.ends:
-        return f"shows nothing, as both models are {one.ends}"
-    if verdict == "inconclusive":
-        return f"may lie on either side of {one.threshold:g}"
-    other: dict[Side, Side] = {"above": "below", "below": "above"}
-    return f"lies {one.side if verdict == 'holds' else other[one.side]} {one.threshold:g}"
-
-
-def _subject(judged: Sequence[Judged]) -> str:
-    """`SFT long less SFT short in Pass@8 and mG-Pass@8`: effects of the same models are named together."""
+def _clause(verdict: Verdict, judged: Sequence[Judged]) -> str:
+    """`Pass@8 and mG-Pass@8 of SFT long less SFT short lie above -0.02`; the same models are named once."""
     by_pair: dict[str, list[str]] = {}
     for one in judged:
         by_pair.setdefault(pair_label(one.effect.spec), []).append(quantity_label(one.effect.spec.quantity))
-    return " and ".join(f"{pair} in {_listed(names)}" for pair, names in by_pair.items())
+    by_names: dict[str, list[str]] = {}
+    for pair, names in by_pair.items():
+        by_names.setdefault(_listed(names), []).append(pair)
+    text = ", and ".join(f"{names} of {_listed(pairs)}" for names, pairs in by_names.items())
+    several, one = len(judged) > 1, judged[0]
+    subject = f"{text[0].upper()}{text[1:]}"
+    if one.effect.questions < one.min_questions and verdict == "inconclusive":
+        least = min(one.effect.questions for one in judged)
+        return f"{subject}: {least} questions, and the claim asks for {one.min_questions}"
+    if one.ends:
+        return f"{subject} show nothing: both models are {one.ends}"
+    if verdict == "inconclusive":
+        return f"{subject} may lie on either side of {one.threshold:g}"
+    other: dict[Side, Side] = {"above": "below", "below": "above"}
+    side = one.side if verdict == "holds" else other[one.side]
+    return f"{subject} {'lie' if several else 'lies'} {side} {one.threshold:g}"
 
 
 def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> list[str]:
-    """What single benchmarks would say, where that differs from all together: `path alone contradicts it`."""
+    """What single benchmarks would say, where that differs: `on path alone it is contradicted`."""
     found: dict[Verdict, list[str]] = {}
     for name in _benchmarks(judged, quantities):
         alone = [
@@ -236,7 +236,7 @@ def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> li
         worst = min(alone, key=WORST_FIRST.index, default=together)
         if worst != together and worst != "inconclusive":
             found.setdefault(worst, []).append(name)
-    said = {"holds": "the claim holds on {} alone", "contradicted": "{} alone contradicts it"}
+    said = {"holds": "on {} alone it holds", "contradicted": "on {} alone it is contradicted"}
     return [said[verdict].format(_listed(names)) for verdict, names in found.items()]
 
 

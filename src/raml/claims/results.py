@@ -42,6 +42,21 @@ def load_results(path: Path, scale: str | None = None) -> list[ClaimResult]:
     return results
 
 
+def standing(results: Sequence[ClaimResult]) -> str:
+    """One sentence on what stands after Holm's correction; claims that hold by construction are counted apart."""
+    tested = [one for one in results if one.verdict != "not_run"]
+    decided = [one for one in tested if one.verdict_holm in ("holds", "contradicted")]
+    found = [one for one in decided if not one.by_construction]
+    said = [
+        f"{len(named)} {verb} ({', '.join(one.id for one in named)})"
+        for verdict, verb in (("holds", "hold"), ("contradicted", "are contradicted"))
+        if (named := [one for one in found if one.verdict_holm == verdict])
+    ]
+    built_in = [one.id for one in decided if one.by_construction]
+    apart = f"; beside them {', '.join(built_in)}, by construction" if built_in else ""
+    return f"After Holm's correction for {len(tested)} tests {' and '.join(said) or 'nothing is decided'}{apart}."
+
+
 def check_current(results: Sequence[ClaimResult], config: Path, path: Path, scale: str) -> str | None:
     """Where the results differ from what the registry says now, and the command that decides again; None if nowhere.
 

@@ -19,6 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cleaning import cleaning_benchmark
+from benchmarks.landscape import landscape_benchmark
+from benchmarks.plan_check import plan_benchmark
+from benchmarks.probing import pretrained_benchmark, probing_benchmark
+from benchmarks.sampler import sampler_benchmark
+from benchmarks.training import training_benchmark
 from raml.config import load_scale
 from raml.errors import RamlError
 from raml.lineage.environment import processor
@@ -38,13 +44,6 @@ RUNS = 3
 
 def main() -> None:
     """Measure and write."""
-    from raml.probing.bench import pretrained_benchmark, probing_benchmark
-    from raml.probing.landscape_bench import landscape_benchmark
-    from raml.questions.bench import cleaning_benchmark
-    from raml.training.bench import training_benchmark
-    from raml.training.plan_check import plan_benchmark
-    from raml.trajectories.bench import sampler_benchmark
-
     bin_folder = Path(sys.executable).parent
     measured = {
         "machine": machine(),
@@ -64,7 +63,7 @@ def main() -> None:
         "plan": plan_benchmark(BASE, TRAJECTORIES, TRAIN, load_scale("micro")),
     }
     if importlib.util.find_spec("vllm"):  # last, since it changes the process's environment
-        from raml.trajectories.vllm_bench import vllm_benchmark
+        from benchmarks.vllm_engine import vllm_benchmark
 
         measured["vllm"] = vllm_benchmark(SMOLLM2)
     write_json(measured, OUT)

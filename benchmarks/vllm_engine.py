@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from benchmarks.sampler import SAMPLES, generated_tokens, random_model, take_turns
+from benchmarks.sampler import SAMPLING as MICRO_SAMPLING
 from raml.config import EngineSettings, Sampling
-from raml.trajectories.bench import SAMPLES, generated_tokens, random_model, take_turns
-from raml.trajectories.bench import SAMPLING as MICRO_SAMPLING
 from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import Engine, Request
 from raml.trajectories.pretrained import load_pretrained
@@ -65,7 +65,7 @@ def generate_comparison(
 
 
 def sampler_comparison(*, sampling: Sampling = MICRO_SAMPLING, rounds: int = ROUNDS) -> dict[str, float | str]:
-    """The torch sampler beside vLLM, both in float32, on random weights of micro size (`raml.trajectories.bench`).
+    """The torch sampler beside vLLM, both in float32, on random weights of micro size (`benchmarks.sampler`).
 
     Returns:
         As `take_turns` of `sampler` and `vllm`, with `rows` and `max_tokens`.

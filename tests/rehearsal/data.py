@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from raml.rehearsal.texts import ANSWER, CHINESE, EASY, ENGLISH, PROGRAMMING, SCIENCE
 from raml.storage import atomic_path, write_text
+from rehearsal.texts import ANSWER, CHINESE, EASY, ENGLISH, PROGRAMMING, SCIENCE
 
 Row = dict[str, Any]
 

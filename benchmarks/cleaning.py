@@ -33,7 +33,7 @@ def cleaning_benchmark(size: int = SIZE) -> dict[str, Any]:
         held_out = {"dataset": str(folder / "held_out.json"), "split": "test", "kind": "in_domain", "n": 10, **columns}
         config = Published.model_validate({"train": train, "n": size // 4, "benchmarks": {"held_out": held_out}})
         files = {option: folder / file for option, file in {**OUTPUTS, **TABLES}.items()}
-        step = Step(module=__name__, scale="bench", config=config, seed=0, files=files, names={})
+        step = Step(module=main.__module__, scale="bench", config=config, seed=0, files=files, names={})
         began, used = time.perf_counter(), _cpu_seconds()
         main(step)
         wall, cpu = time.perf_counter() - began, _cpu_seconds() - used

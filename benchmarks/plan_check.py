@@ -1,7 +1,6 @@
 """The plan's formulas beside what a training step really does: operations, memory, seconds (`make bench`)."""
 
 import random
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import SaveStrategy
 
+from benchmarks.timing import timed
 from raml.config import Scale
 from raml.schemas import Question, Trajectory
 from raml.storage import read_table
@@ -130,9 +130,7 @@ def _sft(start: Path, trajectories: Path, scale: Scale) -> dict[str, Any]:
         trainer = make_trainer(model, tokenizer, examples, settings, hardware, 0, Path(folder))
         trainer.args.save_strategy = SaveStrategy.NO
         trainer.remove_callback(PrinterCallback)
-        began = time.process_time()
-        trainer.train()
-        seconds = time.process_time() - began
+        seconds, _ = timed(trainer.train)
         rows = trainer.args.per_device_train_batch_size
         flops, peak = _one_pass(trainer, examples[:rows])
     # On a CPU the head is applied to every position.
@@ -173,9 +171,7 @@ def _writing(start: Path, questions: Path, scale: Scale) -> dict[str, Any]:
         Request(name, tuple(prompt), sample) for name, prompt in prompts.items() for sample in range(COMPLETIONS)
     ]
     sampler = TorchSampler.until_end_of_text(model, tokenizer, scale.sampling)
-    began = time.process_time()
-    completions = sampler.sample(requests, 0)
-    seconds = time.process_time() - began
+    seconds, completions = timed(lambda: sampler.sample(requests, 0))
     load = Load.of(
         (len(request.prompt_ids), len(completion.token_ids))
         for request, completion in zip(requests, completions, strict=True)

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from raml.answers.format import THINK_END, THINK_START
-from raml.rehearsal.texts import CHINESE, EASY, ENGLISH, PHRASES, PROGRAMMING, SCIENCE
+from rehearsal.texts import CHINESE, EASY, ENGLISH, PHRASES, PROGRAMMING, SCIENCE
 
 CONTEXT: Final = 1024  # tokens that the models read
 

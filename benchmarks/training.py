@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
+from benchmarks.timing import median, one_thread, timed
 from raml.config import GRPO, SFT, Hardware, Scale
 from raml.questions.family import stable_seed
 from raml.schemas import Question, Trajectory
@@ -25,7 +26,6 @@ from raml.training.rewards import Reward
 from raml.training.rollouts import sampling_of
 from raml.training.start import load_start
 from raml.training.subset import parts
-from raml.trajectories.bench import one_thread
 from raml.trajectories.engine import Request
 from raml.trajectories.pretrained import load_pretrained
 from raml.trajectories.sampler import TorchSampler
@@ -78,15 +78,15 @@ def training_benchmark(
         ]
     seconds = {name: [float(np.mean(turn[name]["seconds"][1:])) for turn in turns] for name in turns[0]}
     ratio = {
-        name: float(np.median(np.divide(seconds[name], seconds[other])))
+        name: median(np.divide(seconds[name], seconds[other]))
         for name, other in (("sft", "sft_bare"), ("grpo", "grpo_bare"), ("one", "grpo"))
     }
-    median = {name: float(np.median(values)) for name, values in seconds.items()}
+    middle = {name: median(values) for name, values in seconds.items()}
     return {
-        "sft": {"trl_seconds": median["sft"], "bare_seconds": median["sft_bare"], "ratio": ratio["sft"]},
-        "grpo": {"trl_seconds": median["grpo"], "bare_seconds": median["grpo_bare"], "ratio": ratio["grpo"]},
-        "one_of_group": {"seconds": median["one"], "ratio": ratio["one"]},
-        "generation_share": float(np.median([turn["grpo"]["generation_share"] for turn in turns])),
+        "sft": {"trl_seconds": middle["sft"], "bare_seconds": middle["sft_bare"], "ratio": ratio["sft"]},
+        "grpo": {"trl_seconds": middle["grpo"], "bare_seconds": middle["grpo_bare"], "ratio": ratio["grpo"]},
+        "one_of_group": {"seconds": middle["one"], "ratio": ratio["one"]},
+        "generation_share": median([turn["grpo"]["generation_share"] for turn in turns]),
         "mean_tokens": turns[0]["grpo"]["mean_tokens"],
     }
 
@@ -108,7 +108,7 @@ class StepTimes(TrainerCallback):
         return _differences(self._starts)
 
 
-def timed(trainer: Trainer) -> list[float]:
+def step_seconds(trainer: Trainer) -> list[float]:
     """CPU seconds of each optimiser step but the last of a training run."""
     times = StepTimes()
     trainer.remove_callback(PrinterCallback)
@@ -122,7 +122,11 @@ def sft_seconds(base: Path, rows: pl.DataFrame, settings: SFT, hardware: Hardwar
     model, tokenizer = load_start(base, settings, hardware)
     examples = _examples(rows, settings, steps)
     with TemporaryDirectory() as folder:
-        return {"seconds": timed(sft.make_trainer(model, tokenizer, examples, settings, hardware, SEED, Path(folder)))}
+        return {
+            "seconds": step_seconds(
+                sft.make_trainer(model, tokenizer, examples, settings, hardware, SEED, Path(folder))
+            )
+        }
 
 
 def bare_sft_seconds(base: Path, rows: pl.DataFrame, settings: SFT, hardware: Hardware, steps: int) -> dict[str, Any]:
@@ -157,13 +161,12 @@ def grpo_seconds(
         writing: list[float] = []
 
         def timed_rollouts(*arguments: Any) -> Any:
-            start = time.process_time()
-            output = write(*arguments)
-            writing.append(time.process_time() - start)
+            seconds, output = timed(lambda: write(*arguments))
+            writing.append(seconds)
             return output
 
         trainer.rollout_func = timed_rollouts
-        seconds = timed(trainer)
+        seconds = step_seconds(trainer)
         lengths = [entry["length"] for entry in trainer.state.log_history if "length" in entry]
     share = sum(writing[1:-1]) / sum(seconds[1:])
     return {"seconds": seconds, "generation_share": share, "mean_tokens": float(np.mean(lengths))}

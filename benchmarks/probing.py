@@ -1,24 +1,19 @@
 """How fast the packed method is, beside separate passes and beside plain forward passes, and how close."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from raml.config import Architecture
+from benchmarks.timing import alternating, median, micro_model, one_thread, timed
 from raml.probing.curves import Curve, answer_nll_curve, separate_answer_nll_curve
 from raml.probing.forced import forced_probe
 from raml.probing.packing import scoring
 from raml.probing.prompts import question_ids
-from raml.training.model import build_model
-from raml.trajectories.bench import one_thread
 from raml.trajectories.pretrained import load_pretrained
 
 VOCABULARY = 128
@@ -81,11 +76,7 @@ def probing_benchmark() -> dict[str, float]:
         of a few runs each (1: the cost grows as T(1 + A)).
     """
     rng = np.random.default_rng(0)
-    micro = Architecture(
-        hidden_size=128, layers=3, heads=4, kv_heads=4, intermediate_size=352, vocabulary=VOCABULARY, tied=True,
-        context=4096,
-    )  # fmt: skip
-    model = build_model(micro, seed=0, bos=1, eos=2, pad=0).eval()
+    model = micro_model(VOCABULARY, context=4096)
 
     def task(trajectory: int) -> Task:
         sizes = (PROMPT, trajectory, MARKER, ANSWER)
@@ -97,7 +88,7 @@ def probing_benchmark() -> dict[str, float]:
 
     with one_thread():
         _packed(model, usual)  # the first calls allocate memory
-        seconds, curves = _alternating(
+        seconds, curves = alternating(
             {
                 "packed": partial(_packed, model, usual),
                 "separate": partial(_separate, model, usual),
@@ -106,12 +97,12 @@ def probing_benchmark() -> dict[str, float]:
             },
             REPETITIONS,
         )
-        growth, _ = _alternating({str(one.fed): partial(_packed, model, one) for one in of_length}, SLOPE_REPETITIONS)
+        growth, _ = alternating({str(one.fed): partial(_packed, model, one) for one in of_length}, SLOPE_REPETITIONS)
     return {
-        "separate_over_packed": float(np.median(seconds["separate"] / seconds["packed"])),
-        "packed_over_plain_rows": float(np.median(seconds["packed"] / seconds["plain_rows"])),
-        "packed_over_plain_row": float(np.median(seconds["packed"] / seconds["plain_row"])),
-        "max_difference_nats": float(np.abs(curves["packed"] - curves["separate"]).max()),
+        "separate_over_packed": median(seconds["separate"] / seconds["packed"]),
+        "packed_over_plain_rows": median(seconds["packed"] / seconds["plain_rows"]),
+        "packed_over_plain_row": median(seconds["packed"] / seconds["plain_row"]),
+        "max_difference_nats": float(np.abs(curves["packed"][-1] - curves["separate"][-1]).max()),
         "positions": POSITIONS,
         "tokens_fed": usual.fed,
         "slope": _slope([one.fed for one in of_length], [float(growth[str(one.fed)].min()) for one in of_length]),
@@ -158,9 +149,7 @@ def pretrained_benchmark(folder: Path) -> dict[str, float]:
         seconds = {long.fed: at_long[f"packed_seconds_at_{LONG}"]}
         for length in PRETRAINED_SLOPE_LENGTHS:
             one = task(length)
-            start = time.process_time()
-            _packed(model, one)
-            seconds[one.fed] = time.process_time() - start
+            seconds[one.fed], _ = timed(partial(_packed, model, one))
     return {
         **at_short,
         **at_long,
@@ -178,7 +167,7 @@ def _compare(model: PreTrainedModel, task: Task, separate: int, rounds: int) -> 
     scale = task.fed / rows.numel()
     logits = round(rows.shape[1] * task.positions * len(task.answer) / task.fed)  # of each row
     _plain(model, rows[:, :64])  # the first call allocates memory
-    seconds, curves = _alternating(
+    seconds, curves = alternating(
         {
             "packed": partial(_packed, model, task),
             "separate": partial(_separate, model, task, some),
@@ -193,15 +182,15 @@ def _compare(model: PreTrainedModel, task: Task, separate: int, rounds: int) -> 
     seconds["plain_equal_logits"] *= scale
     n = task.positions
     return {
-        f"separate_over_packed_at_{n}": float(np.median(seconds["separate"] / packed)),
-        f"packed_over_plain_at_{n}": float(np.median(packed / seconds["plain"])),
-        f"packed_over_plain_equal_logits_at_{n}": float(np.median(packed / seconds["plain_equal_logits"])),
-        f"max_difference_nats_at_{n}": float(np.abs(curves["packed"][some] - curves["separate"]).max()),
+        f"separate_over_packed_at_{n}": median(seconds["separate"] / packed),
+        f"packed_over_plain_at_{n}": median(packed / seconds["plain"]),
+        f"packed_over_plain_equal_logits_at_{n}": median(packed / seconds["plain_equal_logits"]),
+        f"max_difference_nats_at_{n}": float(np.abs(curves["packed"][-1][some] - curves["separate"][-1]).max()),
         f"tokens_fed_at_{n}": task.fed,
-        f"packed_seconds_at_{n}": float(np.median(packed)),
-        f"separate_seconds_at_{n}_estimated_from_{len(some)}_positions": float(np.median(seconds["separate"])),
-        f"plain_seconds_at_{n}": float(np.median(seconds["plain"])),
-        f"plain_equal_logits_seconds_at_{n}": float(np.median(seconds["plain_equal_logits"])),
+        f"packed_seconds_at_{n}": median(packed),
+        f"separate_seconds_at_{n}_estimated_from_{len(some)}_positions": median(seconds["separate"]),
+        f"plain_seconds_at_{n}": median(seconds["plain"]),
+        f"plain_equal_logits_seconds_at_{n}": median(seconds["plain_equal_logits"]),
     }
 
 
@@ -217,20 +206,6 @@ def _plain(model: PreTrainedModel, ids: torch.Tensor, logits: int = 0) -> None:
     """Plain passes over `ids`, with the last `logits` logits of each row, or all."""
     with scoring(model), torch.inference_mode():
         model(input_ids=ids, use_cache=False, logits_to_keep=logits)
-
-
-def _alternating(
-    methods: dict[str, Callable[[], object]], rounds: int
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
-    """CPU seconds [rounds] and result of each method; the methods take turns."""
-    seconds = {name: np.zeros(rounds) for name in methods}
-    results: dict[str, Any] = {}
-    for repetition in range(rounds):
-        for name, method in methods.items():
-            start = time.process_time()
-            results[name] = method()
-            seconds[name][repetition] = time.process_time() - start
-    return seconds, results
 
 
 def _slope(tokens: Sequence[int], seconds: Sequence[float]) -> float:

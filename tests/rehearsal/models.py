@@ -13,9 +13,9 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from raml.answers.format import MARKER, THINK_END
-from raml.rehearsal.texts import ANSWER, LETTERS, LINKS, PROGRAMS, REFLECTIONS, THOUGHTS, WRONG
-from raml.rehearsal.tokenizers import CONTEXT, DEEPSEEK, END, QWEN, tokenizer
 from raml.storage import atomic_folder
+from rehearsal.texts import ANSWER, LETTERS, LINKS, PROGRAMS, REFLECTIONS, THOUGHTS, WRONG
+from rehearsal.tokenizers import CONTEXT, DEEPSEEK, END, QWEN, tokenizer
 
 Chain = Mapping[str, Mapping[str, float]]
 

@@ -1,10 +1,8 @@
 """How much a landscape costs beside its forward passes alone, and beside the released notebook's way of making one."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,16 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from raml.config import Architecture
+from benchmarks.timing import median, micro_model, one_thread, timed
 from raml.probing.directions import AXES, Axis, moved_weights, normalised_direction
 from raml.probing.landscape import TOKEN_BUDGET, ForcedAnswer, answer_nll_landscape, make_batches
 from raml.probing.packing import scoring
 from raml.probing.plane import Plane
-from raml.training.model import build_model
-from raml.trajectories.bench import one_thread
 from raml.trajectories.pretrained import load_pretrained
-
-T = TypeVar("T")
 
 GRID = 21  # points along each direction, the usual grid
 
@@ -53,12 +47,8 @@ def landscape_benchmark(
         `_buffer_bytes` and the median seconds of each way. Both ways do the same matrix products, so the longer the
         questions, the closer the notebook comes, down to the ratio of its unbatched passes.
     """
-    micro = Architecture(
-        hidden_size=128, layers=3, heads=4, kv_heads=4, intermediate_size=352, vocabulary=128, tied=True, context=256
-    )
-    model = build_model(micro, seed=0, bos=1, eos=2, pad=0).eval()
     with one_thread():
-        results = _compare("micro", model, MICRO_TOKENS, size, repetitions)
+        results = _compare("micro", micro_model(), MICRO_TOKENS, size, repetitions)
         if pretrained is not None:
             model = load_pretrained(pretrained)[0].float()
             results |= _compare("pretrained_short", model, SHORT_TOKENS, pretrained_size, repetitions=1)
@@ -83,22 +73,22 @@ def _compare(
     }
     seconds: dict[str, list[float]] = {"landscape": [], "forwards": [], "notebook": [], "set_up": []}
     for _ in range(repetitions):
-        seconds["set_up"].append(_timed(lambda: _set_up(model))[1])
-        landscape, spent = _timed(lambda: answer_nll_landscape(model, questions, size=size))
+        seconds["set_up"].append(timed(partial(_set_up, model))[0])
+        spent, landscape = timed(partial(answer_nll_landscape, model, questions, size=size))
         seconds["landscape"].append(spent)
-        seconds["forwards"].append(_timed(lambda: forwards_alone(model, questions, size))[1])
-        drifted, spent = _timed(partial(notebook_landscape, model, questions, landscape.x, landscape.y, directions))
+        seconds["forwards"].append(timed(partial(forwards_alone, model, questions, size))[0])
+        spent, drifted = timed(partial(notebook_landscape, model, questions, landscape.x, landscape.y, directions))
         seconds["notebook"].append(spent)
     took = {way: np.array(values) for way, values in seconds.items()}
     points = GRID**2 / size**2
     full = took["set_up"] + points * (took["landscape"] - took["set_up"])  # on the usual grid
     return {
-        f"{name}_landscape_over_forwards": float(np.median(full / (points * took["forwards"]))),
-        f"{name}_notebook_over_landscape": float(np.median(points * took["notebook"] / full)),
+        f"{name}_landscape_over_forwards": median(full / (points * took["forwards"])),
+        f"{name}_notebook_over_landscape": median(points * took["notebook"] / full),
         f"{name}_max_difference_nats": float(np.abs(drifted - landscape.nll).max()),
         f"{name}_size": size,
         f"{name}_buffer_bytes": landscape.buffer_bytes,
-        **{f"{name}_{way}_seconds": float(np.median(values)) for way, values in took.items()},
+        **{f"{name}_{way}_seconds": median(values) for way, values in took.items()},
     }
 
 
@@ -159,10 +149,3 @@ def _one_question(model: PreTrainedModel, question: ForcedAnswer) -> float:
     answer = len(question.answer_ids)
     scores = torch.softmax(model(input_ids=ids, use_cache=False).logits[0, -answer - 1 : -1], dim=-1)
     return float(-scores[range(answer), ids[0, -answer:]].log().mean())
-
-
-def _timed(method: Callable[[], T]) -> tuple[T, float]:
-    """What `method` returns, and the CPU seconds that it took."""
-    start = time.process_time()
-    result = method()
-    return result, time.process_time() - start

@@ -1,8 +1,7 @@
 """How fast the torch sampler is beside transformers' `generate`, on the micro architecture."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from benchmarks.timing import EOS, PAD, alternating, median, one_thread
 from raml.config import Sampling
 from raml.schemas import Question
 from raml.storage import read_table
@@ -21,7 +21,7 @@ from raml.trajectories.tokenizer import prompt_ids
 PROMPTS, SAMPLES = 16, 16  # a batch of 256 rows
 SAMPLING = Sampling(temperature=1.0, top_p=0.8, top_k=50, max_tokens=80, batch_size=256, threads=1)
 ROUNDS = 7
-VOCABULARY, RANDOM_PROMPT, PAD, EOS = 130, 40, 0, 2
+VOCABULARY, RANDOM_PROMPT = 130, 40
 
 
 def sampler_benchmark(
@@ -79,14 +79,14 @@ def take_turns(writers: Mapping[str, Callable[[int], int]], rows: int, rounds: i
     with one_thread():
         for write in writers.values():
             write(0)
-        turns = [[speed(write, seed) for write in writers.values()] for seed in range(1, rounds + 1)]
-    speeds = np.array([[rate for rate, _ in turn] for turn in turns])
-    tokens = np.array([[count for _, count in turn] for turn in turns]).mean(axis=0) / rows
-    measured: dict[str, float | str] = {"ratio": float(np.median(speeds[:, 0] / speeds[:, 1]))}
-    for index, name in enumerate(writers):
-        measured[f"{name}_tokens_per_second"] = float(np.median(speeds[:, index]))
-        measured[f"{name}_mean_tokens"] = float(tokens[index])
-    return measured
+        seconds, tokens = alternating({name: map(write, count(1)).__next__ for name, write in writers.items()}, rounds)
+    speeds = {name: np.array(tokens[name]) / seconds[name] for name in writers}
+    first, second = speeds.values()
+    return {
+        "ratio": median(first / second),
+        **{f"{name}_tokens_per_second": median(speed) for name, speed in speeds.items()},
+        **{f"{name}_mean_tokens": float(np.mean(tokens[name])) / rows for name in writers},
+    }
 
 
 def random_model() -> tuple[PreTrainedModel, list[tuple[int, ...]], int, int]:
@@ -137,21 +137,3 @@ def generated_tokens(model: Any, requests: Sequence[Request], sampling: Sampling
     rows = model.generate(torch.tensor(prompts), attention_mask=torch.tensor(mask), generation_config=settings)
     stopped = rows[:, longest:] == stop
     return int((stopped.cumsum(-1) - stopped.int() == 0).sum())
-
-
-def speed(write: Callable[[int], int], seed: int) -> tuple[float, int]:
-    """Tokens per CPU second, and tokens."""
-    start = time.process_time()
-    tokens = write(seed)
-    return tokens / (time.process_time() - start), tokens
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread, and on as many as before afterwards."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)

@@ -7,13 +7,13 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from raml.errors import RamlError
-from raml.rehearsal.data import write_data
-from raml.rehearsal.models import write_models
+from rehearsal.data import write_data
+from rehearsal.models import write_models
 
 
 def main(arguments: list[str]) -> None:
     """Write data sets and models; those of an earlier call are replaced."""
-    parser = argparse.ArgumentParser(prog="python -m raml.rehearsal", description="Write the rehearsal's world.")
+    parser = argparse.ArgumentParser(prog="python -m rehearsal", description="Write the rehearsal's world.")
     parser.add_argument(
         "out", type=Path, help="folder to write; config/scales/rehearsal.yaml looks in .cache/rehearsal"
     )
