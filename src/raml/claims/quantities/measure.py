@@ -1,6 +1,6 @@
 """All quantities of a scale, from its measurement tables.
 
-    python -m raml.claims.quantities.measure --scale S --config '<evaluation, series, answers, sft>' --questions Q \
+    python -m raml.claims.quantities.measure --scale S --config '<the scale>' --questions Q \
         --evaluations E --curves C .. --roles R .. --landscape L .. --updates U .. --blocks B .. --outer O .. \
         --answers A .. --train results/S/questions/train.parquet --styles short long --trajectories T .. \
         [--community C] --out results/S/tables/quantities.parquet
@@ -74,23 +74,23 @@ class Job(Section):
     answers: int = Field(gt=0, description="answers to a question in fig11: the k of its Avg@k and Pass@k")
 
 
-def main(step: Step[Job]) -> None:
+def main(step: Step[Scale]) -> None:
     """Write the table of all quantities.
 
     Raises:
         ConfigError: there are not as many styles as tables of trajectories, or one is unknown.
         DataError: an input cannot be read, or is of another scale.
     """
-    styles, lists = step.name_lists["styles"], step.lists
+    job, styles, lists = job_of(step.config), step.name_lists["styles"], step.lists
     check_lengths({"styles": styles, "trajectories": lists["trajectories"]})
-    if unknown := sorted(set(styles) - set(step.config.sft)):
-        raise ConfigError(f"--styles has {unknown[0]!r}; allowed are the styles of sft: {', '.join(step.config.sft)}")
+    if unknown := sorted(set(styles) - set(job.sft)):
+        raise ConfigError(f"--styles has {unknown[0]!r}; allowed are the styles of sft: {', '.join(job.sft)}")
     check_scales([path for paths in lists.values() for path in paths], step.scale)
     schemas = TABLES | ({"community": Evaluation} if lists["community"] else {})
     tables = {name: pl.concat(read_table(path, schema) for path in lists[name]) for name, schema in schemas.items()}
     written = {style: read_table(path, Trajectory) for style, path in zip(styles, lists["trajectories"], strict=True)}
     questions, train = (read_table(step.files[name], Question) for name in ("questions", "train"))
-    quantities = pl.concat([measure(tables, questions, step.config), of_training(written, train, step.config)])
+    quantities = pl.concat([measure(tables, questions, job), of_training(written, train, job)])
     write_table(quantities, QuantityTable, step.files["out"], step.provenance())
 
 
@@ -138,7 +138,9 @@ def of_training(written: Mapping[str, pl.DataFrame], questions: pl.DataFrame, jo
 
 def job_of(scale: Scale) -> Job:
     """What of a scale its quantities depend on."""
-    return Job(evaluation=scale.evaluation, series=series(scale), sft=dict(scale.sft.items()), answers=scale.efficiency.n)
+    return Job(
+        evaluation=scale.evaluation, series=series(scale), sft=dict(scale.sft.items()), answers=scale.efficiency.n
+    )
 
 
 def paths_of(table: str, scale: Scale) -> list[Path]:
@@ -166,7 +168,7 @@ def check_scales(paths: Sequence[Path], scale: str) -> None:
 if __name__ == "__main__":
     run(
         main,
-        Job,
+        Scale,
         inputs=["questions", "train"],
         many=[*TABLES, "trajectories"],
         many_or_none=["community"],
