@@ -158,6 +158,8 @@ def render(exhibit: str, context: Mapping[str, Any], folder: Path = EXHIBITS) ->
         path = folder / f"{exhibit}.{kind}.j2"
         try:
             texts.append(jinja.get_template(path.name).render(context))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
         except (TemplateError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
     try:
