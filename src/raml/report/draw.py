@@ -18,6 +18,7 @@ from raml.claims.effects import EffectTable
 from raml.claims.results import load_results
 from raml.config import Scale
 from raml.errors import ConfigError, DataError
+from raml.lineage.timings import read_times
 from raml.report import tables
 from raml.report.charts import bars, dots, lines
 from raml.report.charts.svg import drawing, write_svg
@@ -25,7 +26,6 @@ from raml.report.context import context
 from raml.report.entry import EXHIBITS, Entry, FigureEntry, Prose, render
 from raml.report.exhibit import Exhibit, Reading, Source, read_sources, write_exhibit
 from raml.report.shown import Effects
-from raml.lineage.timings import read_times
 from raml.report.training_curves import training
 from raml.schemas import TrainingRecord
 from raml.step import Step, run

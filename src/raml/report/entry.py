@@ -63,6 +63,8 @@ class Item(Parts):
     thin: bool = Field(default=False, description="whether its line is thin and without marks, as of a single seed")
     paper: bool = Field(default=False, description="the paper's numbers, not ours")
     hollow: bool = False
+    mark: bool = Field(default=True, description="whether a line has a mark and an interval at this place")
+    strength: float = Field(default=1.0, gt=0, le=1, description="of a series' colour, where series have an order")
 
 
 class Panel(Item):
@@ -156,6 +158,8 @@ def render(exhibit: str, context: Mapping[str, Any], folder: Path = EXHIBITS) ->
         path = folder / f"{exhibit}.{kind}.j2"
         try:
             texts.append(jinja.get_template(path.name).render(context))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
         except (TemplateError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
     try:

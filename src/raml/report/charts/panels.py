@@ -19,12 +19,14 @@ MARK_SIZES: Final = {"o": 6.0, "s": 5.6, "D": 5.4, "^": 6.8, "v": 6.8, "P": 7.2}
 """Points, of equal weight to the eye."""
 
 
-def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = False) -> tuple[Figure, list[Axes]]:
+def grid(
+    panels: Sequence[Panel], heights: Sequence[float], *, sharex: Any = False, sharey: Any = False
+) -> tuple[Figure, list[Axes]]:
     """A figure and the axes of each panel; `heights` are of the rows."""
     columns = 1 + max(panel.column for panel in panels)
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout=layout)
-    axes = figure.subplots(len(heights), columns, squeeze=False, sharey=sharey, height_ratios=heights)
+    axes = figure.subplots(len(heights), columns, squeeze=False, sharex=sharex, sharey=sharey, height_ratios=heights)
     used = {(panel.row, panel.column) for panel in panels}
     for row, line in enumerate(axes):
         for column, one in enumerate(line):
@@ -64,6 +66,7 @@ def handle(item: Item, *, line: bool = False) -> Line2D:
         markersize=MARK_SIZES.get(style.marker, 6),
     )
     mark.set_linestyle(style.dashes if line else "none")
+    mark.set_alpha(item.strength)
     if item.hollow:
         mark.set(markerfacecolor=LIGHT["surface"], markeredgewidth=1.3)
     return mark
