@@ -1,7 +1,8 @@
 """Which exhibits a scale has, by what the first line of an entry says that it needs: `# needs: raw, probed 1`.
 
 `raw` stands for the tables of single trajectories and landscapes (`raml.report.draw_raw` draws it), `probed N` for a
-model at place N of `probing.models` (from 0), whose trajectories it follows, and `community` for community models.
+model at place N of `probing.models` (from 0), whose trajectories it follows, `community` for community models, and `times`
+for `times.json`, which `raml times --save` writes.
 Light, so that the workflow can ask.
 """
 
@@ -62,10 +63,11 @@ def needs(exhibit: str, folder: Path = EXHIBITS) -> list[str]:
         found = re.fullmatch(r"# needs: (.+)\n", lines.readline())
     named = [one.strip() for one in found[1].split(",")] if found else []
     for one in named:
-        if not re.fullmatch(r"raw|community|probed \d+", one):
-            raise ConfigError(f"{path} needs {one!r}; allowed are raw, community and probed N")
+        if not re.fullmatch(r"raw|community|times|probed \d+", one):
+            raise ConfigError(f"{path} needs {one!r}; allowed are raw, community, times and probed N")
     return named
 
 
 def _has(scale: Scale, needed: Sequence[str], place: int | None) -> bool:
-    return ("community" not in needed or bool(scale.community)) and (place or 0) < len(scale.probing.models)
+    there = {"community": bool(scale.community), "times": Path("results", scale.scale, "times.json").is_file()}
+    return all(there.get(name, True) for name in needed) and (place or 0) < len(scale.probing.models)
