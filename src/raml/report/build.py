@@ -17,10 +17,10 @@ from raml.errors import DataError
 from raml.lineage.environment import read_environment
 from raml.report.board import board
 from raml.report.checks import check_claims, check_sections
+from raml.report.listing import followed_model
 from raml.report.models import model_card
 from raml.report.page import Section as ExhibitSection
 from raml.report.page import content_hash, environment, read_sections, site
-from raml.report.probed import MODEL_NUMBER
 from raml.step import Step, check_lengths, run
 from raml.storage import file_hash, write_text
 
@@ -101,7 +101,7 @@ def main(step: Step[Scale]) -> None:
             section=section,
             before=before and by_id[before].exhibit,
             after=after and by_id[after].exhibit,
-            model=followed_model(section.exhibit.id, scale),
+            model=followed_model(section.exhibit.id, scale.probing.models),
         )
         write_text(page, path)
     write_text(origins, files["origins"])
@@ -111,12 +111,6 @@ def main(step: Step[Scale]) -> None:
 def readers(sections: Sequence[ExhibitSection], path: str) -> list[str]:
     """The exhibits that were made from the file at `path`."""
     return [section.exhibit.id for section in sections if path in {source.path for source in section.exhibit.sources}]
-
-
-def followed_model(exhibit: str, scale: Scale) -> str | None:
-    """The model whose trajectories an exhibit follows, None if it follows none."""
-    number = MODEL_NUMBER.get(exhibit)
-    return None if number is None else scale.probing.models[number]
 
 
 def section_hashes(scale: Scale) -> dict[str, str]:

@@ -5,7 +5,7 @@
         --figures F.svg .. --records F.json ..
 
 What effects do not hold is read for the exhibits that show it: the trainers' log (`--training`), and where the time of
-a run went (`--times`). The figures of curves and landscapes show single trajectories; `raml.report.draw_raw` draws them.
+a run went (`--times`). Figures of curves and landscapes show single trajectories; `raml.report.draw_raw` draws them.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from raml.report import tables
 from raml.report.charts import bars, dots, lines
 from raml.report.charts.svg import drawing, write_svg
 from raml.report.context import context
-from raml.report.entry import EXHIBITS, Entry, Prose, render
+from raml.report.entry import EXHIBITS, Entry, FigureEntry, Prose, render
 from raml.report.exhibit import Exhibit, Reading, Source, read_sources, write_exhibit
 from raml.report.shown import Effects
 from raml.report.training_curves import training
@@ -105,8 +105,11 @@ def draw_exhibit(
     record: Path,
     sources: list[Source],
     readings: list[Reading] | None = None,
+    chart: Callable[[FigureEntry, Effects], Figure] | None = None,
 ) -> None:
     """Draw one exhibit and write its record; its tables as Markdown too where the entry asks for it.
+
+    A `chart` that knows more than the effects draws in place of the entry's own.
 
     Raises:
         ConfigError: the entry names an effect that nobody makes.
@@ -116,8 +119,9 @@ def draw_exhibit(
     effects: Effects = names["effects"]
     try:
         with drawing():
-            drawn = CHARTS[entry.chart](entry.figure, effects)
-            write_svg(drawn, figure, name=exhibit, title=entry.title, description=prose.description)
+            drawn = (chart or CHARTS[entry.chart])(entry.figure, effects)
+            many = entry.chart == "surfaces"
+            write_svg(drawn, figure, name=exhibit, title=entry.title, description=prose.description, rounded=many)
         built = [tables.build(one, effects) for one in entry.tables]
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

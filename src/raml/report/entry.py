@@ -132,9 +132,9 @@ class Prose:
 
 
 def exhibit_ids(folder: Path = EXHIBITS) -> list[str]:
-    """All exhibits that there are, propositions first, then figures and tables by number, then the others."""
+    """All exhibits that there are, propositions first, then figures and tables by number, then the project's own."""
     names = [path.name.removesuffix(".yaml.j2") for path in folder.glob("*.yaml.j2")]
-    kinds = ("prop", "fig", "tab")
+    kinds = ("prop", "fig", "tab", "training")
 
     def place(name: str) -> tuple[int, float, str]:
         kind, number = re.fullmatch(r"([a-z]+)([\d.]*)", name).groups()  # type: ignore[union-attr]

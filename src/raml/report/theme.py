@@ -101,6 +101,7 @@ STYLES: Final[Mapping[str, Style]] = MappingProxyType(
         "ink": Style("ink"),
         "neutral": Style("neutral"),
         "muted": Style("muted"),
+        "reference": Style("neutral", "o", "--"),
         "thinking": Style("series-1", "D"),
         "no_thinking": Style("series-2", "s", (0, (4, 1.6))),
         "budget": Style("neutral"),
