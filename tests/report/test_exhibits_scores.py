@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SCALE = load_scale("micro", folder=ROOT / "config/scales")
 TRAINED = ["path", "rows", "rows_hard"]
 POOL, FURTHER = "trained families", "within domain"
-COMMUNITY = {
+COMMUNITY: dict[str, tuple[Literal["on_policy", "off_policy"], int]] = {
     "Zero-32B": ("on_policy", 57_000),
     "Small-32B": ("off_policy", 817),
     "Light-32B": ("off_policy", 76_000),
@@ -39,11 +39,14 @@ def row(quantity: str, model: str, over: str, estimate: float | None, baseline: 
     return {"effect": spec.name, "estimate": estimate, **parts, **ends, **counts}
 
 
+def effects_of(rows: list[Row]) -> Effects:
+    types = {name: column.dtype for name, column in EffectTable.columns().items()}
+    return Effects(EffectTable.cast(pl.DataFrame(rows, schema=types)))
+
+
 def drawn(exhibit: str, rows: list[Row], folder: Path, scale: Scale = SCALE, **further: Any) -> tuple[Exhibit, str]:
     """The record and the figure."""
-    types = {name: column.dtype for name, column in EffectTable.columns().items()}
-    effects = Effects(EffectTable.cast(pl.DataFrame(rows, schema=types)))
-    names = context(scale, effects, [], ROOT / "config/reported.yaml", 620_000) | further
+    names = context(scale, effects_of(rows), [], ROOT / "config/reported.yaml", 620_000) | further
     figure, record = folder / "figures" / f"{exhibit}.svg", folder / "figures" / f"{exhibit}.json"
     draw_exhibit(exhibit, *render(exhibit, names), names, figure, record, [])
     return read_exhibit(record), figure.read_text(encoding="utf-8")
@@ -76,9 +79,7 @@ def test_without_effects_all_is_not_run(exhibit: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exhibit", ["tab2", "tab3", "fig7", "fig8", "fig9", "fig11"])
 def test_the_first_table_holds_what_decides(exhibit: str) -> None:
-    names = context(
-        SCALE, Effects(pl.DataFrame(schema=EffectTable.columns().keys())), [], ROOT / "config/reported.yaml", 1
-    )
+    names = context(SCALE, effects_of([]), [], ROOT / "config/reported.yaml", 620_000)
     entry, _ = render(exhibit, names)
     assert [table.deciding for table in entry.tables] == [True] + [False] * (len(entry.tables) - 1)
 
