@@ -116,7 +116,7 @@ def main(step: Step[Scale]) -> None:
         exhibits=exhibits_of(claims),
         sections=sections,
         parameters=max(model.parameters for model in models),
-        forest={"wide": inline_svg(files["forest"]), "narrow": inline_svg(files["narrow"])},
+        forest={"broad": inline_svg(files["forest"]), "narrow": inline_svg(files["narrow"])},
         forest_path=files["forest"].as_posix(),
         script=Markup(script),
         script_hash=content_hash(script),
