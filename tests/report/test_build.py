@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import os
 import re
@@ -7,20 +9,24 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import html5lib
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import raml
 from raml.config import load_scale
 from raml.errors import DataError
+from raml.report import models
 from raml.report.build import read_lock
 from raml.report.exhibit import Column
-from raml.report.models import parameter_count
+from raml.report.models import facts, read_models
 from raml.report.numbers import MINUS
-from raml.report.page import environment, in_git, inline_svg, label, reported, runs
+from raml.report.page import claim_name, environment, in_git, inline_svg, label, reported, runs
 from raml.storage import write_json, write_text
-from report_results import CLAIMS, EXHIBITS, HOSTILE, TURNED, Results
+from report_results import CLAIMS, EXHIBITS, FACTS, HOSTILE, TURNED, Results, step
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -71,8 +77,9 @@ def test_the_header_names_the_benchmarks_generated_or_published(scale: str) -> N
 
 
 @pytest.fixture(scope="module")
-def parsed(page: str) -> Page:
-    return Page(page)
+def text(all_parsed: dict[str, Page]) -> str:
+    """The first page's words."""
+    return " ".join(all_parsed["index"].text.split()).replace(MINUS, "-")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +88,7 @@ def all_parsed(pages: dict[str, str]) -> dict[str, Page]:
 
 
 def test_there_is_a_page_for_each_exhibit_and_for_the_whole(pages: dict[str, str]) -> None:
-    assert set(pages) == {"index", "provenance", "trajectories", *EXHIBITS}
+    assert set(pages) == {"index", "provenance", "scales", "trajectories", *EXHIBITS}
 
 
 def test_pages_are_balanced_html(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
@@ -100,43 +107,69 @@ def test_pages_are_valid_html(pages: dict[str, str]) -> None:
         assert parser.errors == [], name
 
 
-def test_every_claim_is_there_with_its_verdict(page: str) -> None:
+def test_every_claim_is_there_with_its_verdict_and_effects(pages: dict[str, str], text: str) -> None:
     labels = {"holds": "Holds", "contradicted": "Contradicted", "inconclusive": "Inconclusive", "not_run": "Not run"}
-    rows = dict(row.split('"', 1) for row in page.split('<tr role="row" id="claim-')[1:])
-    assert list(rows) == [entry["id"] for entry in CLAIMS]
+    cards = dict(card.split('"', 1) for card in pages["index"].split('id="claim-')[1:])
+    assert list(cards) == [entry["id"] for entry in CLAIMS]
     for entry in CLAIMS:
-        row = rows[entry["id"]]
-        assert f"{labels[entry['verdict']]}</span>" in row
-        assert '<svg class="icon"' in row
-        assert entry["reason"] in row and entry["command"] in row
-        assert ('<svg class="strip' in row) == (entry["line"] is not None)
-
-
-def test_what_stands_after_holm_is_a_column(page: str, parsed: Page) -> None:
-    text = " ".join(parsed.text.split())
-    assert "Inconclusive p = 0.060, 0.020 before" in text and "p = 0.0012" in text
-    assert "Deciding it takes: a second model" in text and "Can be decided at scale small, paper." in text
+        card = cards[entry["id"]]
+        assert f"{labels[entry['verdict']]}</span>" in card
+        assert all(entry[part] in card for part in ("reason", "limits", "command"))
+        assert card.count('role="rowheader"') == len(entry["effects"])
+        assert card.count('<svg class="strip') == sum(effect["interval"] is not None for effect in entry["effects"])
+    assert "fall: SFT long nats/token -7.93 -8.10 to -7.76 below -0.3 6 2 Holds" in text
+    assert "The effects that decide: all of them must be as claimed" in text
+    assert "Reported sft long AIME24 P8 36.69" in text
+    assert "Deciding it takes a second model Scales that can decide it small, paper" in text
     assert re.search(r"AIME24 P8 36.69 33.2 .* no ", text)
 
 
-def test_without_adjusted_verdicts_there_is_no_such_column(results: Results, tmp_path: Path) -> None:
-    fields = ("line", "claimed", "p", "p_holm", "verdict_holm", "needed", "needs", "decidable_at", "against_reported")
-    older = [{name: value for name, value in claim.items() if name not in fields} for claim in CLAIMS]
-    write_json(older, tmp_path / "claims.json")
-    text = results.build(tmp_path / "report", claims=tmp_path / "claims.json").read_text(encoding="utf-8")
-    assert "After Holm" not in text and '<svg class="strip' not in text and "Holds" in text
+def test_what_stands_after_correction_leads(text: str) -> None:
+    assert "After correction for 3 tests, 1 verdict stands: Figure 3 (holds), of which 1 by construction." in text
+    assert "Holds: 0, and 1 by construction" in text
+    assert "Contradicted inconclusive after correction p = 0.060, uncorrected 0.020" in text
 
 
-def test_measurements_stand_with_interval_and_unit(parsed: Page) -> None:
-    text = " ".join(parsed.text.split())
-    assert "-7.93 nats/token 95% interval -8.10 to -7.76" in text.replace(MINUS, "-")
-    assert "claimed: below -0.3" in text.replace(MINUS, "-")
-    assert "6 questions, 2 seeds" in text and "480 probed positions" in text
-    assert "AIME24 P8 36.69" in text  # reported, the wrapper `table2` left out
+def test_the_forest_has_every_effect_twice_and_in_files(results: Results, pages: dict[str, str]) -> None:
+    assert pages["index"].count("All effects against their thresholds</title>") == 2
+    for name in ("forest", "forest-narrow"):
+        svg = results.figure(name).read_text(encoding="utf-8")
+        assert svg.count("stroke-width: 2.2") == 3  # an interval each; one effect has none
+        assert svg.count("no interval") == 1 and svg.count("not run") == 2
+        assert "Holds after correction; by" in svg and "Contradicted before correction" in svg
 
 
-def test_the_banner_says_at_what_scale(parsed: Page) -> None:
-    text = " ".join(parsed.text.split())
+def test_tables_can_be_had_as_csv(pages: dict[str, str]) -> None:
+    def download(page: str, name: str) -> list[list[str]]:
+        address = re.search(rf'download="{name}.csv" href="data:text/csv;charset=utf-8,([^"]*)"', pages[page])
+        assert address
+        return list(csv.reader(io.StringIO(unquote(address[1]))))
+
+    header = ["group", "x", "here, rows, a", "here, rows, a, lower", "here, rows, a, upper", "here, rows, b"]
+    assert download("fig3", "Means") == [header, ["all", "one", "-7934.5", "-8100", "1.5", HOSTILE]]
+    effects = download("index", "claims")
+    assert effects[2][:7] == ["fig3", "fall: SFT long", "nats/token", "-7.934", "-8.1", "-7.76", "below"]
+    assert {row[0] for row in download("fig16", "fig16-effects")} == {"claim", "fig16"}
+    assert download("provenance", "models")[1] == ["base", "0", "120", FACTS[0]["sha256"]]
+    assert len(download("provenance", "measurements")) == 4
+
+
+def test_scales_stand_side_by_side_even_if_their_files_are_older(results: Results, tmp_path: Path) -> None:
+    old = {"verdict": "holds", "verdict_holm": None, "measured": 0.3, "details": {}}
+    new = CLAIMS[2] | {"surprise": [1], "verdict_holm": ["odd"]}
+    others = [tmp_path / f"{name}/claims.json" for name in ("old", "minimal", "broken", "list")]
+    for path, content in zip(others, ([old | {"id": "fig3"}, new], [], [], {"a": 1}), strict=True):
+        write_json(content, path)
+    others[2].write_text("{")
+    results.build(tmp_path / "report", others=others)
+    page = Page((tmp_path / "report/scales.html").read_text(encoding="utf-8"))
+    text = " ".join(page.text.split()).replace(MINUS, "-")
+    assert f"Figure 3 {CLAIMS[1]['statement']} minimal Holds Holds fall: SFT long: -7.93 (-8.10 to -7.76)" in text
+    assert "6 questions, 2 seeds broken – – – – list – – – – old Holds – – –" in text
+    assert "old Contradicted – fall: SFT long: -4.0" in text
+
+
+def test_the_banner_says_at_what_scale(text: str) -> None:
     assert "Measured at minimal scale, not on the paper’s models." in text  # noqa: RUF001
     assert "120 parameters" in text
 
@@ -168,17 +201,10 @@ def test_links_lead_somewhere(results: Results, all_parsed: dict[str, Page]) -> 
 
 def test_links_lead_to_what_comes_with_a_clone(all_parsed: dict[str, Page]) -> None:
     links = [link for parsed in all_parsed.values() for link in parsed.values("href")]
-    assert any("metrics.parquet" in link for link in links)
-    assert not [link for link in links if "/probes/" in link]
+    assert any("questions.parquet" in link for link in links)
+    assert not [link for link in links if "/probes/" in link and not link.startswith("data:")]
     assert in_git("results/micro/evaluations/evaluations.parquet") and in_git("results/micro/figures/fig3.svg")
     assert not in_git("results/micro/evaluations/samples/seed0/base.parquet")
-
-
-def test_artifacts_that_a_scale_does_not_make_are_no_links(results: Results, tmp_path: Path) -> None:
-    gone = (tmp_path / "fig14.svg").as_posix()
-    write_json([CLAIMS[0] | {"artifacts": [gone]}], tmp_path / "claims.json")
-    text = results.build(tmp_path / "report", claims=tmp_path / "claims.json").read_text(encoding="utf-8")
-    assert f"{gone} (not made)" in text and 'fig14.svg"' not in text
 
 
 def test_hostile_text_is_only_text(pages: dict[str, str], all_parsed: dict[str, Page]) -> None:
@@ -212,14 +238,15 @@ def test_figures_follow_the_theme(pages: dict[str, str]) -> None:
 
 def test_provenance_is_complete(results: Results, all_parsed: dict[str, Page]) -> None:
     parsed = all_parsed["provenance"]
-    assert all(path.as_posix() in parsed.text for path in [*results.curves, results.metrics])
-    assert {"c0ffee000000", "0.1.0+abc", "torch", "2.13.0"} <= set(parsed.text.split())
+    assert all(path.as_posix() in parsed.text for path in [*results.curves, results.questions])
+    assert {"c0ffee000000", "0.1.0+abc", "torch", "2.13.0", "000000000000"} <= set(parsed.text.split())
     assert "Some <script>" in parsed.text and "Linux, glibc 2.36" in parsed.text
 
 
 def test_an_exhibit_says_how_to_make_it_again(results: Results, pages: dict[str, str]) -> None:
     command = f"snakemake --cores 2 --force {results.figure('fig3').as_posix()} --config scale=minimal"
     assert command in pages["fig3"]
+    assert ("last whole run" in pages["fig3"]) and "last whole run" not in pages["tab2"]
 
 
 def test_the_same_results_give_the_same_bytes(results: Results, pages: dict[str, str], tmp_path: Path) -> None:
@@ -247,13 +274,19 @@ def refused(results: Results, folder: Path, capsys: pytest.CaptureFixture[str], 
     return line
 
 
-def test_claims_of_another_scale_are_refused(
-    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"command": "snakemake results/small/claims.json"}, "holds results of scale 'small'"),
+        ({"p_holm": float("nan")}, "claim fig3 has a number that is not finite; `snakemake .*` decides them again"),
+        ({"effects": [CLAIMS[1]["effects"][0] | {"interval": [-1.0, float("inf")]}]}, "that is not finite"),
+    ],
+)
+def test_claims_of_another_scale_and_numbers_that_are_none_are_refused(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
-    write_json([*CLAIMS[1:], CLAIMS[0] | {"artifacts": ["results/small/claims.json"]}], tmp_path / "claims.json")
-    line = refused(results, tmp_path, capsys, claims=tmp_path / "claims.json")
-    assert "claim prop2.1 rests on results/small/claims.json, which is of scale 'small'" in line
-    assert f"`snakemake --cores 2 {tmp_path}/claims.json --config scale=minimal` decides them again" in line
+    (tmp_path / "claims.json").write_text(json.dumps([CLAIMS[1] | change]))
+    assert re.search(message, refused(results, tmp_path, capsys, claims=tmp_path / "claims.json"))
 
 
 def test_exhibits_of_another_scale_are_refused(
@@ -270,6 +303,7 @@ def test_exhibits_of_another_scale_are_refused(
     [
         ({"sha256": "0" * 12}, "fig3.json is stale: .*curves.parquet has changed since .* `snakemake .*fig3.svg"),
         ({"path": "results/minimal/gone.parquet"}, "gone.parquet, which .*fig3.json was made from, does not exist"),
+        ({"path": "results/minimal/probes/gone.parquet"}, ""),  # git does not keep it
     ],
 )
 def test_stale_and_missing_measurements_are_named(
@@ -282,29 +316,17 @@ def test_stale_and_missing_measurements_are_named(
 ) -> None:
     first, *others = exhibit_json["sources"]
     write_json(exhibit_json | {"sources": [first | change, *others]}, tmp_path / "fig3.json")
-    line = refused(results, tmp_path, capsys, exhibits=[tmp_path / "fig3.json", *map(results.exhibit, EXHIBITS[1:])])
+    exhibits = [tmp_path / "fig3.json", *map(results.exhibit, EXHIBITS[1:])]
+    if not message:
+        assert results.build(tmp_path / "report", exhibits=exhibits).is_file()
+        return
+    line = refused(results, tmp_path, capsys, exhibits=exhibits)
     assert re.search(message, line)
     assert "--config scale=minimal` makes it" in line
 
 
-@pytest.mark.parametrize("change", [{"measured": float("nan")}, {"interval": [-1.0, float("inf")]}])
-def test_claims_that_are_not_finite_are_refused(
-    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
-) -> None:
-    (tmp_path / "claims.json").write_text(json.dumps([CLAIMS[1] | change]))
-    line = refused(results, tmp_path, capsys, claims=tmp_path / "claims.json")
-    assert "claim fig3 has a number that is not finite" in line
-
-
-def test_empty_tables_say_so(
-    results: Results, exhibit_json: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    empty = [table | {"rows": []} for table in exhibit_json["tables"]]
-    write_json(exhibit_json | {"tables": empty, "readings": []}, tmp_path / "fig3.json")
-    results.build(tmp_path, exhibits=[tmp_path / "fig3.json", *map(results.exhibit, EXHIBITS[1:])])
-    text = (tmp_path / "fig3.html").read_text(encoding="utf-8")
-    assert text.count("Nothing was measured.") == len(empty) > 1
-    Page(text)
+def test_empty_tables_say_so(pages: dict[str, str]) -> None:
+    assert pages["tab2"].count("Nothing was measured.") == 1
 
 
 def test_a_half_written_figure_is_refused(tmp_path: Path) -> None:
@@ -315,12 +337,24 @@ def test_a_half_written_figure_is_refused(tmp_path: Path) -> None:
         inline_svg(tmp_path / "fig16.svg")
 
 
-def test_weights_and_locks_that_are_none(tmp_path: Path) -> None:
+def test_facts_of_models_come_from_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "models/seed3/base"
     with pytest.raises(DataError, match=r"model\.safetensors is missing or not safetensors"):
-        parameter_count(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"no")
-    with pytest.raises(DataError, match="not safetensors"):
-        parameter_count(tmp_path)
+        facts(folder)
+    folder.mkdir(parents=True)
+    save_file({"w": np.zeros((10, 12), np.float32)}, folder / "model.safetensors")
+    files = {"many": ["models"], "outputs": ["out"]}
+    step(models, models.Job(), models.Job, files, models=[folder], out=tmp_path / "models.json")
+    (one,) = read_models(tmp_path / "models.json")
+    assert (one.model, one.seed, one.parameters, len(one.sha256)) == ("base", 3, 120, 64)
+    write_json([{"model": "base"}], tmp_path / "models.json")
+    with pytest.raises(DataError, match=r"holds no facts of models: 0\.seed: Field required"):
+        read_models(tmp_path / "models.json")
+    with pytest.raises(DataError, match="is not the folder of a model"):
+        facts(tmp_path)
+
+
+def test_a_lock_without_our_packages_is_refused(tmp_path: Path) -> None:
     write_text("left-pad==1.0\n", tmp_path / "lock")
     with pytest.raises(DataError, match="pins none of"):
         read_lock(tmp_path / "lock")
@@ -334,6 +368,7 @@ def test_labels_and_reported_values() -> None:
         "Section 4.3",
         "odd",
     ]
+    assert [claim_name(name) for name in ("fig5", "tab2-grpo")] == ["Figure 5", "Table 2, grpo"]
     values = {"figure9": {"steps": [1, 2], "values": None}, "sft_long": {"P8": 36.69}}
     assert reported(values) == [("steps", "1, 2"), ("sft long P8", "36.69")]
     assert reported(None) == []

@@ -3,8 +3,8 @@
     python -m raml.report.build --scale S --config '<the scale>' --claims results/S/claims.json \
         --models results/S/tables/models.json --lock requirements/core.lock --machine results/S/environment.json \
         --others results/*/claims.json --exhibits E.json .. --figures E.svg .. --index index.html \
-        --origins provenance.html --compared scales.html --forest figures/forest.svg \
-        --narrow figures/forest-narrow.svg --pages E.html ..
+        --origins provenance.html --scales scales.html --forest figures/forest.svg figures/forest-narrow.svg \
+        --pages E.html ..
 
 Each page is one file that asks no network for anything. No dates, so the same results give the same bytes.
 """
@@ -36,8 +36,8 @@ FILES: Final[Mapping[str, list[str]]] = {
     "inputs": ["claims", "models", "lock", "machine"],
     "many": ["exhibits", "figures"],
     "many_or_none": ["others"],
-    "outputs": ["index", "origins", "compared", "forest", "narrow"],
-    "many_outputs": ["pages"],
+    "outputs": ["index", "origins", "scales"],
+    "many_outputs": ["forest", "pages"],
 }
 
 # The packages that results depend on; the lock has the others.
@@ -62,11 +62,12 @@ def main(step: Step[Scale]) -> None:
     """Write the forest plots and the pages; `pages` are in the order of `exhibits`, which is the site's too.
 
     Raises:
-        ConfigError: not as many pages as exhibits.
+        ConfigError: not as many pages as exhibits, or not two forest plots, the wide one first.
         DataError: an input is missing, malformed, stale or of another scale.
     """
     files, lists, scale = step.files, step.lists, step.config
     check_lengths({"exhibits": lists["exhibits"], "pages": lists["pages"]})
+    check_lengths({"layouts": (WIDE, NARROW), "forest plots": lists["forest"]})
     claims = load_results(files["claims"], step.scale)
     check_claims(claims, files["claims"], step.scale)
     sections = read_sections(lists["exhibits"], lists["figures"], claims)
@@ -81,7 +82,7 @@ def main(step: Step[Scale]) -> None:
         "order": ORDER,
         "link": lambda path: os.path.relpath(path, files["index"].parent),
     }
-    for path, layout in ((files["forest"], WIDE), (files["narrow"], NARROW)):
+    for path, layout in zip(lists["forest"], (WIDE, NARROW), strict=True):
         write_text(forest(claims, layout, scale.evaluation.confidence), path)
     for place, section in enumerate(sections):
         page = jinja.get_template("exhibit.html.j2").render(
@@ -96,7 +97,7 @@ def main(step: Step[Scale]) -> None:
     page = jinja.get_template("scales.html.j2").render(
         here="scales.html", compared=compared, lines=scales.lines(compared)
     )
-    write_text(page, files["compared"])
+    write_text(page, files["scales"])
     sources = {source.path: source for section in sections for source in section.exhibit.sources}
     page = jinja.get_template("provenance.html.j2").render(
         here="provenance.html",
@@ -116,8 +117,8 @@ def main(step: Step[Scale]) -> None:
         exhibits=exhibits_of(claims),
         sections=sections,
         parameters=max(model.parameters for model in models),
-        forest={"broad": inline_svg(files["forest"]), "narrow": inline_svg(files["narrow"])},
-        forest_path=files["forest"].as_posix(),
+        forest=dict(zip(("broad", "narrow"), map(inline_svg, lists["forest"]), strict=True)),
+        forest_path=lists["forest"][0].as_posix(),
         script=Markup(script),
         script_hash=content_hash(script),
     )
