@@ -48,7 +48,7 @@ MACHINE = Environment(
     python="3.11.2",
     packages={"torch": "2.13.0"},
 )
-FACTS = [
+FACTS: list[dict[str, Any]] = [
     {"model": model, "seed": seed, "parameters": 120, "sha256": f"{number}{seed}" * 32}
     for seed in SEEDS
     for number, model in enumerate(("base", "sft_short", "sft_long"))
@@ -60,7 +60,13 @@ def provenance(scale: str = "minimal") -> Provenance:
 
 
 def question_rows() -> list[dict[str, Any]]:
-    common = {"source": "raml", "family": "rows", "domain": "arithmetic", "split": "rows", "kind": "in_domain"}
+    common: dict[str, Any] = {
+        "source": "raml",
+        "family": "rows",
+        "domain": "arithmetic",
+        "split": "rows",
+        "kind": "in_domain",
+    }
     common |= {"answer_type": "integers", "difficulty": 1, "metadata": "{}"}
     return [
         {

@@ -72,7 +72,7 @@ def main(step: Step[Scale]) -> None:
     check_claims(claims, files["claims"], step.scale)
     sections = read_sections(lists["exhibits"], lists["figures"], claims)
     check_sections(sections, step.scale)
-    models, machine, packages = read_models(files["models"]), read_environment(files["machine"]), read_lock(files["lock"])
+    models, packages = read_models(files["models"]), read_lock(files["lock"])
     ids = [section.exhibit.id for section in sections]
     jinja = environment()
     jinja.globals |= {
@@ -104,7 +104,7 @@ def main(step: Step[Scale]) -> None:
         models=models,
         sources=[(source, readers(sections, path)) for path, source in sorted(sources.items())],
         hashes=section_hashes(scale),
-        machine=machine,
+        machine=read_environment(files["machine"]),
         packages=packages,
         lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
         provenance=step.provenance(),

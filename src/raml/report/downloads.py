@@ -25,7 +25,7 @@ def address(lines: Lines) -> str:
 def of_table(table: Table) -> Lines:
     """A table's lines: numbers are plain, and the two ends of an interval have columns of their own."""
     grouped = any(row.group for row in table.rows)
-    header: list[object] = ["group"] * grouped + [table.corner]
+    header: list[object] = [*["group"] * grouped, table.corner]
     parts = []
     for place, column in enumerate(table.columns):
         name = ", ".join(filter(None, (column.side, column.group, column.heading)))
@@ -35,7 +35,7 @@ def of_table(table: Table) -> Lines:
         parts.append((ends, note))
     lines = [header]
     for row in table.rows:
-        line: list[object] = [row.group] * grouped + [row.heading]
+        line: list[object] = [*[row.group] * grouped, row.heading]
         for cell, (ends, note) in zip(row.cells, parts, strict=True):
             found = _ends(cell.small)
             line += [plain(cell.text), *((found or ("", "")) if ends else ()), *["" if found else cell.small] * note]

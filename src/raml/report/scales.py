@@ -70,9 +70,7 @@ def lines(compared: Sequence[Compared]) -> list[list[object]]:
             start = [claim.id, one.scale, one.verdict, one.verdict_holm]
             for effect in one.deciding:
                 ends = effect.interval or (None, None)
-                rows.append(
-                    [*start, effect.label, effect.unit, effect.estimate, *ends, effect.questions, effect.seeds]
-                )
+                rows.append([*start, effect.label, effect.unit, effect.estimate, *ends, effect.questions, effect.seeds])
             if not one.deciding:
                 rows.append([*start, *[None] * 7])
     return rows

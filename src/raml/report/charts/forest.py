@@ -120,7 +120,8 @@ def _claim(drawing: Drawing, claim: ClaimResult, layout: Layout, y: float, *, fi
         y = drawing.column(layout.words, end, words, "muted")
     else:
         end = max(end, drawing.column(layout.words, y, words))
-    for effect in claim.effects or [None]:
+    effects: list[DecidingEffect | None] = [*claim.effects] or [None]
+    for effect in effects:
         bottom = drawing.column(layout.texts, y, wrap(effect.label, layout.letters) if effect else [])
         place = bottom if layout.stacked else y
         if effect is None:
