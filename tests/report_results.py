@@ -60,14 +60,8 @@ def provenance(scale: str = "minimal") -> Provenance:
 
 
 def question_rows() -> list[dict[str, Any]]:
-    common: dict[str, Any] = {
-        "source": "raml",
-        "family": "rows",
-        "domain": "arithmetic",
-        "split": "rows",
-        "kind": "in_domain",
-    }
-    common |= {"answer_type": "integers", "difficulty": 1, "metadata": "{}"}
+    common: dict[str, Any] = {"source": "raml", "family": "rows", "domain": "arithmetic", "split": "rows"}
+    common |= {"kind": "in_domain", "answer_type": "integers", "difficulty": 1, "metadata": "{}"}
     return [
         {
             "id": f"rows-{index:02d}" if index else f"rows-00 {HOSTILE}",

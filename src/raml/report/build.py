@@ -11,7 +11,7 @@ Each page is one file that asks no network for anything. No dates, so the same r
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,6 @@ from raml.report.charts.forest import NARROW, WIDE, forest
 from raml.report.checks import check_claims, check_sections
 from raml.report.environment import read_environment
 from raml.report.models import read_models
-from raml.report.page import Section as ExhibitSection
 from raml.report.page import content_hash, environment, inline_svg, read_sections, site
 from raml.report.probed import MODEL_NUMBER
 from raml.step import Step, check_lengths, run
@@ -40,22 +39,11 @@ FILES: Final[Mapping[str, list[str]]] = {
     "many_outputs": ["forest", "pages"],
 }
 
-# The packages that results depend on; the lock has the others.
 PACKAGES: Final = (
-    "torch",
-    "transformers",
-    "trl",
-    "tokenizers",
-    "safetensors",
-    "reasoning-gym",
-    "math-verify",
-    "numpy",
-    "scipy",
-    "polars",
-    "matplotlib",
-    "snakemake",
-    "dvc",
+    *("torch", "transformers", "trl", "tokenizers", "safetensors", "reasoning-gym", "math-verify"),
+    *("numpy", "scipy", "polars", "matplotlib", "snakemake", "dvc"),
 )
+"""Those that results depend on; the lock has the others."""
 
 
 def main(step: Step[Scale]) -> None:
@@ -90,7 +78,7 @@ def main(step: Step[Scale]) -> None:
             section=section,
             before=sections[place - 1].exhibit if place else None,
             after=sections[place + 1].exhibit if place + 1 < len(sections) else None,
-            model=followed_model(section.exhibit.id, scale),
+            model=scale.probing.models[MODEL_NUMBER[name]] if (name := section.exhibit.id) in MODEL_NUMBER else None,
         )
         write_text(page, lists["pages"][place])
     compared = scales.compare(claims, step.scale, lists["others"])
@@ -98,11 +86,12 @@ def main(step: Step[Scale]) -> None:
         here="scales.html", compared=compared, lines=scales.lines(compared)
     )
     write_text(page, files["scales"])
-    sources = {source.path: source for section in sections for source in section.exhibit.sources}
+    sources = {path: source for section in sections for path, source in section.sources.items()}
     page = jinja.get_template("provenance.html.j2").render(
         here="provenance.html",
         models=models,
-        sources=[(source, readers(sections, path)) for path, source in sorted(sources.items())],
+        sources=sorted(sources.items()),
+        readers={path: [one.exhibit.id for one in sections if path in one.sources] for path in sources},
         hashes=section_hashes(scale),
         machine=read_environment(files["machine"]),
         packages=packages,
@@ -123,17 +112,6 @@ def main(step: Step[Scale]) -> None:
         script_hash=content_hash(script),
     )
     write_text(page, files["index"])
-
-
-def readers(sections: Sequence[ExhibitSection], path: str) -> list[str]:
-    """The exhibits that were made from the file at `path`."""
-    return [section.exhibit.id for section in sections if path in {source.path for source in section.exhibit.sources}]
-
-
-def followed_model(exhibit: str, scale: Scale) -> str | None:
-    """The model whose trajectories an exhibit follows, None if it follows none."""
-    number = MODEL_NUMBER.get(exhibit)
-    return None if number is None else scale.probing.models[number]
 
 
 def section_hashes(scale: Scale) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,11 +20,14 @@ from raml.errors import DataError
 from raml.report import downloads, numbers, theme
 from raml.report.board import stands, strip
 from raml.report.context import PAPER_MODEL
-from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
+from raml.report.exhibit import Column, Exhibit, Row, Source, read_exhibit
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-_IN_DVC = ("trajectories", "models", "probes", "evaluations/samples", "evaluations/sweeps", "evaluations/efficiency")
+_IN_DVC = (
+    *("trajectories", "models", "probes", "development"),
+    *(f"evaluations/{name}" for name in ("samples", "sweeps", "efficiency", "community")),
+)
 
 OWN_PAGES = ("training", "times")
 """Exhibits that are none of the paper's."""
@@ -41,9 +44,14 @@ class Section:
     claims: list[ClaimResult]
 
     @property
+    def sources(self) -> dict[str, Source]:
+        """What it was made from, by path."""
+        return {source.path: source for source in self.exhibit.sources}
+
+    @property
     def from_a_whole_run(self) -> bool:
         """Whether a source is a file that git does not keep, so that a clone cannot draw the figure again."""
-        return not all(in_git(source.path) for source in self.exhibit.sources)
+        return not all(map(in_git, self.sources))
 
     @property
     def command(self) -> str:
@@ -51,8 +59,7 @@ class Section:
         return made_by(self.figure_path, self.exhibit.scale, force=True)
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """What all pages of a report know of it: the pages that each links to, as names and files."""
 
     scale: str
@@ -186,14 +193,9 @@ def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
             outer = "" if re.fullmatch(r"(figure|table)\d+", key) else f"{key.replace('_', ' ')} "
             pairs.extend((f"{outer}{name}", text) for name, text in reported(value))
         elif value is not None:
-            pairs.append((str(key).replace("_", " "), _plain(value)))
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            pairs.append((str(key).replace("_", " "), text))
     return pairs
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return str(value)
 
 
 def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
