@@ -1,9 +1,8 @@
 """Which exhibits a scale has, by what the first line of an entry says that it needs: `# needs: raw, probed 1`.
 
 `raw` stands for the tables of single trajectories and landscapes (`raml.report.draw_raw` draws it), `probed N` for a
-model at place N of `probing.models` (from 0), whose trajectories it follows, `community` for community models, and `times`
-for `times.json`, which `raml times --save` writes.
-Light, so that the workflow can ask.
+model at place N of `probing.models` (from 0), whose trajectories it follows, `community` for community models, and
+`times` for `times.json`, which `raml times --save` writes. Light, so that the workflow can ask.
 """
 
 import re
