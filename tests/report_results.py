@@ -164,7 +164,8 @@ def write_samples(path: Path, seed: int, model: str = "sft_long") -> Path:
 
 def effect(estimate: float, interval: tuple[float, float], threshold: float, side: str, verdict: str) -> dict[str, Any]:
     parts = {"estimate": estimate, "interval": interval, "threshold": threshold, "side": side, "verdict": verdict}
-    return parts | {"name": "a", "label": "fall: SFT long", "unit": "nats/token", "questions": 6, "seeds": 2}
+    of = {"quantity": "outer loss/own", "model": "sft_long", "baseline": None, "over": "all benchmarks"}
+    return parts | of | {"name": "a", "label": "fall: SFT long", "unit": "nats/token", "questions": 6, "seeds": 2}
 
 
 def claim(identity: str, exhibit: str, verdict: str, *effects: dict[str, Any], **values: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from raml.errors import DataError
-from raml.report.style import DARK, LIGHT, contrast
+from raml.report.theme import DARK, LIGHT, contrast
 from raml.report.svg import drawing
 from raml.report.viewer import LEVELS, MOST_ANSWERS, Followed, Series, Viewer, viewer_page
 from raml.report.viewer_figure import COLOURS, legend_columns

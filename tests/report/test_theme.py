@@ -1,6 +1,6 @@
 import pytest
 
-from raml.report.style import DARK, LIGHT, MODEL_COLOURS, SERIES, contrast, css_properties
+from raml.report.theme import DARK, LIGHT, MODEL_COLOURS, SERIES, contrast, css_properties
 
 TEXT = ("ink", "muted", "accent", "holds", "contradicted", "inconclusive", "not-run")
 
