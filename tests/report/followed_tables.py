@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from raml.claims.effects import EffectTable, Quantities, effect_table, every, pairs
-from raml.claims.quantities.curves import curve_quantities
-from raml.claims.quantities.landscape import landscape_quantities
-from raml.claims.quantities.table import complete
 from raml.evaluation.intervals import Bootstrap
+from raml.quantities.curves import curve_quantities
+from raml.quantities.landscape import landscape_quantities
+from raml.quantities.table import complete
 from raml.report.raw import Followed
 from raml.report.shown import Effects
 from raml.schemas import LandscapePoint, ProbeCurve, Question, Trajectory, column_types

@@ -38,13 +38,13 @@ rule quantities:
     benchmark:
         "<benchmarks>/quantities.tsv"
     params:
-        **step("raml.claims.quantities.measure", SCALE),
+        **step("raml.quantities.measure", SCALE),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
         styles=list(SCALE.sft),
     message:
         "Measure the quantities"
     shell:
-        "python -m raml.claims.quantities.measure --scale {params.scale} --config {params.config:q}"
+        "python -m raml.quantities.measure --scale {params.scale} --config {params.config:q}"
         " --questions {input.questions} --train {input.train} --evaluations {input.evaluations}"
         " --answers {input.answers} --trajectories {input.trajectories} --styles {params.styles} {params.probes}"
         " --community {input.community} --out {output}"

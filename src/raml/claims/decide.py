@@ -17,13 +17,13 @@ from raml.claims.effects import EffectSpec, EffectTable, Quantities, effect_tabl
 from raml.claims.judge import Names, judge_all
 from raml.claims.labels import MODEL_LABELS
 from raml.claims.paper import compare
-from raml.claims.quantities.measure import paths_of
-from raml.claims.quantities.table import QuantityTable, tables_of
 from raml.claims.registry import Registry, load_registry, specs_of
 from raml.claims.result import ClaimResult
 from raml.config import Scale
 from raml.errors import ConfigError, DataError
 from raml.evaluation.intervals import Bootstrap
+from raml.quantities.measure import paths_of
+from raml.quantities.table import QuantityTable, tables_of
 from raml.runs import regimes
 from raml.schemas import MetricTable
 from raml.step import Step, run

@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from raml.claims.quantities.table import QUANTITIES, base_name, tables_of
 from raml.config import Section
 from raml.evaluation.efficiency import BUDGET
 from raml.evaluation.intervals import Bootstrap, Cells, Interval
+from raml.quantities.table import QUANTITIES, base_name, tables_of
 
 ALL: Final = "all benchmarks"
 POOLS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -12,9 +12,9 @@ from typing import Final
 from raml.claims.effects import Effect, EffectSpec, Quantities
 from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
 from raml.claims.labels import pair_label, quantity_label
-from raml.claims.quantities.table import QUANTITIES, SHARE, base_name
 from raml.claims.registry import Claim, Registry, is_pool, specs_of
 from raml.claims.result import ClaimResult, DecidingEffect, Side, Verdict
+from raml.quantities.table import QUANTITIES, SHARE, base_name
 
 FLOOR: Final = 0.02
 """Score below which a comparison shows little; a score above 1 - FLOOR is saturated."""

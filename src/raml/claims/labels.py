@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from raml.claims.effects import ALL, EffectSpec
-from raml.claims.quantities.table import QUANTITIES, base_name
+from raml.quantities.table import QUANTITIES, base_name
 
 # The paper's rows of Table 2, in its order, after the model that all of them start from; then what it has not.
 MODEL_LABELS: Final[Mapping[str, str]] = MappingProxyType(

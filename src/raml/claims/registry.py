@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from raml.claims.effects import ALL, POOLS, WITHOUT, EffectSpec
-from raml.claims.quantities.table import QUANTITIES, base_name
 from raml.claims.result import Side
 from raml.config import Section, validate
 from raml.config.reading import read_yaml
 from raml.errors import ConfigError
+from raml.quantities.table import QUANTITIES, base_name
 
 DecidingScale = Literal["micro", "small-cpu", "small", "paper"]
 

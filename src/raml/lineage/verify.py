@@ -19,8 +19,6 @@ from pydantic import BaseModel
 from raml import records
 from raml.claims.decide import decide
 from raml.claims.effects import Quantities
-from raml.claims.quantities.measure import TABLES, job_of, measure, paths_of
-from raml.claims.quantities.table import tables_of
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
 from raml.config import Scale
@@ -28,6 +26,8 @@ from raml.errors import DataError, InputError
 from raml.evaluation.intervals import Bootstrap
 from raml.lineage.jobs import Job, jobs_behind, option
 from raml.lineage.trace import claim_called
+from raml.quantities.measure import TABLES, job_of, measure, paths_of
+from raml.quantities.table import tables_of
 from raml.schemas import Question
 from raml.storage import file_hash, read_table
 

@@ -2,7 +2,7 @@
 
 The paper's quantity is the relative change |L_i - L_(i-1)| / L_(i-1) at token i. It is undefined where the
 NLL before the token is exactly 0 and huge where it is tiny, so nobody should trust its mean alone: claims go by
-order (`raml.claims.quantities.roles`), and median and trimmed mean stand beside it.
+order (`raml.quantities.roles`), and median and trimmed mean stand beside it.
 """
 
 import re

@@ -13,10 +13,10 @@ from typing import Final
 import polars as pl
 from matplotlib.figure import Figure
 
-from raml.claims.quantities.curves import GRID, MIN_POSITIONS
 from raml.config import Scale
 from raml.errors import ConfigError, DataError
 from raml.probing.roles import load_tokenizer
+from raml.quantities.curves import GRID, MIN_POSITIONS
 from raml.report import draw
 from raml.report.charts import curves, surfaces
 from raml.report.draw import base_context, draw_exhibit

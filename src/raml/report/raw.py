@@ -14,8 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from raml.claims.quantities.curves import curve_table
 from raml.errors import DataError
+from raml.quantities.curves import curve_table
 from raml.report.exhibit import Reading, Token
 from raml.report.landscapes import Rows, Surface, surfaces
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import polars as pl
 
 from raml.claims.effects import EffectSpec
-from raml.claims.quantities.table import QUANTITIES, SHARE, base_name
 from raml.errors import ConfigError
 from raml.evaluation.intervals import Interval
+from raml.quantities.table import QUANTITIES, SHARE, base_name
 from raml.report.entry import PARTS, Format, Item
 from raml.report.exhibit import NONE, Cell
 from raml.report.numbers import MINUS, measurement, number, percent

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from raml.claims.effects import Quantities, every
-from raml.claims.quantities.solutions import solution_quantities
-from raml.claims.quantities.table import QuantityTable, complete
 from raml.config import SFT
 from raml.evaluation.intervals import Bootstrap
+from raml.quantities.solutions import solution_quantities
+from raml.quantities.table import QuantityTable, complete
 
 SETTINGS = SFT(
     start="base", max_prompt_tokens=4, max_tokens=6, learning_rate=0.1, warmup_ratio=0.0, trajectories_per_question=4,

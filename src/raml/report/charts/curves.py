@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from raml.claims.quantities.curves import GRID
+from raml.quantities.curves import GRID
 from raml.report.charts.dots import draw_dot
 from raml.report.charts.panels import MARK_SIZES, WIDTH, around_zero, legend, slug
 from raml.report.entry import FigureEntry, Item

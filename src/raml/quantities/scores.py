@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from raml.claims.quantities.ranks import blocks, rank
-from raml.claims.quantities.table import by_question, empty
 from raml.evaluation.efficiency import metric_names, way_scores
 from raml.evaluation.metrics import avg_at_n, mg_pass_at_k, pass_at_k
+from raml.quantities.ranks import blocks, rank
+from raml.quantities.table import by_question, empty
 from raml.runs import Series
 
 
@@ -36,7 +36,7 @@ def trend_quantities(evaluations: pl.DataFrame, series: Mapping[str, Series], k:
     """Along each series of models, its name in place of the model's: the rank trend and the slope per doubling.
 
     The trend of a seed's question is Spearman's rho of the score and the value that the series varies, given that its
-    models do not all score alike; its weight is the probability of that (`raml.claims.quantities.ranks`).
+    models do not all score alike; its weight is the probability of that (`raml.quantities.ranks`).
 
     Args:
         evaluations: rows of `schemas.Evaluation`.

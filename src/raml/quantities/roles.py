@@ -8,8 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from raml.claims.quantities.table import NO_QUESTION, by_question, empty
 from raml.probing.roles import OTHER, SUMMARIES, TRAJECTORY, summaries
+from raml.quantities.table import NO_QUESTION, by_question, empty
 
 ALL: Final = "all tokens"
 WORDS: Final = 6

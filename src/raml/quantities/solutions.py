@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from raml.claims.quantities.table import by_question
 from raml.config import SFT
+from raml.quantities.table import by_question
 
 
 def solution_quantities(

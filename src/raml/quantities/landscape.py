@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from raml.claims.quantities.table import by_question, empty
 from raml.errors import DataError
+from raml.quantities.table import by_question, empty
 
 QUESTION: Final = ["seed", "model", "question_id"]
 TRAJECTORY: Final = [*QUESTION, "trajectory_id"]

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from raml.claims.quantities.table import by_question, empty
+from raml.quantities.table import by_question, empty
 
 
 def outer_quantities(losses: pl.DataFrame) -> pl.DataFrame:

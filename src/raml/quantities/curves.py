@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from raml.claims.quantities.table import by_question, empty
 from raml.errors import DataError
+from raml.quantities.table import by_question, empty
 
 CURVE: Final = ["seed", "model", "trajectory_id", "mode"]
 GRID: Final = np.linspace(0, 1, 21)

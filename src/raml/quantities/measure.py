@@ -1,6 +1,6 @@
 """All quantities of a scale, from its measurement tables.
 
-    python -m raml.claims.quantities.measure --scale S --config '<the scale>' --questions Q \
+    python -m raml.quantities.measure --scale S --config '<the scale>' --questions Q \
         --evaluations E --curves C .. --roles R .. --landscape L .. --updates U .. --blocks B .. --outer O .. \
         --answers A .. --train results/S/questions/train.parquet --styles short long --trajectories T .. \
         [--community C] --out results/S/tables/quantities.parquet
@@ -14,17 +14,17 @@ import dataframely as dy
 import polars as pl
 from pydantic import Field
 
-from raml.claims.quantities.curves import curve_quantities
-from raml.claims.quantities.landscape import landscape_quantities
-from raml.claims.quantities.outer import outer_quantities
-from raml.claims.quantities.roles import role_quantities
-from raml.claims.quantities.scores import answer_quantities, score_quantities, trend_quantities
-from raml.claims.quantities.solutions import solution_quantities
-from raml.claims.quantities.table import QuantityTable, complete, empty
-from raml.claims.quantities.updates import block_quantities, update_quantities
 from raml.config import SFT, Scale, Section
 from raml.config import Evaluation as Settings
 from raml.errors import ConfigError, DataError
+from raml.quantities.curves import curve_quantities
+from raml.quantities.landscape import landscape_quantities
+from raml.quantities.outer import outer_quantities
+from raml.quantities.roles import role_quantities
+from raml.quantities.scores import answer_quantities, score_quantities, trend_quantities
+from raml.quantities.solutions import solution_quantities
+from raml.quantities.table import QuantityTable, complete, empty
+from raml.quantities.updates import block_quantities, update_quantities
 from raml.runs import Series, series
 from raml.schemas import (
     BlockResidual,

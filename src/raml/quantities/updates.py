@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from raml.claims.quantities.table import by_question, empty
+from raml.quantities.table import by_question, empty
 
 PREFIX: Final = [
     *("seed", "model", "question_id", "benchmark", "trajectory_id", "correct", "source", "draw", "projection"),
