@@ -31,6 +31,8 @@ from raml.storage import read_provenance, read_table, write_json, write_table
 
 INPUTS: Final = ["quantities", "claims", "reported"]
 OUTPUTS: Final = ["effects", "out", "metrics", "metrics_json", "verdicts"]
+PROBED: Final = ("a first probed model", "a second probed model", "a third probed model")
+"""What stands for a probed model that a scale lacks, so that claims about it are not run."""
 
 
 def main(step: Step[Scale]) -> None:
@@ -93,6 +95,7 @@ def names_of(scale: Scale) -> Names:
         "k": scale.evaluation.k,
         "n": scale.evaluation.n,
         "answers": scale.efficiency.n,
+        **{f"probed{place}": model for place, model in enumerate(PROBED)},
         **{f"probed{place}": model for place, model in enumerate(scale.probing.models)},
     }
     return Names(values, [one.model_dump(exclude={"long_share"}) for one in regimes(scale)])
