@@ -14,15 +14,15 @@ from typing import Final
 
 from raml.claims.dvc_metrics import metric_rows, nested, numbers
 from raml.claims.effects import EffectSpec, EffectTable, Quantities, effect_table, every, pairs
-from raml.claims.judge import Names, judge_all
+from raml.claims.judge import Names, judge_all, specs_of_claim
 from raml.claims.labels import MODEL_LABELS
 from raml.claims.paper import compare
 from raml.claims.quantities.measure import paths_of
 from raml.claims.quantities.table import QuantityTable, tables_of
-from raml.claims.registry import Registry, load_registry, specs_of
+from raml.claims.registry import Registry, load_registry
 from raml.claims.result import ClaimResult
 from raml.config import Scale
-from raml.errors import ConfigError, DataError
+from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import regimes
 from raml.schemas import MetricTable
@@ -107,13 +107,7 @@ def claimed(registry: Registry, names: Names) -> list[EffectSpec]:
     Raises:
         ConfigError: one holds a placeholder that the scale lacks.
     """
-    found = []
-    for claim in registry.claims:
-        try:
-            found += [spec for entry in claim.entries for spec in specs_of(entry, names.values, names.regimes)]
-        except ConfigError as error:
-            raise ConfigError(f"{registry.path}: claim {claim.id!r}: {error}") from None
-    return found
+    return [spec for claim in registry.claims for _, spec in specs_of_claim(claim, registry, names)]
 
 
 if __name__ == "__main__":
