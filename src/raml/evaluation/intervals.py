@@ -15,8 +15,8 @@ Four choices, made by simulated coverage on data shaped like ours (skewed, bound
   differences are symmetric, and near the floor of mG-Pass@k few questions differ, some by much: BCa follows them,
   and with one seed of 144 questions put 0 outside nominal 95% up to 23% of the time, Student's t at most 5.5%.
 - One seed says nothing of the spread between seeds: the interval then holds for that one model only.
-- *Draws are shared*: intervals of as many questions and seeds use the same random numbers, whatever they are of. So no
-  interval depends on what a model or a quantity is called, a further one changes no other, and each is a matrix product.
+- *Draws are shared*: intervals of as many questions and seeds use the same random numbers, whatever they are of. So
+  none depends on what a model or a quantity is called, a further one changes no other, and each is a matrix product.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,8 @@ Cells = NDArray[np.float64]
 CHUNK = 4_000_000  # resampled values held at once
 BISECTIONS = 25  # which place a p-value to 3e-8
 TIE = 1e-9
-"""By how much of the largest deviation a replicate may miss the estimate and count as equal: how sums are rounded differs
-between processors, and of few questions many replicates are the estimate itself."""
+"""By what share of the largest deviation a replicate may miss the estimate and count as equal: of few questions many
+are the estimate itself, and how their sums are rounded differs between processors."""
 
 
 @dataclass(frozen=True)
