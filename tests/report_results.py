@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import save_file
+from matplotlib.figure import Figure
 
 from raml.claims.result import ClaimResult
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
+from raml.report import build, trajectories
+from raml.report.charts.svg import drawing, write_svg
 from raml.lineage.environment import Environment
-from raml.report import build, fig6, tab2, trajectories
-from raml.report.curves import Job
-from raml.report.curves_exhibit import FILES
-from raml.report.parts import part_names
-from raml.schemas import MetricTable, ProbeCurve, Question, TokenChange, Trajectory, column_types
+from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
+from raml.report.viewer_chunks import part_names
+from raml.report.theme import LIGHT
+from raml.schemas import ProbeCurve, Question, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table
 from raml.trajectories.engine import PROGRAM
@@ -23,8 +24,6 @@ from raml.trajectories.tokenizer import build_tokenizer
 SEEDS = (0, 1)
 QUESTIONS = 6
 SAMPLES = 5
-MODELS = ("base", "sft_short", "sft_long")
-BENCHMARKS = {"rows": "in_domain", "rows_hard": "in_domain_hard", "sort": "within_domain", "path": "other_domain"}
 EXHIBITS = ("fig3", "fig16", "tab2")
 HOSTILE = "<script>alert('&')</script>"
 TURNED = "\u202eabc\u2066"
@@ -49,7 +48,11 @@ MACHINE = Environment(
     python="3.11.2",
     packages={"torch": "2.13.0"},
 )
-ROLES = {"reflection": ["Wait", "Hold on"], "digits": [r"\d+"], "delimiters": [";"]}
+FACTS: list[dict[str, Any]] = [
+    {"model": model, "seed": seed, "parameters": 120, "sha256": f"{number}{seed}" * 32}
+    for seed in SEEDS
+    for number, model in enumerate(("base", "sft_short", "sft_long"))
+]
 
 
 def provenance(scale: str = "minimal") -> Provenance:
@@ -57,19 +60,14 @@ def provenance(scale: str = "minimal") -> Provenance:
 
 
 def question_rows() -> list[dict[str, Any]]:
+    common: dict[str, Any] = {"source": "raml", "family": "rows", "domain": "arithmetic", "split": "rows"}
+    common |= {"kind": "in_domain", "answer_type": "integers", "difficulty": 1, "metadata": "{}"}
     return [
         {
             "id": f"rows-{index:02d}" if index else f"rows-00 {HOSTILE}",
-            "source": "raml",
-            "family": "rows",
-            "domain": "arithmetic",
-            "split": "rows",
-            "kind": "in_domain",
             "prompt": f"A +{index} +1 ; $x$ {HOSTILE} {TURNED} rows ?",
             "answer": str(index + 1),
-            "answer_type": "integers",
-            "difficulty": 1,
-            "metadata": "{}",
+            **common,
         }
         for index in range(QUESTIONS)
     ]
@@ -87,23 +85,22 @@ def curve_rows(
             correct = sample < 2 * SAMPLES * correct_share
             length = 6 + sample % 3
             fall = np.linspace(8, 0 if correct else 4, length + 1)
-            for position, nll in enumerate(np.abs(fall + rng.normal(0, noise, length + 1))):
-                rows.append(
-                    {
-                        "trajectory_id": f"{question['id']}/{model}/{sample}",
-                        "question_id": question["id"],
-                        "benchmark": question["split"],
-                        "model": model,
-                        "seed": seed,
-                        "mode": "thinking",
-                        "answer": question["answer"],
-                        "correct": correct,
-                        "position": position,
-                        "length": length,
-                        "token_id": None if position == 0 else number_ids[str(position)],
-                        "nll": float(nll),
-                    }
-                )
+            trajectory = {
+                "trajectory_id": f"{question['id']}/{model}/{sample}",
+                "question_id": question["id"],
+                "benchmark": question["split"],
+                "model": model,
+                "seed": seed,
+                "mode": "thinking",
+                "answer": question["answer"],
+                "correct": correct,
+                "length": length,
+            }
+            rows += [
+                trajectory
+                | {"position": position, "token_id": number_ids[str(position)] if position else None, "nll": float(nll)}
+                for position, nll in enumerate(np.abs(fall + rng.normal(0, noise, length + 1)))
+            ]
     return rows
 
 
@@ -117,43 +114,6 @@ def no_thinking_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def change_rows(seed: int) -> list[dict[str, Any]]:
-    """Token changes in every role; those of `Wait` are ten times as large, `Hold on` follows an NLL of 0."""
-    rng = np.random.default_rng(seed)
-    texts = ["Wait", "1", ";", "2", "ok", "Hold on", "3", "4"]
-    roles = ["reflection", "digits", "delimiters", "digits", "other", "reflection", "digits", "digits"]
-    rows = []
-    for question in question_rows():
-        for sample in range(2 * SAMPLES):
-            for place, (text, role) in enumerate(zip(texts, roles, strict=True), 1):
-                before = 0.0 if text == "Hold on" else 2.0
-                relative = float(rng.uniform(0.04, 0.06) * (10 if text == "Wait" else 1))
-                after = 0.5 if text == "Hold on" else before * (1 - relative)
-                rows.append(
-                    {
-                        "trajectory_id": f"{question['id']}/sft_long/{sample}",
-                        "question_id": question["id"],
-                        "benchmark": question["split"],
-                        "model": "sft_long",
-                        "seed": seed,
-                        "correct": sample < SAMPLES,
-                        "position": place,
-                        "token": text,
-                        "role": role,
-                        "before": before,
-                        "after": after,
-                        "relative_change": None if before == 0 else relative,
-                    }
-                )
-    return rows
-
-
-def write_changes(path: Path, rows: list[dict[str, Any]], scale: str = "minimal") -> Path:
-    table = TokenChange.cast(pl.DataFrame(rows, schema=column_types(TokenChange)))
-    write_table(table, TokenChange, path, provenance(scale))
-    return path
 
 
 def write_curves(path: Path, rows: list[dict[str, Any]], scale: str = "minimal") -> Path:
@@ -202,105 +162,41 @@ def write_samples(path: Path, seed: int, model: str = "sft_long") -> Path:
     return path
 
 
-def metric_rows() -> list[dict[str, Any]]:
-    return [
-        {
-            "model": model,
-            "benchmark": benchmark,
-            "kind": kind,
-            "metric": metric,
-            "value": 0.1 + 0.2 * place,
-            "lower": 0.05 + 0.2 * place,
-            "upper": 0.15 + 0.2 * place,
-            "n_questions": 7,
-            "n_samples": 28,
-        }
-        for place, model in enumerate(MODELS)
-        for benchmark, kind in BENCHMARKS.items()
-        for metric in ("Pass@2", "mG-Pass@2", "Avg@4")
-    ]
+def effect(estimate: float, interval: tuple[float, float], threshold: float, side: str, verdict: str) -> dict[str, Any]:
+    parts = {"estimate": estimate, "interval": interval, "threshold": threshold, "side": side, "verdict": verdict}
+    of = {"quantity": "outer loss/own", "model": "sft_long", "baseline": None, "over": "all benchmarks"}
+    return parts | of | {"name": "a", "label": "fall: SFT long", "unit": "nats/token", "questions": 6, "seeds": 2}
 
 
-def claim(identity: str, exhibit: str, verdict: str, **values: Any) -> dict[str, Any]:
-    result: dict[str, Any] = {
+def claim(identity: str, exhibit: str, verdict: str, *effects: dict[str, Any], **values: Any) -> dict[str, Any]:
+    result = {
         "id": identity,
         "exhibit": exhibit,
         "statement": f"statement of {identity} {HOSTILE}",
         "paper": "Figure 3",
+        "quantity": "how far the curve falls",
         "reported": None,
-        "measured": None,
-        "unit": None,
-        "interval": None,
-        "n": None,
         "verdict": verdict,
-        "reason": f"reason of {identity}",
-        "details": {},
-        "artifacts": ["results/minimal/figures/fig3.svg"],
-        "command": f"snakemake {identity}",
+        "reason": f"reason of {identity}.",
+        "effects": effects,
+        "combine": "all" if effects else None,
+        "command": "snakemake results/minimal/claims.json",
     }
     return ClaimResult.model_validate(result | values).model_dump(mode="json")
 
 
+AGAINST = {"key": "AIME24 P8", "reported": 36.69, "measured": 33.2, "difference": -3.49, "interval": [-5.1, -1.9]}
+OPEN = effect(0.0, (-0.1, 0.1), -0.02, "above", "inconclusive")
 CLAIMS = [
     claim("prop2.1", "prop2.1", "not_run", reported={"table2": {"sft_long": {"AIME24": {"P8": 36.69}}}}),
-    claim(
-        "fig3",
-        "fig3",
-        "holds",
-        measured=-7.934,
-        interval=(-8.1, -7.76),
-        unit="nats/token",
-        n={"questions": 6, "seeds": 2, "probed_positions": 480},
-        line=-0.3,
-        claimed="below",
-        p=0.0004,
-        p_holm=0.0012,
-        verdict_holm="holds",
-    ),
-    claim(
-        "fig16",
-        "fig16",
-        "contradicted",
-        measured=-4.0,
-        interval=(-4.5, -3.5),
-        unit="nats/token",
-        line=-3.4,
-        claimed="above",
-        p=0.02,
-        p_holm=0.06,
-        verdict_holm="inconclusive",
-    ),
-    claim(
-        "tab2",
-        "tab2",
-        "inconclusive",
-        measured=0.0,
-        interval=(-0.1, 0.1),
-        unit="share",
-        line=-0.02,
-        claimed="above",
-        p=0.7,
-        p_holm=0.7,
-        verdict_holm="inconclusive",
-        needed={"questions": 1200, "seeds": 3},
-        against_reported=[
-            {"key": "AIME24 P8", "reported": 36.69, "measured": 33.2, "difference": -3.49, "interval": [-5.1, -1.9]}
-            | {"tolerance": 3.0, "within": False}
-        ],
-    ),
-    claim(
-        "tab2-grpo",
-        "tab2",
-        "not_run",
-        reported={"direction": "level"},
-        needs="a second model",
-        decidable_at=["small", "paper"],
-    ),
+    claim("fig3", "fig3", "holds", effect(-7.934, (-8.1, -7.76), -0.3, "below", "holds"), p=0.0004, p_holm=0.0012)
+    | {"verdict_holm": "holds", "by_construction": True, "limits": "This is how it is built."},
+    claim("fig16", "fig16", "contradicted", effect(-4.0, (-4.5, -3.5), -3.4, "above", "contradicted"), p=0.02)
+    | {"verdict_holm": "inconclusive", "p_holm": 0.06},
+    claim("tab2", "tab2", "inconclusive", OPEN, OPEN | {"estimate": None, "interval": None}, p=0.7, p_holm=0.7)
+    | {"verdict_holm": "inconclusive", "against_reported": [AGAINST | {"tolerance": 3.0, "within": False}]},
+    claim("tab2-grpo", "tab2", "not_run", needs="a second model", decidable_at=["small", "paper"]),
 ]
-
-
-def scale() -> Scale:
-    return load_scale("minimal", {"evaluation": EVALUATION.model_dump(), "seeds": list(SEEDS)})
 
 
 class Results:
@@ -308,31 +204,21 @@ class Results:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.curves = [
-            write_curves(
-                root / f"probes/seed{seed}/curves.parquet", [*(rows := curve_rows(seed)), *no_thinking_rows(rows)]
-            )
-            for seed in SEEDS
-        ]
+        self.curves = []
+        for seed in SEEDS:
+            rows = curve_rows(seed)
+            self.curves.append(write_curves(root / f"probes/seed{seed}/curves.parquet", rows + no_thinking_rows(rows)))
         self.samples = [write_samples(root / f"samples/seed{seed}.parquet", seed) for seed in SEEDS]
-        self.changes = [write_changes(root / f"probes/seed{seed}/roles.parquet", change_rows(seed)) for seed in SEEDS]
         self.questions = root / "questions.parquet"
         columns = {name: pl.DataFrame(question_rows())[name] for name in Question.column_names()}
         write_table(Question.cast(pl.DataFrame(columns)), Question, self.questions, provenance())
         build_tokenizer().save_pretrained(str(root / "tokenizer"))
-        self.metrics = root / "metrics.parquet"
-        write_table(MetricTable.cast(pl.DataFrame(metric_rows())), MetricTable, self.metrics, provenance())
-        self.claims = root / "claims.json"
-        write_json([claim | {"artifacts": [self.figure("fig3").as_posix()]} for claim in CLAIMS], self.claims)
-        self.machine = root / "environment.json"
+        self.claims, self.machine, self.models = (root / f"{name}.json" for name in ("claims", "machine", "models"))
+        write_json([one | {"artifacts": [self.figure("fig3").as_posix()]} for one in CLAIMS], self.claims)
         write_json(MACHINE.model_dump(mode="json"), self.machine)
-        self.models = []
-        for seed in SEEDS:
-            for number, name in enumerate(MODELS):
-                folder = root / f"models/seed{seed}/{name}"
-                folder.mkdir(parents=True)
-                save_file({"w": np.full((10, 12), number + seed, np.float32)}, folder / "model.safetensors")
-                self.models.append(folder)
+        write_json(FACTS, self.models)
+        for name in EXHIBITS:
+            self.draw(name)
 
     def figure(self, name: str) -> Path:
         return self.root / f"figures/{name}.svg"
@@ -340,43 +226,32 @@ class Results:
     def exhibit(self, name: str) -> Path:
         return self.root / f"figures/{name}.json"
 
-    def draw_curves(
-        self, module: Any, name: str, curves: list[Path] | None = None, samples: list[Path] | None = None
-    ) -> None:
-        step(
-            module,
-            Job(evaluation=EVALUATION, probing=PROBING),
-            Job,
-            FILES,
-            curves=curves or self.curves,
-            samples=samples or self.samples,
-            questions=self.questions,
-            tokenizer=self.root / "tokenizer/tokenizer.json",
-            figure=self.figure(name),
-            exhibit=self.exhibit(name),
+    def draw(self, name: str) -> None:
+        """An exhibit with all that one can have; `tab2` rests on a file that git keeps."""
+        with drawing():
+            figure = Figure(figsize=(3, 2))
+            figure.subplots().plot([0, 1], [1, 0], color=LIGHT["series-1"])
+            figure.text(0, 0, HOSTILE)
+            write_svg(figure, self.figure(name), name=name, title=name, description=f"a line {TURNED}")
+        columns = [Column(heading=text, group="rows", side="here", reported=text == "b") for text in ("a", "b")]
+        cells = [Cell(text="\N{MINUS SIGN}7,934.5", small="\N{MINUS SIGN}8,100 to 1.5"), Cell(text=HOSTILE)]
+        table = Table(caption="Means", corner="x", columns=columns, rows=[Row(heading="one", group="all", cells=cells)])
+        reading = {"prompt": question_rows()[0]["prompt"], "gold_answer": "1", "start_nll": 2.0, "heading": "One"}
+        exhibit = Exhibit(
+            id=name,
+            title=f"Exhibit {name}",
+            lead="What it shows.",
+            scale="minimal",
+            description="A line falls.",
+            caption="A caption.",
+            done=["a"],
+            deviations=[],
+            n=[("questions", QUESTIONS)],
+            tables=[table, table.model_copy(update={"caption": "Empty", "rows": []})],
+            readings=[Reading(tokens=[Token(text="1", nll=1.0)], **reading)] if name == "fig3" else [],
+            sources=read_sources([self.questions] if name == "tab2" else self.curves, "minimal"),
         )
-
-    def draw_fig6(self, changes: list[Path] | None = None, **paths: Path) -> None:
-        given: dict[str, Any] = {
-            "changes": changes or self.changes,
-            "reported": Path("config/reported.yaml"),
-            "figure": self.figure("fig6"),
-            "exhibit": self.exhibit("fig6"),
-        }
-        job = fig6.Job(evaluation=EVALUATION, probing=PROBING, token_roles=ROLES)
-        step(fig6, job, fig6.Job, fig6.FILES, **(given | paths))
-
-    def draw_tab2(self, **paths: Path) -> None:
-        given = {
-            "metrics": self.metrics,
-            "reported": Path("config/reported.yaml"),
-            "model": self.models[0],
-            "figure": self.figure("tab2"),
-            "exhibit": self.exhibit("tab2"),
-            "markdown": self.root / "tables/tab2.md",
-        }
-        job = tab2.Job(evaluation=EVALUATION, base=None, writers=None)
-        step(tab2, job, tab2.Job, tab2.FILES, **(given | paths))
+        write_exhibit(exhibit, self.exhibit(name))
 
     def lay_out_trajectories(self, folder: Path | None = None, **given: Any) -> Path:
         """The viewer's page; its parts lie in a folder beside it."""
@@ -399,16 +274,19 @@ class Results:
         report = folder or self.root / "report"
         paths: dict[str, Any] = {
             "claims": self.claims,
+            "models": self.models,
             "lock": Path("requirements/core.lock"),
             "machine": self.machine,
             "exhibits": [self.exhibit(name) for name in EXHIBITS],
             "figures": [self.figure(name) for name in EXHIBITS],
-            "models": self.models,
+            "forest": [(folder or self.root) / f"figures/{name}.svg" for name in ("forest", "forest-narrow")],
             "index": report / "index.html",
             "origins": report / "provenance.html",
+            "scales": report / "scales.html",
             "pages": [report / f"{name}.html" for name in EXHIBITS],
         }
-        step(build, scale(), Scale, build.FILES, **(paths | given))
+        scale = load_scale("minimal", {"evaluation": EVALUATION.model_dump(), "seeds": list(SEEDS)})
+        step(build, scale, Scale, build.FILES, **(paths | given))
         return report / "index.html"
 
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from raml.bench import best_seconds, machine
+from benchmarks.run import best_seconds, machine
 from raml.errors import RamlError
 from raml.lineage.environment import processor
 

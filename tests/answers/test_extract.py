@@ -84,13 +84,6 @@ def test_matching_braces_agrees_with_counting(text: str) -> None:
     assert matching_braces(text) == expected
 
 
-@given(st.text())
-def test_arbitrary_text_never_raises(text: str) -> None:
-    for completion in (text, MARKER + text, f"{MARKER}{text}}}", f"answer is {text}"):
-        for answer in (extract_answer(completion), extract_loose(completion)):
-            assert answer is None or answer == " ".join(answer.split()) != ""
-
-
 @pytest.mark.parametrize("piece", ["\\boxed{", "{", MARKER, "** ", "answer is ", " "])
 def test_time_is_linear_in_the_length(piece: str) -> None:
     """Quadratic code would need minutes."""

@@ -3,8 +3,6 @@ import sys
 import types
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import raml.answers
 from raml.answers import MARKER, Judgement, judge, reward
@@ -53,21 +51,6 @@ def test_a_verifier_of_the_family_replaces_the_comparison() -> None:
 def test_bad_gold_is_bad_input() -> None:
     with pytest.raises(InputError):
         reward(f"{MARKER}7}}", "seven", answer_type="integer")
-
-
-pieces = st.lists(
-    st.one_of(
-        st.text(max_size=5), st.sampled_from([MARKER, "}", "{", "7", "<think>", "</think>", "answer is ", "<eos>"])
-    )
-).map("".join)
-
-
-@given(pieces)
-def test_any_text_gets_one_of_four_values(completion: str) -> None:
-    judgement = judge(completion, "7", answer_type="integer")
-    values = {(True, True): 1.0, (False, True): 0.0, (True, False): -0.5, (False, False): -1.0}
-    assert judgement.reward == values[judgement.correct, judgement.formatted]
-    assert not (judgement.formatted or judgement.correct) or judgement.answer is not None
 
 
 def test_reward_is_the_function_and_the_import_is_light() -> None:

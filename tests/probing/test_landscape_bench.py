@@ -2,7 +2,7 @@
 
 import pytest
 
-from raml.probing.landscape_bench import landscape_benchmark
+from benchmarks.landscape import landscape_benchmark
 
 
 def test_benchmark_measures_what_it_says() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_models import VOCABULARY, build
 
-from raml.probing import bench
+from benchmarks import probing as bench
 from raml.probing.curves import Probe
 
 

@@ -2,8 +2,6 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raml.answers.parsable import parsable
 from raml.questions.cleaning import ANSWER_FILTERS, EXAMPLES, FILTERS, NOT_VERIFIABLE, Raw, clean, counts
@@ -116,30 +114,6 @@ def test_answers_are_kept(answer: str) -> None:
 )
 def test_urls_and_html_are_stripped(text: str, stripped: str) -> None:
     assert strip(text) == stripped
-
-
-pieces = st.lists(
-    st.text(max_size=6)
-    | st.sampled_from(
-        ["<p>", "</p>", "<b", "&lt;", "&amp;", "https://a.b", "<sup>", "</sup>", "$", "<", ">", " ", "\n"]
-    )
-).map("".join)
-
-
-@given(pieces)
-def test_stripping_twice_changes_nothing(text: str) -> None:
-    assert strip(strip(text)) == strip(text)
-
-
-@given(pieces, pieces)
-def test_any_text_meets_the_filters(question: str, answer: str) -> None:
-    assert first_filter(question, answer) in {None, *(one.name for one in FILTERS)}
-
-
-def test_long_texts_take_no_longer_than_long() -> None:
-    for text in ("<" * 20_000, "[a](" * 5_000, "the figure " * 5_000, "<p " * 10_000, "find " * 10_000, "." * 20_000):
-        strip(text)
-        first_filter(text, text)
 
 
 def raw_questions() -> list[Raw]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raml.questions.bench import cleaning_benchmark
+from benchmarks.cleaning import cleaning_benchmark
 
 
 def test_all_is_cleaned_and_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,9 @@
 """Data sets in the schemas in which the Hub has them: fixtures written by us, in files and on a hub of this machine."""
 
-import base64
 import json
-import os
-import pickle
 import re
 import subprocess
-import sys
 import zipfile
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from local_hub import COMMIT, serving
+from local_hub import COMMIT, error_line, run_step, serving
 from raml.answers.code import read_tests
 from raml.answers.format import INSTRUCTION
 from raml.answers.sandbox import Cases
@@ -28,6 +23,7 @@ from raml.questions.verify import verify
 from raml.schemas import CleaningCount, Question
 from raml.step import run
 from raml.storage import read_table
+from rehearsal.data import live_code_bench
 
 OUTPUTS = {
     **{"train": "train.parquet", "benchmarks": "benchmarks.parquet", "tests": "tests.zip"},
@@ -49,11 +45,6 @@ CODE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 def turns(question: str, answer: str) -> list[dict[str, Any]]:
     """A row of Open Reasoner Zero."""
     return [{"from": "human", "value": question}, {"from": "assistant", "ground_truth": {"value": answer}}]
@@ -66,28 +57,6 @@ def gpqa_row(number: int) -> dict[str, Any]:
         "Correct Answer": f"{number} joules",
         **wrong,
         "Subdomain": "Physics",
-    }
-
-
-def code_row(number: int, *, function: str | None = None) -> dict[str, Any]:
-    """A row of LiveCodeBench: doubling, by standard input or by a function."""
-    public, private = (
-        json.dumps(
-            [{"input": str(n), "output": str(2 * n), "testtype": "functional" if function else "stdin"} for n in some]
-        )
-        for some in ((number, 3), (5, 7))
-    )
-    return {
-        **{
-            "question_title": f"double {number}",
-            "question_content": f"Double it, version {number}.",
-            "platform": "leetcode",
-        },
-        **{"question_id": str(number), "contest_id": "c", "contest_date": "2024-09-01T00:00:00", "difficulty": "easy"},
-        "starter_code": f"class Solution:\n    def {function}(self, n: int) -> int:\n" if function else "",
-        "public_test_cases": public,
-        "private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(private))).decode(),
-        "metadata": json.dumps({"func_name": function} if function else {}),
     }
 
 
@@ -108,8 +77,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     Path("raw.json").write_text(json.dumps([*good, *bad, turns("What is  $3 + 3$?", "6")]))
     pl.DataFrame([gpqa_row(number) for number in range(12)]).write_csv("gpqa.csv")
-    lines(Path("code/test4.jsonl"), [code_row(1), code_row(2, function="double")])
-    lines(Path("code/test5.jsonl"), [code_row(3)])
+    lines(Path("code/test4.jsonl"), [live_code_bench(0), live_code_bench(1)])
+    lines(Path("code/test5.jsonl"), [live_code_bench(2)])
     lines(Path("plus/test.jsonl"), [{"problem": "What is $4 + 4$?", "answer": 8}])
     return tmp_path
 
@@ -195,11 +164,11 @@ def test_a_template_is_filled_once() -> None:
 
 def test_programs_are_run_on_their_tests(world: Path) -> None:
     plain, method, _ = (row for row in build()["benchmarks"].to_dicts() if row["split"] == "code")
-    assert plain["prompt"] == "Double it, version 1.\n\nWrite a program."
+    assert plain["prompt"] == "Double the number, version 1.\n\nWrite a program."
     assert method["prompt"].startswith(
-        "Double it, version 2.\n\nComplete this:\nclass Solution:\n    def double(self, n"
+        "Double the number, version 2.\n\nComplete this:\nclass Solution:\n    def double(self, n"
     )
-    assert read_tests(stored_tests(plain)) == Cases(None, ("1", "3", "5", "7"), ("2", "6", "10", "14"))
+    assert read_tests(stored_tests(plain)) == Cases(None, ("0", "3", "5", "7"), ("0", "6", "10", "14"))
     assert verify(plain, "print(2 * int(input()))") and not verify(plain, "print(2)")
     solution = "class Solution:\n    def double(self, n: int) -> int:\n        return {} * n\n"
     assert verify(method, solution.format(2)) and not verify(method, solution.format(3))
@@ -255,7 +224,7 @@ def test_a_folder_has_the_subsets_that_its_card_names(world: Path) -> None:
 
 
 def test_broken_tests_name_their_question(world: Path) -> None:
-    lines(Path("bad.jsonl"), [code_row(1) | {"private_test_cases": "?"}])
+    lines(Path("bad.jsonl"), [live_code_bench(0) | {"private_test_cases": "?"}])
     source = Dataset.model_validate({"dataset": "bad.jsonl", "split": "test", **CODE})
     with pytest.raises(DataError, match=r"the tests of code-00000 cannot be read: .* neither JSON nor compressed"):
         question_rows(source, split="code", kind="other_domain")
@@ -295,10 +264,7 @@ def test_the_hub_gives_files_by_name_and_says_what_is_gated(world: Path) -> None
         def fetched(benchmark: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
             config = canonical_json(Published.model_validate(section(benchmarks={"one": benchmark})))
             files = [f"--{name.replace('_', '-')}={file}" for name, file in OUTPUTS.items()]
-            command = [sys.executable, "-m", "raml.questions.published", "--scale", "tiny", "--config", config, *files]
-            path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-            environment = {**os.environ, **hub.environment, "PYTHONPATH": path, **more}
-            return subprocess.run(command, env=environment, capture_output=True, text=True)
+            return run_step(hub, "raml.questions.published", ["--scale", "tiny", "--config", config, *files], **more)
 
         code = section()["benchmarks"]["code"] | {"dataset": "own/code"}
         ran = fetched(code)
@@ -316,7 +282,4 @@ def test_the_hub_gives_files_by_name_and_says_what_is_gated(world: Path) -> None
         ),
         (unasked, "own/code test: .* the Hugging Face Hub does not give it: HF_HUB_OFFLINE=1 forbids to ask; unset it"),
     ):
-        assert refused.returncode == 2
-        (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
-        assert re.search(message, line), line
-        assert "Traceback" not in refused.stderr
+        assert re.search(message, error_line(refused))

@@ -9,8 +9,8 @@ from raml.answers.sandbox import run_tests
 from raml.config import Published, load_scale
 from raml.questions.cleaning import FILTERS, NOT_VERIFIABLE
 from raml.questions.published import question_rows, training_questions
-from raml.rehearsal.data import write_data
-from raml.rehearsal.texts import ANSWER, PROGRAMS
+from rehearsal.data import write_data
+from rehearsal.texts import ANSWER, PROGRAMS
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 # What a size is; all else of the paper's settings must be the same.

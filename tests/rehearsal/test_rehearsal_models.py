@@ -1,5 +1,6 @@
 """The rehearsal's models: loaded as published ones are, and right and wrong at random."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from transformers import Qwen2ForCausalLM
 
 from raml.answers import judge
 from raml.config import Sampling, Scale, load_scale
-from raml.rehearsal.models import write_models
-from raml.rehearsal.texts import ANSWER
 from raml.training.start import shape_of
 from raml.trajectories.chat import question_ids
 from raml.trajectories.engine import Request
 from raml.trajectories.hub import load_named
 from raml.trajectories.sampler import TorchSampler
+from rehearsal.__main__ import main as write_world
+from rehearsal.models import write_models
+from rehearsal.texts import ANSWER
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 SAMPLING = Sampling(temperature=1.0, top_p=0.8, top_k=50, max_tokens=64, batch_size=64, threads=1)
@@ -81,17 +83,18 @@ def test_a_distilled_model_begins_to_think_in_its_prompt(folder: Path) -> None:
 
 
 def test_the_world_is_the_same_bytes_each_time(folder: Path, tmp_path: Path) -> None:
+    source = os.environ | {"PYTHONPATH": f"{SCALES.parents[1] / 'src'}:{SCALES.parents[1] / 'tests'}"}
     for out in ("one", "other"):
-        subprocess.run([sys.executable, "-m", "raml.rehearsal", str(tmp_path / out)], check=True)
+        subprocess.run([sys.executable, "-m", "rehearsal", str(tmp_path / out)], check=True, env=source)
     files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
     assert {str(path.parts[0]) for path in files} == {"data", "models"}
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes(), file
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    ran = subprocess.run(
-        [sys.executable, "-m", "raml.rehearsal", str(tmp_path / "file")], capture_output=True, text=True
-    )
-    assert ran.returncode != 0 and ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        write_world([str(tmp_path / "file")])
+    error = capsys.readouterr().err
+    assert ended.value.code != 0 and error.startswith("error: ") and error.count("\n") == 1

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from raml.report import fig3, fig16
 from report_results import Results
 
 
@@ -11,9 +10,6 @@ from report_results import Results
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Built once: tests that change a file work on their own copy of it."""
     results = Results(tmp_path_factory.mktemp("minimal"))
-    results.draw_curves(fig3, "fig3")
-    results.draw_curves(fig16, "fig16")
-    results.draw_tab2()
     results.lay_out_trajectories()
     results.build()
     return results
@@ -23,11 +19,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def pages(results: Results) -> dict[str, str]:
     """The report's pages by name, the viewer's among them."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((results.root / "report").glob("*.html"))}
-
-
-@pytest.fixture(scope="session")
-def page(pages: dict[str, str]) -> str:
-    return pages["index"]
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from byte_level import byte_level_tokenizer
 from raml.errors import DataError
-from raml.report.followed import pieces, read_followed
 from raml.report.page import content_hash
-from raml.report.parts import QUESTIONS_PER_PART, part_names
 from raml.report.trajectories import full_shade, part_text, places_of
+from raml.report.viewer_chunks import QUESTIONS_PER_PART, part_names
+from raml.report.viewer_data import pieces, read_followed
 from raml.schemas import ProbeCurve, column_types
 from raml.storage import METADATA_KEY, write_table
 from report_results import HOSTILE, SEEDS, TURNED, Results, curve_rows, no_thinking_rows, provenance, write_curves

@@ -7,25 +7,20 @@ from typing import Any
 
 import polars as pl
 import torch
+from off_policy import PROVENANCE, TOKENIZER, hardware, start_model
 from transformers import LlamaForCausalLM
 
-from raml.config import GRPO, Architecture, Hardware, QuestionSet
+from raml.config import GRPO, QuestionSet
 from raml.questions.build import draw
 from raml.schemas import Question, column_types
-from raml.storage import Provenance, write_table
+from raml.storage import write_table
 from raml.training.mixture import Document
-from raml.training.model import build_model
 from raml.training.pretrain import collate, masked_loss, save_model
 from raml.trajectories.oracles.solution import Solution
 from raml.trajectories.oracles.write import completion
-from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
+from raml.trajectories.tokenizer import prompt_ids
 
-TOKENIZER = build_tokenizer()
-PROVENANCE = Provenance(scale="test", config_hash="", code_version="", seed=0)
-HARDWARE = Hardware(
-    processes=1, launcher=None, sharded=False, memory_gb=4, precision="fp32", gradient_checkpointing=False,
-    rollouts="torch", threads=1, checkpoint_steps=2,
-)  # fmt: skip
+HARDWARE = hardware()
 
 
 def grpo(**changes: Any) -> GRPO:
@@ -62,11 +57,7 @@ def save_questions(path: Path) -> Path:
 @cache
 def _half_trained() -> LlamaForCausalLM:
     torch.set_num_threads(1)
-    shape = Architecture(
-        hidden_size=64, layers=2, heads=2, kv_heads=2, intermediate_size=96, vocabulary=len(TOKENIZER), tied=True,
-        context=128,
-    )  # fmt: skip
-    model = build_model(shape, 0, bos=1, eos=2, pad=0)
+    model = start_model()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     rng = random.Random(0)
     for _ in range(40):

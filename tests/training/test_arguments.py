@@ -54,11 +54,6 @@ def test_rows_at_once_divide_the_batch_and_fit(
     assert asked == [{"rows": 48, "tokens": sequences * (64 + 128), "lora": None, "copies": 2}]
 
 
-def test_one_row_too_large_for_the_device_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match=r"hardware\.memory_gb"):
-        rows_at_once(start_model().config, sft(), hardware(memory_gb=1e-4), rows=4)
-
-
 def test_nothing_is_sent_to_anybody() -> None:
     assert constants.HF_HUB_DISABLE_TELEMETRY
     assert TrainingArguments(**_arguments()).report_to == []

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from off_policy import ARCHITECTURE as SHAPE
 
-from raml.config import GRPO, Architecture, Hardware, load_scale
+from raml.config import GRPO, Hardware, load_scale
 from raml.errors import ConfigError
 from raml.training import split
 from raml.training.memory import USABLE, memory
@@ -16,9 +17,6 @@ from raml.training.split import split_batch
 
 SCALES = Path(__file__).parents[2] / "config" / "scales"
 PAPER = load_scale("paper", folder=SCALES)
-SHAPE = Architecture(
-    hidden_size=64, layers=2, heads=2, kv_heads=2, intermediate_size=96, vocabulary=104, tied=True, context=256
-)
 
 
 def hardware(**changes: Any) -> Hardware:

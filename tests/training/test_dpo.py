@@ -11,7 +11,7 @@ import torch
 from off_policy import LORA, TOKENIZER, Place, dpo, hardware, start_model, trajectories
 from transformers import LlamaForCausalLM
 
-from raml.errors import ConfigError, DataError
+from raml.errors import ConfigError
 from raml.training import dpo as module
 from raml.training.dpo import make_trainer, training_pairs
 from raml.training.loop import fit
@@ -37,23 +37,6 @@ def log_probability(model: Any, pair: Pair, name: str) -> float:
     ids = torch.tensor([[*prompt, *completion]])
     steps = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
     return steps.gather(1, torch.tensor(completion)[:, None]).sum().item()
-
-
-def test_token_ids_reach_the_batches_as_they_are(tmp_path: Path) -> None:
-    wanted = pairs()
-    trainer = make_trainer(start_model(), TOKENIZER, wanted, dpo(), hardware(), 0, tmp_path, reference=start_model(1))
-    got = []
-    for batch in trainer.get_train_dataloader():
-        half = len(batch["input_ids"]) // 2
-        for row in range(half):
-            both = []
-            for index in (row, row + half):
-                real = batch["attention_mask"][index].bool()
-                completion = batch["completion_mask"][index].bool()
-                both.append((batch["input_ids"][index][real & ~completion], batch["input_ids"][index][completion]))
-            assert both[0][0].tolist() == both[1][0].tolist()
-            got.append([both[0][0].tolist(), both[0][1].tolist(), both[1][1].tolist()])
-    assert got == [[pair["prompt_ids"], pair["chosen_ids"], pair["rejected_ids"]] for pair in wanted]
 
 
 def test_the_loss_is_the_papers(tmp_path: Path) -> None:
@@ -102,31 +85,9 @@ def test_the_step_learns_to_tell_right_from_wrong(tmp_path: Path, lora: Any) -> 
     assert margin > 0
 
 
-def test_what_is_chosen_is_finished_and_what_is_rejected_need_not_be() -> None:
-    table, wrong = (trajectories(style).with_columns(finished=pl.col("sample") != 0) for style in ("long", "wrong"))
-    found = training_pairs(
-        ("long", table), ("wrong", wrong), dpo(batch_size=1, pairs_per_question=64), random.Random(0)
-    )
-    cut = {tuple(ids) for ids in table.filter(sample=0)["token_ids"]}
-    assert not cut & {tuple(pair["chosen_ids"]) for pair in found}
-    assert {tuple(pair["rejected_ids"]) for pair in found} == {tuple(ids) for ids in wrong["token_ids"]}
-
-
 def test_pairs_that_do_not_fit_the_context_are_refused(tmp_path: Path) -> None:
     place = Place(tmp_path, "dpo").prepare()
     config = place.folder / "start" / "config.json"
     config.write_text(config.read_text().replace('"max_position_embeddings": 256', '"max_position_embeddings": 20'))
     with pytest.raises(ConfigError, match=r"tokens together exceeds the model's context of 20; lower dpo\.max_tokens"):
         place.train([dpo()])
-
-
-def test_without_pairs_there_is_nothing_to_train_on() -> None:
-    first = trajectories()["question_id"][0]
-    one = ("long", trajectories().filter(question_id=first))
-    others = ("wrong", trajectories("wrong").filter(pl.col("question_id") != first))
-    with pytest.raises(DataError, match=r"^long and wrong: no question has both a correct and a wrong trajectory"):
-        training_pairs(one, others, dpo(), random.Random(0))
-    with pytest.raises(DataError, match=r"^long: nothing to train on"):
-        training_pairs(("long", trajectories()), ("long", trajectories()), dpo(), random.Random(0))
-    with pytest.raises(DataError, match="24 to train on are less than one batch; lower batch_size = 25"):
-        pairs(batch_size=25)

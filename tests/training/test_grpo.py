@@ -4,12 +4,12 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import polars as pl
 import pytest
 import torch
-from grpo_start import HARDWARE, PROVENANCE, TOKENIZER, grpo, questions, save_questions, save_start
+from grpo_start import HARDWARE, TOKENIZER, grpo, questions, save_questions, save_start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -19,9 +19,8 @@ import raml.training.rewards
 from raml.answers import Judgement
 from raml.config import GRPO
 from raml.errors import DataError
-from raml.schemas import Question
 from raml.step import run
-from raml.storage import file_hash, write_table
+from raml.storage import file_hash
 from raml.training.grpo import main, make_trainer, prompts_of, question_order, trainer_arguments
 from raml.training.loop import Job
 from raml.training.rollouts import Prompt
@@ -36,7 +35,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-def train(folder: Path, settings: GRPO, name: str = "out", work: str = "work", **hardware: Any) -> Path:
+def train(folder: Path, settings: GRPO, name: str = "out", work: str = "work", seed: int = 3, **hardware: Any) -> Path:
     """Run the step as the workflow does; the model's folder."""
     job = Job[GRPO](runs=[settings], hardware=HARDWARE.model_copy(update=hardware))
     start, asked = save_start(folder / "start"), folder / "questions.parquet"
@@ -45,7 +44,7 @@ def train(folder: Path, settings: GRPO, name: str = "out", work: str = "work", *
     run(
         main, Job[GRPO], inputs=["questions"], many=["starts"], outputs=["work"], many_outputs=["outs"],
         arguments=[
-            "--scale", "test", "--config", job.model_dump_json(), "--seed", "3", "--questions", str(asked),
+            "--scale", "test", "--config", job.model_dump_json(), "--seed", str(seed), "--questions", str(asked),
             "--starts", str(start), "--outs", str(folder / name), "--work", str(folder / work),
         ],
     )  # fmt: skip
@@ -159,10 +158,20 @@ def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
     assert all(before.state_dict()[name].equal(value) for name, value in after.state_dict().items())
 
 
-def test_training_raises_the_reward(tmp_path: Path) -> None:
-    found = records(train(tmp_path, grpo(steps=12, learning_rate=3e-3)))
-    rewards = [record["reward"] for record in found]  # the first is the start's
-    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.1
+def test_training_raises_the_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge_labels(text: str, *_: Any, **__: Any) -> Judgement:
+        """The share of A among the labels: each completion tells what is better, from the first step on."""
+        labels = [word for word in text.split() if word in set("ABC")]
+        return Judgement(None, False, True, labels.count("A") / max(1, len(labels)))
+
+    monkeypatch.setattr(raml.training.rewards, "judge", judge_labels)
+    settings = grpo(steps=12, learning_rate=5e-4)
+    last = [
+        sum(record["reward"] for record in records(train(tmp_path, settings, name=f"seed{seed}", seed=seed))[-3:]) / 3
+        for seed in range(3)
+    ]
+    # About 0.8 each; 0.5 at the start and without learning, 0.2 and less if advantages had the other sign.
+    assert median(last) > 0.65
 
 
 def exit_of(capsys: pytest.CaptureFixture[str], folder: Path, settings: GRPO, **hardware: Any) -> tuple[int, str]:
@@ -248,25 +257,11 @@ def test_without_vllm_its_rollouts_are_refused(
 
 
 def test_a_completion_must_fit_the_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, message = exit_of(capsys, tmp_path, grpo(max_tokens=120))
-    assert code == 2 and "exceed the model's context of 128" in message
+    code, message = exit_of(capsys, tmp_path, grpo(max_tokens=250))
+    assert code == 2 and "exceed the model's context of 256" in message
 
 
-def test_an_empty_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(pl.DataFrame(questions()).clear(), Question, tmp_path / "questions.parquet", PROVENANCE)
-    code, message = exit_of(capsys, tmp_path, grpo())
-    assert code == 2 and "of 0 questions 0" in message
-
-
-def test_what_trl_would_decide_is_set(tmp_path: Path) -> None:
+def test_checkpoints_lie_where_a_new_batch_begins(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(save_start(tmp_path / "start"))
-    arguments = trainer_arguments(model, grpo(iterations=2, kl=0.1), HARDWARE, 2**40, tmp_path)
-    assert arguments.loss_type == "grpo" and arguments.scale_rewards == "group" and not arguments.bf16
-    assert (arguments.epsilon, arguments.epsilon_high, arguments.beta) == (0.2, 0.3, 0.1)
-    assert not arguments.shuffle_dataset and not arguments.use_bias_correction_kl
-    assert not arguments.vllm_importance_sampling_correction
-    many = trainer_arguments(
-        model, grpo(iterations=2), HARDWARE.model_copy(update={"checkpoint_steps": 3}), 0, tmp_path
-    )
-    assert many.save_steps == 4  # where a new batch begins
-    torch.set_num_threads(1)
+    device = HARDWARE.model_copy(update={"checkpoint_steps": 3})
+    assert trainer_arguments(model, grpo(iterations=2), device, 2**40, tmp_path).save_steps == 4

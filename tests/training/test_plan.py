@@ -229,11 +229,6 @@ def test_more_devices_share_the_rows() -> None:
     assert plan(minimal(hardware=several)).total_hours == pytest.approx(plan(minimal()).total_hours / 2)
 
 
-def test_a_batch_that_devices_cannot_share_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"sft_short: batch_size = 4 must be a multiple of hardware.processes = 3"):
-        plan(minimal(hardware={"processes": 3, "launcher": "ddp_cpu"}))
-
-
 def test_no_exposures_means_one_for_each_trajectory_that_is_written() -> None:
     scale = minimal(sft={"long": {"exposures_per_question": None}})
     assert isinstance(scale.sft["long"], SFT) and scale.oracle is not None

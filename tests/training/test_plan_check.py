@@ -15,6 +15,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from trl.trainer import utils as trl_utils
 
+from benchmarks.plan_check import FlopCounter, count_flops, peak_bytes, plan_benchmark
 from raml.config import Lora, QuestionSet, Sampling, load_scale
 from raml.questions.build import draw
 from raml.schemas import Question, column_types
@@ -23,7 +24,6 @@ from raml.training import memory as formulas
 from raml.training.costs import Load, forward_flops, training_flops
 from raml.training.grpo import trainer_arguments
 from raml.training.memory import memory
-from raml.training.plan_check import FlopCounter, count_flops, peak_bytes, plan_benchmark
 from raml.training.sft import make_trainer, training_examples
 from raml.training.split import split_batch
 from raml.training.start import shape_of

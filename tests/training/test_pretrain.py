@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from off_policy import ARCHITECTURE, PROVENANCE
 from test_mixture import TOKENIZER, mixture
 
-from raml.config import Annealing, Architecture
+from raml.config import Annealing
 from raml.errors import ConfigError, RamlError
 from raml.schemas import Question
 from raml.step import Step
@@ -18,18 +19,6 @@ from raml.training.mixture import Document
 from raml.training.model import build_model
 from raml.training.pretrain import IGNORED, collate, masked_loss, save_model, train
 from raml.trajectories.pretrained import load_pretrained
-
-ARCHITECTURE = Architecture(
-    hidden_size=64,
-    layers=2,
-    heads=2,
-    kv_heads=2,
-    intermediate_size=96,
-    vocabulary=len(TOKENIZER),
-    tied=True,
-    context=256,
-)
-PROVENANCE = Provenance(scale="test", config_hash="1", code_version="2")
 
 
 def model(seed: int = 0):
@@ -103,15 +92,6 @@ def test_base_models_of_one_trunk_differ_by_their_share_alone(tmp_path: Path) ->
     hashes = [file_hash(out / "model.safetensors") for out in (files["out"], *outs)]
     assert hashes[1] == hashes[2]
     assert len(set(hashes)) == 3
-
-
-def test_unequal_numbers_of_base_models_are_refused_before_any_work(tmp_path: Path) -> None:
-    job = anneal.Job(
-        runs=[Annealing(long_share=0.5, steps=1)] * 2, pretraining=mixture().pretraining, oracle=mixture().oracle
-    )
-    lists = {"starts": [tmp_path / "trunk"] * 2, "outs": [tmp_path / "one"]}
-    with pytest.raises(ConfigError, match=r"^2 runs, 2 --starts, 1 --outs: give as many of each"):
-        anneal.main(Step("raml.training.anneal", "test", job, 0, {"benchmarks": tmp_path / "none"}, {}, lists))
 
 
 def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Killed with SIGKILL at any moment, training ends with the same bytes as if nothing had happened."""
 
-import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +46,6 @@ def test_killed_anywhere_a_job_ends_with_the_same_bytes(technique: Any, tmp_path
     assert ended(start_process(place, runs)) == 0
     assert place.hashes(runs) == undisturbed.hashes(runs)
     assert list(place.work.iterdir()) == []
-
-
-def test_killed_from_outside_under_lora_with_dropout(tmp_path: Path) -> None:
-    runs = [sft(lora=LORA)]
-    undisturbed = Place(tmp_path / "undisturbed", "sft").prepare()
-    assert ended(start_process(undisturbed, runs)) == 0
-    place = Place(tmp_path / "killed", "sft").prepare()
-    process = start_process(place, runs, ("raml.training.watch.Watch.on_save", 2, "before"))
-    deadline = time.monotonic() + 60
-    while not any(place.work.glob("*/checkpoint-2/complete.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert ended(process) == KILLED
-    assert ended(start_process(place, runs)) == 0
-    assert place.hashes(runs) == undisturbed.hashes(runs)
 
 
 def test_a_run_does_not_depend_on_the_others_of_its_batch(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from raml.errors import ConfigError, DataError, RamlError
 from raml.training import sft as module
 from raml.training.loop import fit
 from raml.training.pretrain import IGNORED, masked_loss
-from raml.training.sft import make_trainer, repeated, training_examples
+from raml.training.sft import make_trainer, training_examples
 from raml.training.work import Work
 
 
@@ -62,16 +62,6 @@ def test_without_a_number_each_question_is_trained_on_as_often_as_it_has_correct
     prompts = Counter(tuple(example["input_ids"][:10]) for example in examples)
     assert sorted(prompts.values()) == sorted(fewer.group_by("question_id").len()["len"])
     assert len(kinds(examples)) == 3 * 2
-
-
-def test_repeats_are_even_and_the_remainder_is_drawn() -> None:
-    rows = [{"row": index} for index in range(4)]
-    remainders = set()
-    for seed in range(20):
-        counts = Counter(row["row"] for row in repeated(rows, 6, random.Random(seed)))
-        assert sorted(counts.values()) == [1, 1, 2, 2]
-        remainders.add(tuple(sorted(row for row, count in counts.items() if count == 2)))
-    assert len(remainders) > 1
 
 
 def test_wrong_attempts_carry_no_loss_unless_asked() -> None:
@@ -222,18 +212,6 @@ def test_trajectories_that_do_not_fit_the_context_are_refused(tmp_path: Path) ->
     with pytest.raises(ConfigError, match=rf"trajectory of {longest} tokens together exceeds the model's context of "
                                           rf"{longest - 1}; lower sft\.max_tokens or sft\.max_pro"):  # fmt: skip
         module.train(assignment, trajectories(), "long.parquet")
-
-
-def test_trajectories_are_different_finished_and_right() -> None:
-    table = trajectories()
-    twice = pl.concat([table, table.with_columns(writer=pl.lit("again"))])
-    settings = sft(trajectories_per_question=16, exposures_per_question=None, batch_size=1)
-    examples = training_examples(twice, settings, random.Random(0))
-    assert len(examples) == len(kinds(examples)) == len(table.unique("token_ids"))
-    cut = table.with_columns(finished=pl.col("sample") != 0)
-    examples = training_examples(cut, settings, random.Random(0))
-    ids = {(*p, *t) for p, t in table.filter(sample=0).select("prompt_ids", "token_ids").iter_rows()}
-    assert examples and not ids & set(kinds(examples))
 
 
 def _interrupting(step: int) -> Callable[..., None]:

@@ -19,7 +19,6 @@ from raml.training.start import (
     check_tokenizer,
     load_reference,
     load_start,
-    merged,
     save_trained,
 )
 from raml.trajectories.pretrained import load_pretrained
@@ -100,14 +99,6 @@ def test_a_merged_model_does_what_the_adapter_did(tmp_path: Path) -> None:
     assert torch.allclose(saved(IDS).logits, expected, atol=1e-4)
     assert torch.equal(model(IDS).logits, expected)  # training may go on
     assert (tmp_path / "out" / "training.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
-
-
-def test_merging_is_pefts_merging() -> None:
-    model = with_adapter()
-    ours = merged(model.state_dict(), scaling=LORA["alpha"] / LORA["rank"])
-    theirs = model.merge_and_unload().state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
 
 
 def test_what_was_trained_in_bf16_is_saved_in_bf16(tmp_path: Path) -> None:

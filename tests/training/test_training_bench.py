@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 from grpo_start import HARDWARE, PROVENANCE, TOKENIZER, grpo, questions, save_questions, save_start
 
+from benchmarks.training import training_benchmark
 from raml.config import Oracle, load_scale
 from raml.schemas import Trajectory, column_types
 from raml.storage import write_table
-from raml.training.bench import training_benchmark
 from raml.trajectories.oracle import question_rows
 
 

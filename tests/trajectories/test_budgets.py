@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from byte_level import byte_level_tokenizer
 from raml.answers.format import MARKER, THINK_END
-from raml.trajectories.budgets import end_ids, ends_within, forced_prompt, last_tokens, thinking_ids
+from raml.trajectories.budgets import end_ids, ends_within, last_tokens, thinking_ids
 from raml.trajectories.tokenizer import build_tokenizer
 
 IDS = st.lists(st.integers(0, 500), max_size=60)
@@ -27,11 +27,6 @@ def test_last_tokens_are_where_the_thinking_ends(ids: list[int], n: int) -> None
     last = last_tokens(ids, n)
     assert len(last) == min(n, len(ids))
     assert ids[: len(ids) - len(last)] + last == ids
-
-
-@given(IDS, IDS, IDS)
-def test_a_forced_prompt_is_question_then_thinking_then_end(prompt: list[int], kept: list[int], end: list[int]) -> None:
-    assert list(forced_prompt(prompt, kept, end)) == prompt + kept + end
 
 
 @given(IDS, st.lists(st.integers(0, 500), min_size=1, max_size=9), COUNTS)

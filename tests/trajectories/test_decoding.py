@@ -42,13 +42,6 @@ def test_a_token_is_drawn_by_inverting_the_cumulative_distribution(probabilities
         assert token == plain_choice(kept, uniform) or boundary < 1e-12
 
 
-def test_frequencies_are_the_probabilities():
-    logits = torch.tensor([0.3, -1.0, 2.0, 0.0, 1.1])
-    uniforms = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
-    drawn = next_tokens(logits.expand(10_000, 5), uniforms, SAMPLING)
-    assert torch.allclose(drawn.bincount(minlength=5) / 10_000, logits.softmax(-1), atol=2e-4)
-
-
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
 def test_extreme_uniforms_draw_tokens_of_positive_probability(uniform):
     logits = torch.full((50, 7), -torch.inf)

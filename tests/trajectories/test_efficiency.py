@@ -1,19 +1,16 @@
 import json
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from asked import PROVENANCE, question, save_model, save_questions
 
 from raml.config import Efficiency
-from raml.questions.verify import family_of
-from raml.schemas import ForcedAnswer, Question, Trajectory, column_types
+from raml.schemas import ForcedAnswer, Trajectory, column_types
 from raml.step import run
-from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.storage import read_provenance, read_table, write_table
 from raml.trajectories.answering import Answering, Kept
 from raml.trajectories.efficiency import Job, main
 from raml.trajectories.engine import PROGRAM, Completion, Request, in_order
@@ -23,7 +20,6 @@ from raml.trajectories.sampler import TorchSampler
 from raml.trajectories.shards import ShardedEngine
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
 
-PROVENANCE = Provenance(scale="tiny", config_hash="0", code_version="0")
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 20, "batch_size": 5, "threads": 1}
 EFFICIENCY: dict[str, Any] = {
     "models": ["base"], "benchmarks": ["rows", "path"], "n": 2, "budgets": [3, 30], "summaries": 2,
@@ -36,15 +32,6 @@ MARKER_WORDS = ["</think>", "\n\n**Final Answer**\n\\boxed{"]
 SUMMARISER = {
     "model": "m", "revision": "main", "prompt": "{question} {thinking} ;", "engine": ENGINE, "sampling": SAMPLING
 }  # fmt: skip
-
-
-def question(family: str) -> dict[str, Any]:
-    draft = family_of(family).generate(1, random.Random(family))
-    return {
-        "id": f"{family}-0", "source": "raml", "family": family, "domain": "d", "split": family, "kind": "in_domain",
-        "prompt": draft.prompt, "answer": draft.answer, "answer_type": family_of(family).answer_type, "difficulty": 1,
-        "metadata": "{}",
-    }  # fmt: skip
 
 
 def sample(asked: dict[str, Any], number: int, thinking: str, answer: str | None) -> dict[str, Any]:
@@ -61,16 +48,9 @@ def sample(asked: dict[str, Any], number: int, thinking: str, answer: str | None
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A random model, a question of each of two families, and two trajectories of each: one right, one cut off."""
-    tokenizer = build_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=1,
-        num_key_value_heads=1, max_position_embeddings=256,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+    save_model(tmp_path / "model")
     asked = [question("rows"), question("path")]
-    write_table(pl.DataFrame(asked, schema=column_types(Question)), Question, tmp_path / "q.parquet", PROVENANCE)
+    save_questions(tmp_path / "q.parquet", *asked)
     rows = [
         sample(asked[0], 0, "B +1 = 1 3 Wait 2 b 2 ; a 3 ;", asked[0]["answer"]),
         sample(asked[0], 1, "a 3 ; b 2 ; c 4", None),
@@ -154,7 +134,7 @@ def test_a_summary_with_the_gold_answer_is_counted_and_not_answered_after(folder
     gold = question("number_sorting")
     tokens = gold["answer"].split()
     steps = " ".join(f"{number} : {' '.join(tokens[place + 1 :])} ;" for place, number in enumerate(tokens))
-    write_table(pl.DataFrame([gold], schema=column_types(Question)), Question, folder / "q.parquet", PROVENANCE)
+    save_questions(folder / "q.parquet", gold)
     rows = [sample(gold, number, steps, None) for number in range(2)]
     table = pl.DataFrame(rows, schema=column_types(Trajectory))
     write_table(table, Trajectory, folder / "samples.parquet", PROVENANCE)

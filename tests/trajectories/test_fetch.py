@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from byte_level import byte_level_tokenizer
-from local_hub import COMMIT, serving
+from local_hub import COMMIT, error_line, run_step, serving
 from raml.config import Base
 from raml.step import run
 from raml.storage import Provenance, model_hash
@@ -140,44 +139,27 @@ def test_a_model_that_the_memory_does_not_hold_is_no_matter_of_options_that_fetc
 
 def test_the_hub_is_asked_for_a_revision_and_the_commit_recorded(tmp_path: Path) -> None:
     source = save(tmp_path / "source", max_shard_size="20KB")
-    command = [sys.executable, "-m", "raml.trajectories.fetch"]
+    out, other = tmp_path / "out", tmp_path / "other"
     with serving(tmp_path / "home", models={"own/model": source}) as hub:
-        environment = {**os.environ, **hub.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
 
         def fetched(out: Path, revision: str, **more: str) -> subprocess.CompletedProcess[str]:
-            arguments = line("own/model", out, revision=revision)
-            return subprocess.run([*command, *arguments], env={**environment, **more}, capture_output=True, text=True)
+            return run_step(hub, "raml.trajectories.fetch", line("own/model", out, revision=revision), **more)
 
-        ran = fetched(tmp_path / "out", "v1")
-        assert ran.returncode == 0, ran.stderr
-        assert origin(tmp_path / "out").model_hash == COMMIT
-        gone = fetched(tmp_path / "other", "gone")
-        assert gone.returncode == 2
-        assert "own/model: there is no such folder, and the Hugging Face Hub does not give it" in gone.stderr
-        assert not (tmp_path / "other").exists()
+        ran = fetched(out, "v1")
+        gone = fetched(other, "gone")
     cached = fetched(tmp_path / "again", COMMIT, HF_HUB_OFFLINE="1")
-    assert cached.returncode == 0, cached.stderr
-    assert origin(tmp_path / "again").model_hash == COMMIT
-    offline = fetched(tmp_path / "other", 40 * "0", HF_HUB_OFFLINE="1")
-    assert offline.returncode == 2
+    offline = fetched(other, 40 * "0", HF_HUB_OFFLINE="1")
+    assert ran.returncode == cached.returncode == 0, ran.stderr + cached.stderr
+    assert origin(out).model_hash == origin(tmp_path / "again").model_hash == COMMIT
+    assert "own/model: there is no such folder, and the Hugging Face Hub does not give it" in error_line(gone)
     assert "it is not whole in the cache and HF_HUB_OFFLINE=1 forbids to ask" in error_line(offline)
+    assert not other.exists()
 
 
 def test_a_gated_model_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     source = save(tmp_path / "source")
-    command = [sys.executable, "-m", "raml.trajectories.fetch", *line("own/model", tmp_path / "out")]
     with serving(tmp_path / "home", models={"own/model": source}, gated=frozenset({"own/model"})) as hub:
-        environment = {**os.environ, **hub.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 2
-    assert error_line(ran).startswith(
-        "error: model own/model is gated: accept its conditions at https://huggingface.co"
-    )
+        ran = run_step(hub, "raml.trajectories.fetch", line("own/model", tmp_path / "out"))
+    start = "error: model own/model is gated: accept its conditions at https://huggingface.co"
+    assert error_line(ran).startswith(start)
     assert not (tmp_path / "out").exists()
-
-
-def error_line(ran: subprocess.CompletedProcess[str]) -> str:
-    """The one line of error that a step ends with."""
-    assert "Traceback" not in ran.stderr
-    (found,) = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
-    return found

@@ -15,7 +15,7 @@ from raml.errors import ConfigError
 from raml.questions.verify import FAMILIES
 from raml.step import Step
 from raml.trajectories.oracle import Job, main
-from raml.trajectories.oracles.write import WRITERS, completion, distinct_solutions, write_solution
+from raml.trajectories.oracles.write import completion, distinct_solutions, write_solution
 from raml.trajectories.tokenizer import build_tokenizer
 
 SUMS = ["chain_sum", "leg_counting", "word_problem"]
@@ -36,10 +36,6 @@ def test_unequal_numbers_of_styles_and_files_are_refused_before_any_work(tmp_pat
     files = {"questions": tmp_path / "none", "tokenizer": tmp_path / "none"}
     with pytest.raises(ConfigError, match=r"^2 styles, 1 --outs: give as many of each"):
         main(Step("raml.trajectories.oracle", "test", job, 0, files, {}, {"outs": [tmp_path / "short.parquet"]}))
-
-
-def test_every_family_has_an_oracle() -> None:
-    assert set(WRITERS) == set(FAMILIES)
 
 
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)

@@ -1,9 +1,6 @@
 """Published trajectories in the schema of the paper's authors: fixtures written by us, in files and on a local hub."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import polars as pl
 import pytest
 
 from byte_level import byte_level_tokenizer
-from local_hub import COMMIT, serving
+from local_hub import COMMIT, run_step, serving
 from raml.answers.format import MARKER
 from raml.config import Published, canonical_json
 from raml.questions.published import training_questions
@@ -144,13 +141,6 @@ def test_questions_that_were_cleaned_are_found_too() -> None:
     assert read(template=None, cleaning=True)["text"].to_list() == TEXTS
 
 
-def test_the_same_files_give_the_same_bytes() -> None:
-    read()
-    first = Path("out.parquet").read_bytes()
-    read()
-    assert Path("out.parquet").read_bytes() == first
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -180,13 +170,7 @@ def test_bad_input_is_one_clear_line(changed: dict[str, Any], message: str, caps
 def test_the_hub_gives_them_by_revision(world: Path) -> None:
     write_rows([row()], "own/train.jsonl")
     with serving(world / "home", data={"jnanliu/rollouts": world / "own"}) as hub:
-        path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-        command = [sys.executable, "-m", "raml.trajectories.published_rollouts"]
-        ran = subprocess.run(
-            [*command, *arguments(dataset="jnanliu/rollouts")],
-            env={**os.environ, **hub.environment, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-        )
+        given = arguments(dataset="jnanliu/rollouts")
+        ran = run_step(hub, "raml.trajectories.published_rollouts", given)
     assert ran.returncode == 0, ran.stderr
     assert set(read_table(Path("out.parquet"), Trajectory)["engine_version"]) == {COMMIT}

@@ -1,16 +1,15 @@
 import json
-import random
 
 import polars as pl
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from asked import PROVENANCE, question, save_model, save_questions
+from transformers import LlamaForCausalLM
 
 from raml.config import Sampling, validate
-from raml.questions.verify import family_of
-from raml.schemas import Question, Trajectory, column_types
+from raml.schemas import Question, Trajectory
 from raml.step import run
-from raml.storage import Provenance, read_provenance, read_table, write_table
+from raml.storage import read_provenance, read_table, write_table
 from raml.trajectories.engine import Request
 from raml.trajectories.sample import Job, main
 from raml.trajectories.sampler import TorchSampler
@@ -29,50 +28,9 @@ CONFIG = {
 
 @pytest.fixture
 def folder(tmp_path):
-    tokenizer = build_tokenizer()
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=1,
-            num_key_value_heads=1,
-            max_position_embeddings=128,
-        )
-    )
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    write_table(questions(), Question, tmp_path / "questions.parquet", provenance())
+    save_model(tmp_path / "model")
+    save_questions(tmp_path / "questions.parquet", question("rows"), question("path"))
     return tmp_path
-
-
-def provenance():
-    return Provenance(scale="tiny", config_hash="0", code_version="0")
-
-
-def questions():
-    rows = []
-    for name in ("rows", "path"):
-        family = family_of(name)
-        draft = family.generate(family.levels[0], random.Random(name))
-        rows.append(
-            {
-                "id": f"{name}-0",
-                "source": family.source,
-                "family": name,
-                "domain": family.domain,
-                "split": name,
-                "kind": "in_domain",
-                "prompt": draft.prompt,
-                "answer": draft.answer,
-                "answer_type": family.answer_type,
-                "difficulty": 1,
-                "metadata": json.dumps(draft.metadata),
-            }
-        )
-    return pl.DataFrame(rows, schema=column_types(Question))
 
 
 def sample(folder, out="samples.parquet", seed=0, config=CONFIG, models=("base",), outs=None):
@@ -101,7 +59,7 @@ def test_n_judged_trajectories_per_question(folder):
     assert table.select("question_id", "writer", "sample", "seed").rows() == [
         (question, "base", number, 0) for question in ("rows-0", "path-0") for number in range(4)
     ]
-    prompt = questions()["prompt"][1]
+    prompt = question("path")["prompt"]
     assert table["prompt_ids"][4].to_list() == prompt_ids(build_tokenizer(), prompt)
     assert table["n_tokens"].max() <= 12
     assert read_provenance(path).model_hash is not None
@@ -113,20 +71,13 @@ def test_the_same_seed_gives_the_same_bytes(folder):
     assert sample(folder, "third.parquet", seed=1).read_bytes() != first
 
 
-def test_a_model_writes_the_same_alone_and_in_company(folder):
-    both = read_table(sample(folder, "both.parquet", models=("base", "other")), Trajectory)
-    alone = read_table(sample(folder, "alone.parquet", models=("other",)), Trajectory)
-    assert both["writer"].unique().sort().to_list() == ["base", "other"]
-    assert both.filter(pl.col("writer") == "other").equals(alone)
-    assert read_provenance(folder / "both.parquet").model_hash.count(",") == 1
-
-
 def test_each_model_can_have_a_table_of_its_own_with_the_bytes_that_it_has_alone(folder):
     sample(folder, models=("base", "other", "third"), outs=["a.parquet", "b.parquet", "a.parquet"])
     alone = sample(folder, "alone.parquet", models=("other",))
     assert (folder / "b.parquet").read_bytes() == alone.read_bytes()
     shared = sample(folder, "shared.parquet", models=("base", "third"))
     assert (folder / "a.parquet").read_bytes() == shared.read_bytes()
+    assert read_provenance(shared).model_hash.count(",") == 1
 
 
 def test_unequal_lists_are_refused_before_any_work(folder, capsys):
@@ -159,29 +110,13 @@ def test_what_the_sampler_makes_follows_the_model(folder):
 def test_only_questions_of_the_wanted_kinds_are_asked(folder, capsys):
     questions = read_table(folder / "questions.parquet", Question)
     kinds = pl.Series(["in_domain", "other_domain"], dtype=Question.kind.dtype)
-    write_table(questions.with_columns(kind=kinds), Question, folder / "questions.parquet", provenance())
+    write_table(questions.with_columns(kind=kinds), Question, folder / "questions.parquet", PROVENANCE)
     table = read_table(sample(folder, config={**CONFIG, "kinds": ["other_domain"]}), Trajectory)
     assert table["question_id"].unique().to_list() == [questions["id"][1]]
     with pytest.raises(SystemExit) as exit_:
         sample(folder, config={**CONFIG, "kinds": ["within_domain"]})
     assert exit_.value.code == 2
     assert "holds no question of kinds ['within_domain']" in capsys.readouterr().err
-
-
-def test_a_folder_without_a_model_is_one_clear_line(folder, capsys):
-    (folder / "model" / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(SystemExit) as exit_:
-        sample(folder)
-    assert exit_.value.code == 2
-    assert "is no model folder" in capsys.readouterr().err
-    assert not (folder / "samples.parquet").exists()
-
-
-def test_n_must_be_positive(folder, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        sample(folder, config={**CONFIG, "n": 0})
-    assert exit_.value.code == 2
-    assert "n = 0" in capsys.readouterr().err
 
 
 def test_parts_together_are_the_whole(folder):

@@ -1,12 +1,12 @@
 import torch
 
-from raml.trajectories import bench
-from raml.trajectories.bench import SAMPLING, sampler_benchmark
+from benchmarks import sampler
+from benchmarks.sampler import SAMPLING, sampler_benchmark
 
 
 def test_the_benchmark_compares_equal_work(monkeypatch):
-    monkeypatch.setattr(bench, "PROMPTS", 2)
-    monkeypatch.setattr(bench, "SAMPLES", 3)
+    monkeypatch.setattr(sampler, "PROMPTS", 2)
+    monkeypatch.setattr(sampler, "SAMPLES", 3)
     threads = torch.get_num_threads()
     measured = sampler_benchmark(sampling=SAMPLING.model_copy(update={"max_tokens": 4}), rounds=2)
     assert torch.get_num_threads() == threads
@@ -22,5 +22,5 @@ def test_a_row_is_counted_up_to_its_end_of_text():
         def generate(self, prompts, **kwargs):
             return torch.tensor([[9, 9, 5, 2, 0], [9, 9, 5, 5, 5], [9, 9, 2, 0, 0]])
 
-    requests = [bench.Request("q", (9, 9), sample) for sample in range(3)]
-    assert bench.generated_tokens(Scripted(), requests, SAMPLING, 0, 2) == 2 + 3 + 1
+    requests = [sampler.Request("q", (9, 9), sample) for sample in range(3)]
+    assert sampler.generated_tokens(Scripted(), requests, SAMPLING, 0, 2) == 2 + 3 + 1

@@ -62,13 +62,6 @@ def test_trouble_that_passes_loses_and_doubles_nothing(trouble):
         assert len(server.asked) == 3 * len(MIXED)
 
 
-def test_all_troubles_one_after_the_other():
-    with serving(*TROUBLES[:2]) as server:
-        writer = engine(server)
-        server.troubles = TROUBLES
-        assert writer.sample(MIXED, seed=1) == expected(1)
-
-
 def test_a_call_may_have_a_limit_of_its_own():
     with serving() as server:
         assert engine(server).sample(MIXED, seed=1, max_tokens=3) == expected(1, max_tokens=3)

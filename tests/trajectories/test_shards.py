@@ -90,18 +90,6 @@ def test_kills_change_nothing_and_cost_less_than_a_shard_each(
     assert made + last.made <= len(requests) + len(kills) * (size - 1)
 
 
-def test_a_job_of_10000_samples_killed_5_times_makes_at_most_5_percent_more(tmp_path: Path) -> None:
-    requests, made = asked(625, 16), 0
-    for after in (1500, 900, 2100, 1717, 2500):
-        engine = Counting(killed_after=after)
-        with pytest.raises(Killed):
-            sampled(engine, requests, tmp_path, size=64)
-        made += engine.made
-    last = Counting()
-    assert sampled(last, requests, tmp_path, size=64) == Counting().sample(requests, SEED)
-    assert 10_000 <= made + last.made <= 10_500
-
-
 def test_what_is_there_is_counted_and_not_made_again(tmp_path: Path) -> None:
     requests = asked(3, 4)
     sampled(Counting(), requests, tmp_path)
@@ -163,11 +151,3 @@ def test_a_doubled_or_lost_completion_stops_the_job(tmp_path: Path) -> None:
     with pytest.raises(RamlError, match="ended without all completions of 1 shards; run again"):
         sampled(Counting(lose=2), asked(3, 4), tmp_path / "lost")
     assert sampled(Counting(), asked(3, 4), tmp_path / "lost") == Counting().sample(asked(3, 4), SEED)
-
-
-def test_delete_leaves_no_folder(tmp_path: Path) -> None:
-    requests = asked(1, 2)
-    shards = Shards.open(tmp_path, {}, requests, 4)
-    sample_in_shards(Counting(), requests, SEED, shards, lambda _: None)
-    shards.delete()
-    assert not any(tmp_path.iterdir())

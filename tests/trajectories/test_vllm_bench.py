@@ -1,17 +1,17 @@
 import pytest
 import torch
 
-from raml.trajectories import bench, vllm_bench
+from benchmarks import sampler, vllm_engine
+from benchmarks.vllm_engine import MICRO_SAMPLING, SAMPLING, generate_comparison, sampler_comparison
 from raml.trajectories.tokenizer import build_tokenizer
-from raml.trajectories.vllm_bench import MICRO_SAMPLING, SAMPLING, generate_comparison, sampler_comparison
 
 SHORT = {"max_tokens": 4}
 
 
 @pytest.mark.vllm
 def test_vllm_and_the_torch_sampler_do_equal_work(monkeypatch):
-    monkeypatch.setattr(bench, "PROMPTS", 2)
-    monkeypatch.setattr(vllm_bench, "SAMPLES", 3)
+    monkeypatch.setattr(sampler, "PROMPTS", 2)
+    monkeypatch.setattr(vllm_engine, "SAMPLES", 3)
     measured = sampler_comparison(sampling=MICRO_SAMPLING.model_copy(update=SHORT), rounds=2)
     assert (measured["rows"], measured["max_tokens"]) == (6, 4)
     assert all(3 < measured[f"{name}_mean_tokens"] <= 4 for name in ("sampler", "vllm"))
@@ -21,7 +21,7 @@ def test_vllm_and_the_torch_sampler_do_equal_work(monkeypatch):
 
 @pytest.mark.vllm
 def test_vllm_and_generate_do_equal_work(tmp_path):
-    model, *_ = bench.random_model()
+    model, *_ = sampler.random_model()
     model.resize_token_embeddings(len(build_tokenizer()))
     model.to(torch.bfloat16).save_pretrained(tmp_path)
     build_tokenizer().save_pretrained(tmp_path)

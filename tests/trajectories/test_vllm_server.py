@@ -12,8 +12,7 @@ import pytest
 from vllm_models import MIXED, STOPS, model, sampling, save, torch_sampler, vllm_engine
 
 from raml.config import EngineSettings
-from raml.errors import InputError
-from raml.trajectories.engine import Origin, Request
+from raml.trajectories.engine import Origin
 from raml.trajectories.server_engine import ServerEngine
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(280)]
@@ -86,20 +85,3 @@ def test_samples_are_those_of_the_engine_in_this_process(url, folder):
     assert sampled.sample(MIXED, 5) == expected
     assert sampled.sample(MIXED[::-2], 5) == expected[::-2]
     assert sampled.sample(MIXED, 6) != expected
-
-
-def test_max_tokens_cuts(url, folder):
-    cut = engine(url, folder, max_tokens=6).sample(MIXED, 5)
-    assert any(not completion.finished for completion in cut)
-    for completion, whole in zip(cut, engine(url, folder).sample(MIXED, 5), strict=True):
-        assert completion.token_ids == whole.token_ids[:6]
-
-
-def test_bad_input_is_refused(url, folder):
-    sampled = engine(url, folder)
-    with pytest.raises(InputError, match=r"exceed the model's context of 128"):
-        sampled.sample([Request("q", (5,) * 110, 0)], 0)
-    with pytest.raises(InputError, match=r"/v1/completions refuses: HTTP 400: .*vocabulary"):
-        sampled.sample([Request("q", (5, 9999), 0)], 0)
-    with pytest.raises(InputError, match=r"serves .*qwen2, not other/model"):
-        engine(url, "other/model")

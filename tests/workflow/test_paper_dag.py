@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from checkout import Checkout, children_cpu_seconds, environment
 
 from raml.answers.format import MARKER
 from raml.config import load_scale
-from raml.rehearsal.texts import ANSWER, EASY, WRONG
 from raml.report.exhibit import read_exhibit
 from raml.schemas import Evaluation, Question, Trajectory
 from raml.storage import read_table
+from rehearsal.__main__ import main as write_world
+from rehearsal.texts import ANSWER, EASY, WRONG
 
 pytestmark = pytest.mark.workflow
 
@@ -131,9 +131,7 @@ def test_any_scale_can_have_community_models(checkout: Checkout) -> None:
 def trained(new_checkout: Callable[[], Checkout]) -> Path:
     """Results of a part of the rehearsal: questions, writers, SFT and DPO on what they wrote, figure 4."""
     checkout = new_checkout()
-    world = [sys.executable, "-m", "raml.rehearsal", ".cache/rehearsal"]
-    source = environment() | {"PYTHONPATH": str(checkout.root / "src")}
-    subprocess.run(world, cwd=checkout.root, env=source, check=True, capture_output=True)
+    write_world([str(checkout.root / ".cache" / "rehearsal")])
     write_scale(checkout.root / "config" / "scales", published_rollouts(checkout.root / "rollouts.jsonl"))
     wanted = ["models/seed0/dpo/model.safetensors", "trajectories/held_out_long.parquet", "figures/fig4.json"]
     wanted.append("models/seed0/sft_short/model.safetensors")

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,10 @@ import pytest
 import yaml
 from checkout import ROOT, Checkout, environment
 
-from raml.rehearsal.texts import ANSWER
 from raml.schemas import CleaningCount, Evaluation, ForcedAnswer, Question, Trajectory
 from raml.storage import read_table
+from rehearsal.__main__ import main as write_world
+from rehearsal.texts import ANSWER
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(3600)]
 
@@ -25,9 +25,7 @@ REHEARSAL = ["--config", "scale=rehearsal"]
 def results(new_checkout: Callable[[], Checkout]) -> Path:
     """The results of the whole run."""
     checkout = new_checkout()
-    source = environment() | {"PYTHONPATH": str(checkout.root / "src")}
-    world = [sys.executable, "-m", "raml.rehearsal", ".cache/rehearsal"]
-    subprocess.run(world, cwd=checkout.root, env=source, check=True)
+    write_world([str(checkout.root / ".cache" / "rehearsal")])
     start = time.monotonic()
     ran = subprocess.run(
         checkout.command("--keep-going", *REHEARSAL),

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from checkout import ROOT, Checkout, environment
 
-from raml.rehearsal.models import VOCABULARY, chain, model
-from raml.rehearsal.tokenizers import CONTEXT, QWEN, tokenizer
 from raml.schemas import Question, Trajectory
 from raml.storage import read_provenance, read_table
+from rehearsal.models import VOCABULARY, chain, model
+from rehearsal.tokenizers import CONTEXT, QWEN, tokenizer
 
 pytestmark = pytest.mark.workflow
 

@@ -1,24 +1,25 @@
 """From measurements to claims and the report: quantities, effects, verdicts, exhibits, the site."""
 
 from raml.report.listing import exhibits_of, raw_exhibits
-from raml.report.viewer_chunks import chunk_names
+from raml.report.viewer_chunks import part_names
 
 
 report: "../report/workflow.rst"
 
 
 # Exhibits in the page's order; those that show single trajectories need more than the effects.
-EXHIBITS = exhibits_of(SCALE, TIMED)
-RAW = [exhibit for exhibit in raw_exhibits() if exhibit in EXHIBITS]
+EXHIBITS = exhibits_of(SCALE)
+RAW = raw_exhibits(SCALE)
 DRAWN = [exhibit for exhibit in EXHIBITS if exhibit not in RAW]
 MARKDOWN = ["tab1", "tab2", "tab3", "fig7"]
 
 TRAINED = [run.model for batch in BATCHES for run in batch.runs if run.model in SCALE.models and run.model != "base"]
+ENTRIES = sorted(glob("src/raml/report/exhibits/**/*.j2", recursive=True))
 BENCHMARKS = "<results>/questions/benchmarks.parquet"
 
 # The files of the report's viewer of trajectories.
 ASKED = (SCALE.published or SCALE.questions).benchmarks
-CHUNKS = chunk_names(SCALE.seeds, SCALE.probing.models, {name: ASKED[name].n for name in SCALE.probing.benchmarks})
+CHUNKS = part_names(SCALE.seeds, SCALE.probing.models, {name: ASKED[name].n for name in SCALE.probing.benchmarks})
 
 
 rule quantities:
@@ -123,13 +124,13 @@ rule training_log:
 # All exhibits that are made of effects in one job: to draw one takes a tenth of a second, to start three seconds.
 rule draw:
     input:
-        templates=sorted(glob("src/raml/report/exhibits/*.j2")),
+        templates=ENTRIES,
         effects=rules.decide.output.effects,
         claims=rules.decide.output.claims,
         reported="config/reported.yaml",
         models=rules.models.output,
         training=rules.training_log.output.table,
-        times="<results>/times.json" if TIMED else [],
+        times="<results>/times.json" if "times" in EXHIBITS else [],
     output:
         figures=shown(DRAWN, "svg"),
         records=expand("<results>/figures/{exhibit}.json", exhibit=DRAWN),
@@ -152,7 +153,7 @@ rule draw:
 
 rule draw_raw:
     input:
-        templates=sorted(glob("src/raml/report/exhibits/*.j2")),
+        templates=ENTRIES,
         effects=rules.decide.output.effects,
         claims=rules.decide.output.claims,
         reported="config/reported.yaml",

@@ -109,15 +109,9 @@ def training_trajectories(style):
 
 def shown(exhibits, ending):
     """The paths of figures that `snakemake --report` shows, with a caption."""
-    return [
-        report(
-            f"<results>/figures/{exhibit}.{ending}",
-            caption="../report/exhibit.rst",
-            category="Exhibits",
-            labels={"exhibit": exhibit},
-        )
-        for exhibit in exhibits
-    ]
+    paths = [(exhibit, f"<results>/figures/{exhibit}.{ending}") for exhibit in exhibits]
+    about = {"caption": "../report/exhibit.rst", "category": "Exhibits"}
+    return [report(path, labels={"exhibit": exhibit}, **about) for exhibit, path in paths]
 
 
 def or_exit(work, *arguments):
@@ -251,8 +245,6 @@ HELD_OUT = "<results>/trajectories/held_out_long.parquet"
 
 # What a main model writes on the benchmarks.
 SAMPLES = "<results>/evaluations/samples/seed{seed}/{model}.parquet"
-
-TIMED = Path("results", SCALE.scale, "times.json").exists()
 
 # Jobs run the source beside this file with the Python that runs Snakemake, offline. Snakemake sets
 # OMP_NUM_THREADS to a job's `threads`; a result's bytes follow the `threads` of its configuration.

@@ -17,7 +17,7 @@ def metric_rows(effects: pl.DataFrame, quantities: pl.DataFrame) -> pl.DataFrame
         effects: rows of `claims.effects.EffectTable`.
         quantities: rows of `QuantityTable`, for the benchmarks' kinds.
     """
-    kinds = dict(quantities.select("benchmark", "domain").unique().iter_rows())
+    kinds = dict(quantities.filter(pl.col("domain") != "").select("benchmark", "domain").unique().iter_rows())
     plain = pl.col("baseline").is_null() & ~pl.col("model").str.contains("/", literal=True)
     rows = effects.filter(
         plain,

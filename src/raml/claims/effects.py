@@ -30,6 +30,7 @@ POOLS: Final[Mapping[str, tuple[str, ...]]] = {
 WITHOUT: Final = " without "
 FINE: Final = re.compile("^NLL@|/quarter |/layer |/width |: ")
 """Quantities of points along a curve or parts of a model, which are pooled only and in no pair."""
+LEFT_OUT: Final = re.compile("^(trend/|slope/)?(mG-)?Pass@")
 
 
 class EffectSpec(Section):
@@ -166,6 +167,14 @@ class Quantities:
         of_scores = tables_of(quantity, model)[0] in ("evaluations", "outer")
         return [*(names if len(names) > 1 else []), *(pools if of_scores else []), ALL]
 
+    def without_one(self, quantity: str, model: str) -> list[str]:
+        """The trained families without each of their benchmarks in turn, of Pass@k, mG-Pass@k and their trends."""
+        pool, measured = next(iter(POOLS)), self._of(quantity, model)
+        if not LEFT_OUT.search(quantity) or "/" in model or measured is None:
+            return []
+        names = sorted(set(measured.benchmarks[_chosen(measured, pool)].tolist()))
+        return [f"{pool}{WITHOUT}{name}" for name in names if len(names) > 1]
+
     def pools(self, spec: EffectSpec, benchmark: str) -> bool:
         """Whether a pooled effect holds questions of a benchmark."""
         measured = self._of(spec.quantity, spec.model)
@@ -210,12 +219,20 @@ class Quantities:
 
 
 def every(quantities: Quantities) -> list[EffectSpec]:
-    """Each quantity of each model, on each benchmark and pooled; those of `FINE` are pooled only."""
+    """Each quantity of each model, on each benchmark and pooled; those of `FINE` are pooled only.
+
+    Scores and trends are also taken over the trained families without one of their benchmarks, as claims are where one
+    of them can decide nothing.
+    """
     return [
         EffectSpec(quantity=quantity, model=model, over=over)
         for quantity in sorted(quantities.names)
         for model in quantities.models(quantity)
-        for over in ([ALL] if FINE.search(quantity) else quantities.places(quantity, model))
+        for over in (
+            [ALL]
+            if FINE.search(quantity)
+            else [*quantities.places(quantity, model), *quantities.without_one(quantity, model)]
+        )
     ]
 
 

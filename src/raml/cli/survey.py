@@ -24,9 +24,10 @@ from raml.probing.prompts import exact_ids, question_ids
 from raml.probing.text import Tokens, known
 from raml.probing.tree import Probe
 from raml.progress import progress
-from raml.report.fig2 import shorten_line
-from raml.report.fig2_figure import Panel, write_landscapes
-from raml.report.landscape_page import Asked, LandscapePage, landscape_page
+from raml.report.charts.surfaces import draw_surfaces
+from raml.report.charts.svg import drawing, write_svg
+from raml.report.landscape_page import LandscapePage, landscape_page
+from raml.report.landscapes import Surface
 from raml.report.numbers import count, number, percent
 from raml.schemas import LandscapePoint
 from raml.storage import write_table, write_text
@@ -135,10 +136,13 @@ def write(request: Request, result: Result, out: Path) -> None:
     with output_folder(out) as folder:
         write_table(landscape_table(request, result.landscape), LandscapePoint, folder / "landscape.parquet", made_by)
         figure = folder / "landscape.svg"
-        write_landscapes(
-            _panels(request, result), figure, name="landscape", title=title, description=" ".join(result.summary())
-        )
-        write_text(landscape_page(_page(request, result, title), figure), folder / "index.html")
+        shown = _surfaces(request, result)
+        with drawing():
+            words = " ".join(result.summary())
+            drawn = draw_surfaces(shown)
+            write_svg(drawn, figure, name="landscape", title=title, description=words, rounded=True)
+        page = LandscapePage(title, _facts(request, result), shown)
+        write_text(landscape_page(page, figure), folder / "index.html")
 
 
 def landscape_table(request: Request, landscape: Landscape) -> pl.DataFrame:
@@ -216,24 +220,25 @@ def _projection(landscape: Landscape, index: int, curve: Curve | None) -> Projec
     return project(landscape.x, landscape.y, landscape.nll[index], np.linspace(0, 1, len(curve)), curve)
 
 
-def _panels(request: Request, result: Result) -> list[Panel]:
+def _surfaces(request: Request, result: Result) -> list[Surface]:
     landscape = result.landscape
     return [
-        Panel(
-            title=shorten_line(request.asked[index], 26),
-            subtitle=f"answer: {shorten_line(request.answers[index], 24)}",
+        Surface(
+            question=request.asked[index],
+            answer=request.answers[index],
             x=landscape.x,
             y=landscape.y,
             nll=landscape.nll[index],
-            curve=result.projections[index],
+            curve=result.curves[index],
+            projection=result.projections[index],
         )
         for index in range(len(request.asked))
     ]
 
 
-def _page(request: Request, result: Result, title: str) -> LandscapePage:
+def _facts(request: Request, result: Result) -> list[tuple[str, str]]:
     landscape = result.landscape
-    facts = [
+    return [
         ("Model", request.model),
         ("Precision", result.precision),
         ("Grid", f"{request.size} x {request.size} within \N{PLUS-MINUS SIGN}{request.radius:g}"),
@@ -245,14 +250,3 @@ def _page(request: Request, result: Result, title: str) -> LandscapePage:
         ("Peak memory", size_of(landscape.peak_bytes)),
         ("Time", f"{result.seconds:.1f} s, {number(1000 * result.seconds / request.size**2)} ms a point"),
     ]
-    asked = [
-        Asked(
-            question=request.asked[index],
-            answer=request.answers[index],
-            nll=landscape.nll[index],
-            curve=result.curves[index],
-            projection=result.projections[index],
-        )
-        for index in range(len(request.asked))
-    ]
-    return LandscapePage(title=title, facts=facts, asked=asked)

@@ -45,9 +45,11 @@ def _show(found: "Trace") -> None:
 
     line(f"{found.target} at scale {found.scale}", "bold")
     if claim := found.claim:
-        measured = "" if claim.measured is None else f", measured {claim.measured:.4g}"
-        interval = f" [{claim.interval[0]:.4g}, {claim.interval[1]:.4g}]" if claim.interval else ""
-        line(f"{claim.verdict}{measured}{interval}: {claim.statement}")
+        line(f"{claim.verdict}: {claim.statement}")
+        for effect in claim.effects:
+            measured = "not measured" if effect.estimate is None else f"{effect.estimate:.4g}"
+            interval = f" [{effect.interval[0]:.4g}, {effect.interval[1]:.4g}]" if effect.interval else ""
+            line(f"   {effect.label}: {measured}{interval}")
         if claim.verdict == "not_run":
             line(f"nothing was measured: {claim.reason}")
             return

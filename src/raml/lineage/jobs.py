@@ -49,7 +49,7 @@ def jobs_behind(target: str, scale: str, artifacts: Sequence[str] = (), *, drawn
     Args:
         target: path of an output.
         scale: the scale.
-        artifacts: if the job of `target` takes some of these, only what is behind them counts.
+        artifacts: if the job of `target`, or one right before it, takes some of these, only what is behind them counts.
         drawn: what is behind all `artifacts` counts, figures that `target` does not take included.
 
     Raises:
@@ -60,8 +60,13 @@ def jobs_behind(target: str, scale: str, artifacts: Sequence[str] = (), *, drawn
     targets = {target, *artifacts} if drawn else {target}
     makers = {path: job for job in _graph(targets, scale) for path in job.outputs}
     last = makers[target]
-    inputs = artifacts if drawn else [path for path in last.inputs if path in artifacts] or last.inputs
-    return _in_order(last.model_copy(update={"inputs": tuple(inputs)}), makers)
+    if drawn:
+        return _in_order(_only(last, artifacts), makers)
+    takers = [last, *(makers[path] for path in last.inputs if path in makers)]  # quantities stand between
+    for taker in takers:
+        if kept := [path for path in taker.inputs if path in artifacts]:
+            makers |= dict.fromkeys(taker.outputs, _only(taker, kept))
+    return _in_order(makers[target], makers)
 
 
 def option(command: str, name: str) -> list[str]:
@@ -69,6 +74,10 @@ def option(command: str, name: str) -> list[str]:
     words = shlex.split(command)
     after = words[words.index(f"--{name}") + 1 :] if f"--{name}" in words else []
     return [*takewhile(lambda word: not word.startswith("--"), after)]
+
+
+def _only(job: Job, inputs: Sequence[str]) -> Job:
+    return job.model_copy(update={"inputs": tuple(inputs)})
 
 
 def _in_order(last: Job, makers: Mapping[str, Job]) -> list[Job]:

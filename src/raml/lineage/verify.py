@@ -2,8 +2,8 @@
 
 *identical*: every file that the claim's chain of jobs makes, from the questions to the measurements, has the same
 bytes, and so has what is said of the claim. *within tolerance*: files differ, but the verdict is the same, each
-deciding effect lies in its recorded interval, and each number that is set against the paper's is there and has moved by no more
-than its tolerance in `config/claims.yaml`. *different*: anything else.
+deciding effect lies in its recorded interval, and each number that is set against the paper's is there and has moved
+by no more than its tolerance in `config/claims.yaml`. *different*: anything else.
 
 Holm's correction takes all claims of a scale, which are not made again: `p_holm` and `verdict_holm` are not compared.
 """

@@ -1,11 +1,17 @@
-"""The report of a scale: the verdict board, a page for each exhibit, and where the numbers come from.
+"""The report of a scale: the results of all claims, a page for each exhibit, and where the numbers come from.
+
+    python -m raml.report.build --scale S --config '<the scale>' --claims results/S/claims.json \
+        --models results/S/tables/models.json --lock requirements/core.lock --machine results/S/environment.json \
+        --others results/*/claims.json --exhibits E.json .. --figures E.svg .. --index index.html \
+        --origins provenance.html --scales scales.html --forest figures/forest.svg figures/forest-narrow.svg \
+        --pages E.html ..
 
 Each page is one file that asks no network for anything. No dates, so the same results give the same bytes.
 """
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,108 +21,97 @@ from raml.claims.results import load_results
 from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
 from raml.lineage.environment import read_environment
-from raml.report.board import board
+from raml.report import scales
+from raml.report.board import ORDER, exhibits_of
+from raml.report.charts.forest import NARROW, WIDE, forest
 from raml.report.checks import check_claims, check_sections
-from raml.report.models import model_card
-from raml.report.page import Section as ExhibitSection
-from raml.report.page import content_hash, environment, read_sections, site
-from raml.report.probed import MODEL_NUMBER
+from raml.report.listing import followed_model
+from raml.report.models import read_models
+from raml.report.page import content_hash, environment, inline_svg, read_sections, site
 from raml.step import Step, check_lengths, run
 from raml.storage import file_hash, write_text
 
 FILES: Final[Mapping[str, list[str]]] = {
-    "inputs": ["claims", "lock", "machine"],
-    "many": ["exhibits", "figures", "models"],
-    "outputs": ["index", "origins"],
-    "many_outputs": ["pages"],
+    "inputs": ["claims", "models", "lock", "machine"],
+    "many": ["exhibits", "figures"],
+    "many_or_none": ["others"],
+    "outputs": ["index", "origins", "scales"],
+    "many_outputs": ["forest", "pages"],
 }
 
-# The packages that results depend on; the lock has the others.
 PACKAGES: Final = (
-    "torch",
-    "transformers",
-    "trl",
-    "tokenizers",
-    "safetensors",
-    "reasoning-gym",
-    "math-verify",
-    "numpy",
-    "scipy",
-    "polars",
-    "matplotlib",
-    "snakemake",
-    "dvc",
+    *("torch", "transformers", "trl", "tokenizers", "safetensors", "reasoning-gym", "math-verify"),
+    *("numpy", "scipy", "polars", "matplotlib", "snakemake", "dvc"),
 )
+"""Those that results depend on; the lock has the others."""
 
 
 def main(step: Step[Scale]) -> None:
-    """Write the pages: `index`, `origins` (of provenance), and `pages` in the order of `exhibits`.
+    """Write the forest plots and the pages; `pages` are in the order of `exhibits`, which is the site's too.
 
     Raises:
-        ConfigError: not as many pages as exhibits.
+        ConfigError: not as many pages as exhibits, or not two forest plots, the wide one first.
         DataError: an input is missing, malformed, stale or of another scale.
     """
     files, lists, scale = step.files, step.lists, step.config
     check_lengths({"exhibits": lists["exhibits"], "pages": lists["pages"]})
-    claims = load_results(files["claims"])
+    check_lengths({"layouts": (WIDE, NARROW), "forest plots": lists["forest"]})
+    claims = load_results(files["claims"], step.scale)
     check_claims(claims, files["claims"], step.scale)
     sections = read_sections(lists["exhibits"], lists["figures"], claims)
     check_sections(sections, step.scale)
-    cards = [model_card(folder) for folder in lists["models"]]
+    models, packages = read_models(files["models"]), read_lock(files["lock"])
     ids = [section.exhibit.id for section in sections]
     jinja = environment()
     jinja.globals |= {
         "scale": scale,
         "site": site(step.scale, ids),
+        "shown": frozenset(ids),
+        "order": ORDER,
         "link": lambda path: os.path.relpath(path, files["index"].parent),
-        "is_made": lambda path: Path(path).suffix != ".svg" or Path(path).stem in ids,
     }
-    script = jinja.get_template("board.js.j2").render()
-    index = jinja.get_template("index.html.j2").render(
-        here="index.html",
-        claims=claims,
-        board=board(claims, ids),
-        sections=sections,
-        parameters=max(card.parameters for card in cards),
-        script=Markup(script),
-        script_hash=content_hash(script),
+    for path, layout in zip(lists["forest"], (WIDE, NARROW), strict=True):
+        write_text(forest(claims, layout, scale.evaluation.confidence), path)
+    for place, section in enumerate(sections):
+        page = jinja.get_template("exhibit.html.j2").render(
+            here=f"{section.exhibit.id}.html",
+            section=section,
+            before=sections[place - 1].exhibit if place else None,
+            after=sections[place + 1].exhibit if place + 1 < len(sections) else None,
+            model=followed_model(section.exhibit.id, scale.probing.models),
+        )
+        write_text(page, lists["pages"][place])
+    compared = scales.compare(claims, step.scale, lists["others"])
+    page = jinja.get_template("scales.html.j2").render(
+        here="scales.html", compared=compared, lines=scales.lines(compared)
     )
-    sources = {source.path: source for section in sections for source in section.exhibit.sources}
-    origins = jinja.get_template("provenance.html.j2").render(
+    write_text(page, files["scales"])
+    sources = {path: source for section in sections for path, source in section.sources.items()}
+    page = jinja.get_template("provenance.html.j2").render(
         here="provenance.html",
-        cards=cards,
+        models=models,
         sources=sorted(sources.items()),
-        readers={path: readers(sections, path) for path in sources},
+        readers={path: [one.exhibit.id for one in sections if path in one.sources] for path in sources},
         hashes=section_hashes(scale),
         machine=read_environment(files["machine"]),
-        packages=read_lock(files["lock"]),
+        packages=packages,
         lock=(files["lock"].as_posix(), file_hash(files["lock"])[:12]),
         provenance=step.provenance(),
     )
-    template = jinja.get_template("exhibit.html.j2")
-    by_id = dict(zip(ids, sections, strict=True))
-    for before, section, after, path in zip([None, *ids], sections, [*ids[1:], None], lists["pages"], strict=False):
-        page = template.render(
-            here=f"{section.exhibit.id}.html",
-            section=section,
-            before=before and by_id[before].exhibit,
-            after=after and by_id[after].exhibit,
-            model=followed_model(section.exhibit.id, scale),
-        )
-        write_text(page, path)
-    write_text(origins, files["origins"])
-    write_text(index, files["index"])
-
-
-def readers(sections: Sequence[ExhibitSection], path: str) -> list[str]:
-    """The exhibits that were made from the file at `path`."""
-    return [section.exhibit.id for section in sections if path in {source.path for source in section.exhibit.sources}]
-
-
-def followed_model(exhibit: str, scale: Scale) -> str | None:
-    """The model whose trajectories an exhibit follows, None if it follows none."""
-    number = MODEL_NUMBER.get(exhibit)
-    return None if number is None else scale.probing.models[number]
+    write_text(page, files["origins"])
+    script = jinja.get_template("board.js.j2").render()
+    page = jinja.get_template("index.html.j2").render(
+        here="index.html",
+        claims=claims,
+        exhibits=exhibits_of(claims),
+        sections=sections,
+        parameters=max(model.parameters for model in models),
+        forest=dict(zip(("broad", "narrow"), map(inline_svg, lists["forest"]), strict=True)),
+        forest_path=lists["forest"][0].as_posix(),
+        script=Markup(script),
+        script_hash=content_hash(script),
+    )
+    write_text(page, files["index"])
 
 
 def section_hashes(scale: Scale) -> dict[str, str]:

@@ -1,39 +1,32 @@
-"""What must hold before results are shown: of one scale, whole, finite and not older than what they were made from."""
+"""What must hold before results are shown: of one scale, finite, and not older than what they were made from."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from raml.claims.result import ClaimResult
 from raml.errors import DataError
-from raml.report.exhibit import Source
-from raml.report.page import Section, made_by
+from raml.report.page import Section, in_git, made_by
 from raml.storage import file_hash
 
 
 def check_claims(claims: Sequence[ClaimResult], path: Path, scale: str) -> None:
-    """Refuse claims that were decided on another scale's files, and numbers that are none.
+    """Refuse numbers that are none.
 
     Raises:
-        DataError: as above.
+        DataError: a claim has one.
     """
-    again = f"`{made_by(path.as_posix(), scale)}` decides them again"
     for claim in claims:
-        for artifact in claim.artifacts:
-            folder = re.match(r"results/([^/]+)/", artifact)
-            if folder and folder[1] != scale:
-                raise DataError(
-                    f"{path}: claim {claim.id} rests on {artifact}, which is of scale {folder[1]!r}, but the report is "
-                    f"of scale {scale!r}; {again}"
-                )
-        numbers = [claim.measured, *(claim.interval or ()), claim.line, claim.p, claim.p_holm]
-        if not all(math.isfinite(value) for value in numbers if value is not None):
+        if not _finite(claim.model_dump()):
+            again = f"`{made_by(path.as_posix(), scale)}` decides them again"
             raise DataError(f"{path}: claim {claim.id} has a number that is not finite; {again}")
 
 
 def check_sections(sections: Sequence[Section], scale: str) -> None:
-    """Refuse exhibits of another scale, and those drawn from files that are gone or have changed since.
+    """Refuse exhibits of another scale, and those drawn from files that have changed since or that git has lost.
+
+    Files that git does not keep may be missing.
 
     Raises:
         DataError: as above; it says which exhibit, which file, and what to run.
@@ -46,20 +39,25 @@ def check_sections(sections: Sequence[Section], scale: str) -> None:
                 f"`{made_by(section.path, scale, force=True)}` makes it"
             )
         for source in section.exhibit.sources:
-            _check_source(source, section, hashes)
+            path = Path(source.path)
+            if path.is_file():
+                found = hashes[source.path] = hashes.get(source.path) or file_hash(path)[: len(source.sha256)]
+                if found != source.sha256:
+                    raise DataError(
+                        f"{section.path} is stale: {path} has changed since (hash {found}, then {source.sha256}); "
+                        f"`{section.command}` makes it again"
+                    )
+            elif in_git(source.path):
+                raise DataError(
+                    f"{path}, which {section.path} was made from, does not exist; "
+                    f"`{made_by(source.path, scale)}` makes it"
+                )
 
 
-def _check_source(source: Source, section: Section, hashes: dict[str, str]) -> None:
-    path, scale = Path(source.path), section.exhibit.scale
-    if not path.is_file():
-        raise DataError(
-            f"{path}, which {section.path} was made from, does not exist; `dvc pull` fetches it, "
-            f"`{made_by(source.path, scale)}` makes it"
-        )
-    if source.path not in hashes:
-        hashes[source.path] = file_hash(path)[: len(source.sha256)]
-    if hashes[source.path] != source.sha256:
-        raise DataError(
-            f"{section.path} is stale: {path} has changed since (hash {hashes[source.path]}, then {source.sha256}); "
-            f"`{section.command}` makes it again"
-        )
+def _finite(value: Any) -> bool:
+    """Whether all numbers in it are."""
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

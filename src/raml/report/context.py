@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-
 from raml.claims.effects import ALL, POOLS
 from raml.claims.labels import MODEL_LABELS, model_label
 from raml.claims.result import ClaimResult
@@ -99,8 +98,15 @@ def context(
         "count": numbers.count,
         "seed_spread": numbers.seed_spread(effects.seeds),
         "short": numbers.short,
+        "quoted": quoted,
         **further,
     }
+
+
+def quoted(text: str) -> str:
+    """Any text as a quoted scalar of YAML."""
+    plain = (one if one.isascii() and one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text)
+    return f'"{"".join(plain)}"'
 
 
 def _benchmarks(scale: Scale, pool: str = ALL) -> list[Benchmark]:

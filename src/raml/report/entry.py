@@ -1,8 +1,8 @@
 """An exhibit's two files: `<id>.yaml.j2`, what is drawn and tabulated, and `<id>.md.j2`, what is said of it.
 
-Both are Jinja over `raml.report.context`. The first renders to YAML (`Entry`): items that each name a part of an effect,
-a row, a column, a series, a panel; where they cross, the effect of all parts together is shown. The second renders to
-Markdown with the sections `caption`, `description`, `what was done` and `where this differs`.
+Both are Jinja over `raml.report.context`. The first renders to YAML (`Entry`): items that each name a part of an
+effect, a row, a column, a series, a panel; where they cross, the effect of all parts together is shown. The second
+renders to Markdown with the sections `caption`, `description`, `what was done` and `where this differs`.
 """
 
 import re
@@ -23,37 +23,52 @@ SECTIONS: Final = ("caption", "description", "what was done", "where this differ
 PARTS: Final = ("quantity", "model", "baseline", "share", "over")
 
 Chart = Literal["dots", "lines", "curves", "surfaces", "bars"]
-Format = Literal["percent", "points", "plain", "count"]
+Format = Literal["percent", "points", "plain", "count", "estimate"]
+Point = tuple[float, float] | tuple[float, float, float, float]
+"""Place and number, and the ends of an interval if there is one."""
 
 
-class Item(Section):
+class Parts(Section):
+    """Of an effect."""
+
+    quantity: str | None = None
+    model: str | None = None
+    baseline: str | None = None
+    share: float | None = None
+    over: str | None = None
+
+
+class Item(Parts):
     """A part of an effect, with its name for people.
 
-    `like` is a style of `raml.report.theme`, `value` a place on an axis, `reported` the paper's number in the unit shown,
-    `text` what a table's cell says in place of an effect.
+    `like` is a style of `raml.report.theme`, `value` a place on an axis or a bar's length, `reported` the paper's
+    number in the unit shown, `cells` what a table's cell says in place of an effect.
     """
 
     label: str = ""
     group: str = ""
     small: str = ""
     side: str = ""
-    quantity: str | None = None
-    model: str | None = None
-    baseline: str | None = None
-    share: float | None = None
-    over: str | None = None
+    parts: dict[str, Parts] = Field(default={}, description="further parts by the label of a crossing item")
     like: str = "ink"
     value: float | None = None
     show: Format | None = Field(default=None, description="how numbers are shown; by default as the unit asks")
     count: Literal["questions", "seeds", "n"] | None = Field(default=None, description="a count in place of the effect")
     reported: dict[str, float] = Field(default={}, description="the paper's numbers by the label of the crossing item")
-    cells: dict[str, str] = Field(default={}, description="texts by the label of the crossing item")
+    cells: dict[str, str | tuple[str, str]] = Field(
+        default={}, description="texts, with small print if there are two, by the label of the crossing item"
+    )
+    points: list[Point] | None = Field(default=None, description="of a line, in place of effects")
+    tinted: list[str] = Field(default=[], description="labels of the panels in which its row is tinted")
+    thin: bool = Field(default=False, description="whether its line is thin and without marks, as of a single seed")
     paper: bool = Field(default=False, description="the paper's numbers, not ours")
     hollow: bool = False
+    mark: bool = Field(default=True, description="whether a line has a mark and an interval at this place")
+    strength: float = Field(default=1.0, gt=0, le=1, description="of a series' colour, where series have an order")
 
 
 class Panel(Item):
-    """One pair of axes; its part of the effects is common to all that it shows."""
+    """One pair of axes; its part of the effects is common to all that it shows, its group a heading above it."""
 
     title: str = ""
     x: str = Field(default="", description="the axis' label")
@@ -73,9 +88,9 @@ class Panel(Item):
 class FigureEntry(Section):
     """What a chart draws: panels, crossed with rows and series (`dots`) or with series and places (`lines`)."""
 
-    panels: list[Panel] = []
-    rows: list[Item] = []
-    series: list[Item] = []
+    panels: list[Panel] = Field(default=[])
+    rows: list[Item] = Field(default=[])
+    series: list[Item] = Field(default=[])
     at: list[Item] = Field(default=[], description="places along the x axis, of which each has a `value`")
     note: str = ""
     options: dict[str, Any] = Field(default={}, description="of the chart")
@@ -99,8 +114,9 @@ class Entry(Section):
     title: str = Field(min_length=1)
     lead: str = Field(min_length=1)
     chart: Chart
+    source: Literal["effects", "training", "times"] = Field(default="effects", description="what its numbers are from")
     figure: FigureEntry = FigureEntry()
-    tables: list[TableEntry] = []
+    tables: list[TableEntry] = Field(default=[])
     n: list[tuple[str, int]] = Field(default=[], description="what was counted, and how many")
     markdown: bool = Field(default=False, description="whether its tables are written to tables/<id>.md too")
 
@@ -116,9 +132,9 @@ class Prose:
 
 
 def exhibit_ids(folder: Path = EXHIBITS) -> list[str]:
-    """All exhibits that there are, propositions first, then figures and tables by number, then the others."""
+    """All exhibits that there are, propositions first, then figures and tables by number, then the project's own."""
     names = [path.name.removesuffix(".yaml.j2") for path in folder.glob("*.yaml.j2")]
-    kinds = ("prop", "fig", "tab")
+    kinds = ("prop", "fig", "tab", "training")
 
     def place(name: str) -> tuple[int, float, str]:
         kind, number = re.fullmatch(r"([a-z]+)([\d.]*)", name).groups()  # type: ignore[union-attr]
@@ -142,6 +158,8 @@ def render(exhibit: str, context: Mapping[str, Any], folder: Path = EXHIBITS) ->
         path = folder / f"{exhibit}.{kind}.j2"
         try:
             texts.append(jinja.get_template(path.name).render(context))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
         except (TemplateError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
     try:

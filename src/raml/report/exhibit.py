@@ -1,7 +1,6 @@
 """What there is to say about one exhibit beside its figure: text, numbers and where they come from.
 
-Exhibit modules write it as JSON next to the SVG; the page is a pure function of these files, so a new
-exhibit is a new module and nothing else.
+It stands as JSON next to the SVG; the page is a pure function of these files.
 """
 
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raml.errors import DataError
-from raml.evaluation.intervals import Interval
-from raml.report.numbers import measurement
 from raml.storage import file_hash, read_json, read_provenance, write_json
 
 
@@ -40,15 +37,6 @@ class Cell(Record):
 
 
 NONE = Cell(text="\N{EN DASH}")
-ONE_QUESTION = Cell(text="\N{EN DASH}", small="no interval from one question")
-
-
-def interval_cell(interval: Interval | None, missing: Cell = NONE) -> Cell:
-    """An estimate with its interval in small print; `missing` where there is none."""
-    if interval is None:
-        return missing
-    text, small = measurement(interval.estimate, (interval.lower, interval.upper))
-    return Cell(text=text, small=small)
 
 
 class Column(Record):

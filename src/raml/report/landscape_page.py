@@ -5,25 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raml.probing.projection import Projection, share_reached
+from raml.probing.projection import share_reached
 from raml.report.exhibit import Cell, Column, Row, Table
+from raml.report.landscapes import Surface
 from raml.report.numbers import number, percent
 from raml.report.page import environment, inline_svg
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question with its landscape, `nll` [size, size]; with a trajectory its curve and where that lies."""
-
-    question: str
-    answer: str
-    nll: Array
-    curve: Array | None
-    projection: Projection | None
 
 
 @dataclass(frozen=True)
@@ -32,7 +19,7 @@ class LandscapePage:
 
     title: str
     facts: Sequence[tuple[str, str]]
-    asked: Sequence[Asked]
+    asked: Sequence[Surface]
 
 
 def landscape_page(page: LandscapePage, figure: Path) -> str:
@@ -48,7 +35,7 @@ def landscape_page(page: LandscapePage, figure: Path) -> str:
     )
 
 
-def _table(asked: Sequence[Asked]) -> Table:
+def _table(asked: Sequence[Surface]) -> Table:
     with_curves = any(one.curve is not None for one in asked)
     headings = [("landscape", name) for name in ("weights", "lowest", "highest", "% lower than the weights")]
     if with_curves:

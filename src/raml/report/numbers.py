@@ -40,8 +40,9 @@ def measurement(value: float, interval: Sequence[float]) -> tuple[str, str]:
     """
     lower, upper = interval
     width = upper - lower
-    if not (math.isfinite(width) and width > 0):
-        return number(value), f"{number(lower)} to {number(upper)}"
+    if not (math.isfinite(width) and width > 1e-12 * max(abs(lower), abs(upper))):
+        texts = [number(float(f"{x:.9g}")) for x in (value, lower, upper)]
+        return texts[0], f"{texts[1]} to {texts[2]}"
     decimals = max(0, math.floor(1.9 - math.log10(width)))
     texts = [f"{x:z,.{decimals}f}".replace("-", MINUS) for x in (value, lower, upper)]
     return texts[0], f"{texts[1]} to {texts[2]}"

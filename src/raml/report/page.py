@@ -9,21 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raml.claims.labels import MODEL_LABELS, model_label
 from raml.claims.result import ClaimResult
 from raml.errors import DataError
-from raml.report import numbers, theme
-from raml.report.board import strip
-from raml.report.exhibit import Column, Exhibit, Row, read_exhibit
-from raml.report.scores import PAPER_MODEL
+from raml.report import downloads, numbers, theme
+from raml.report.board import stands, strip
+from raml.report.context import PAPER_MODEL
+from raml.report.exhibit import Column, Exhibit, Row, Source, read_exhibit
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-_IN_DVC = ("trajectories", "models", "probes", "evaluations/samples", "evaluations/sweeps", "evaluations/efficiency")
+_IN_DVC = (
+    *("trajectories", "models", "probes", "development"),
+    *(f"evaluations/{name}" for name in ("samples", "sweeps", "efficiency", "community")),
+)
 
 OWN_PAGES = ("training", "times")
 """Exhibits that are none of the paper's."""
@@ -40,32 +44,33 @@ class Section:
     claims: list[ClaimResult]
 
     @property
+    def sources(self) -> dict[str, Source]:
+        """What it was made from, by path."""
+        return {source.path: source for source in self.exhibit.sources}
+
+    @property
+    def from_a_whole_run(self) -> bool:
+        """Whether a source is a file that git does not keep, so that a clone cannot draw the figure again."""
+        return not all(map(in_git, self.sources))
+
+    @property
     def command(self) -> str:
         """What draws it again."""
         return made_by(self.figure_path, self.exhibit.scale, force=True)
 
 
-@dataclass(frozen=True)
-class SitePage:
-    """A page of the report that all others link to."""
-
-    name: str
-    file: str
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all pages of a report know of it."""
+class Site(NamedTuple):
+    """What all pages of a report know of it: the pages that each links to, as names and files."""
 
     scale: str
-    pages: list[SitePage]
+    pages: list[tuple[str, str]]
 
 
 def site(scale: str, exhibits: Sequence[str]) -> Site:
     """The report of a scale that has these exhibits."""
-    pages = [("Verdicts", "index.html"), ("Exhibits", "index.html#exhibits"), ("Trajectories", "trajectories.html")]
+    pages = [("Results", "index.html"), ("Exhibits", "index.html#exhibits"), ("Trajectories", "trajectories.html")]
     pages += [(label(name), f"{name}.html") for name in OWN_PAGES if name in exhibits]
-    return Site(scale, [SitePage(*page) for page in [*pages, ("Provenance", "provenance.html")]])
+    return Site(scale, [*pages, ("Scales", "scales.html"), ("Provenance", "provenance.html")])
 
 
 def made_by(path: str, scale: str, *, force: bool = False) -> str:
@@ -96,10 +101,16 @@ def environment() -> Environment:
         "heat": heat,
         "label": label,
         "anchor": anchor,
+        "claim_name": claim_name,
         "strip": strip,
         "model_label": model_label,
         "in_order": in_order,
+        "attrs": lambda one, *names: [getattr(one, name) for name in names],
+        "csv": downloads.address,
+        "table_lines": downloads.of_table,
+        "effect_lines": downloads.of_effects,
     }
+    jinja.tests["stands"] = stands
     jinja.globals |= {"style": theme, "millions": numbers.millions, "paper_model": PAPER_MODEL}
     return jinja
 
@@ -138,7 +149,8 @@ def inline_svg(path: Path, command: str = "") -> Markup:
     if start < 0 or not text.rstrip().endswith("</svg>"):
         raise DataError(f"{path} is not a whole SVG; delete it, then `{command}` makes it")
     text = text[start:].strip()
-    text = re.sub(r' (?:width|height)="[^"]*pt"', "", text, count=2)
+    root, rest = text.split(">", 1)
+    text = re.sub(r' (?:width|height)="[^"]*"', "", root) + ">" + rest
     for name, colour in theme.LIGHT.items():
         text = text.replace(colour, f"var(--{name})")
     return Markup(text.replace("font-family: sans-serif", "font-family: var(--sans)"))
@@ -158,15 +170,16 @@ def label(exhibit: str) -> str:
     return f"{kinds.get(match[1], match[1])} {match[2]}" if match else exhibit
 
 
+def claim_name(claim: str) -> str:
+    """A claim's name for people: `Figure 5` for `fig5`, `Figure 5, worse` for `fig5-worse`."""
+    exhibit, _, rest = claim.partition("-")
+    return f"{label(exhibit)}, {rest.replace('-', ' ')}" if rest else label(exhibit)
+
+
 def in_order(models: Sequence[str]) -> list[str]:
     """Models in the order of the paper's Table 2, others after them."""
-    order = list(theme.MODEL_LABELS)
+    order = list(MODEL_LABELS)
     return sorted(models, key=lambda name: order.index(name) if name in order else len(order))
-
-
-def model_label(name: str) -> str:
-    """A model's name for people: `SFT long` for `sft_long`."""
-    return theme.MODEL_LABELS.get(name, name)
 
 
 def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
@@ -180,14 +193,9 @@ def reported(values: dict[str, object] | None) -> list[tuple[str, str]]:
             outer = "" if re.fullmatch(r"(figure|table)\d+", key) else f"{key.replace('_', ' ')} "
             pairs.extend((f"{outer}{name}", text) for name, text in reported(value))
         elif value is not None:
-            pairs.append((str(key).replace("_", " "), _plain(value)))
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            pairs.append((str(key).replace("_", " "), text))
     return pairs
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return str(value)
 
 
 def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

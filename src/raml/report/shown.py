@@ -1,8 +1,8 @@
 """Effects as exhibits look them up: by their parts, the other way round too, and as people read them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from raml.report.numbers import MINUS, measurement, number, percent
 
 NOT_RUN = Cell(text="not run")
 FEW = Cell(text="\N{EN DASH}", small="too few questions")
+ALIKE = Cell(text="\N{EN DASH}", small="all alike")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Effects:
         self.quantities = frozenset(table["quantity"])
         self.seeds = max(table["seeds"], default=0)
 
+    def places(self, quantity: str) -> list[str]:
+        """Where a quantity was measured: benchmarks, or pools of them."""
+        return sorted({row["over"] for row in self._rows.values() if row["quantity"] == quantity})
+
     def find(self, *items: Item, **parts: Any) -> Shown | None:
         """The effect of all parts together, later ones winning; None if it was not measured.
 
@@ -54,7 +59,23 @@ class Effects:
         Raises:
             ConfigError: a part is missing, or the quantity is one that nobody makes.
         """
-        merged = {name: value for item in items for name in PARTS if (value := getattr(item, name)) is not None} | parts
+        spec, row, sign = self._row(items, parts)
+        return _shown(spec, row, sign) if row else None
+
+    def alike(self, *items: Item) -> bool:
+        """Whether an effect was measured and has no number, as a trend of models that score alike on every question."""
+        _, row, _ = self._row(items, {})
+        return row is not None and row["estimate"] is None
+
+    def _row(
+        self, items: Sequence[Item], parts: Mapping[str, Any]
+    ) -> tuple[EffectSpec, Mapping[str, Any] | None, Literal[1, -1]]:
+        labels = {item.label for item in items}
+        crossing = [own for item in items for label, own in item.parts.items() if label in labels]
+        found = {
+            name: value for one in (*items, *crossing) for name in PARTS if (value := getattr(one, name)) is not None
+        }
+        merged = {**found, **parts}
         if "quantity" not in merged or "model" not in merged:
             raise ConfigError(f"an effect needs a quantity and a model, found {merged}")
         if base_name(merged["quantity"]) not in QUANTITIES:
@@ -63,10 +84,8 @@ class Effects:
             )
         spec = EffectSpec(**merged)
         if row := self._rows.get(spec.name):
-            return _shown(spec, row, 1)
-        if spec.baseline and (row := self._rows.get(_reversed(spec).name)):
-            return _shown(spec, row, -1)
-        return None
+            return spec, row, 1
+        return spec, self._rows.get(_reversed(spec).name) if spec.baseline else None, -1
 
 
 def cell(shown: Shown | None, show: Format | None = None) -> Cell:
@@ -74,6 +93,8 @@ def cell(shown: Shown | None, show: Format | None = None) -> Cell:
     if shown is None:
         return NOT_RUN
     show = show or shown.format
+    if show == "estimate":
+        return Cell(text=number(shown.estimate))
     if shown.interval is None:
         return FEW if shown.questions else NONE
     lower, upper = shown.interval.lower, shown.interval.upper

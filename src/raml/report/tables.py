@@ -2,7 +2,7 @@
 
 from raml.report.entry import Item, TableEntry
 from raml.report.exhibit import NONE, Cell, Column, Row, Table
-from raml.report.shown import Effects, cell
+from raml.report.shown import ALIKE, Effects, cell
 
 
 def build(entry: TableEntry, effects: Effects) -> Table:
@@ -30,7 +30,8 @@ def _cell(row: Item, column: Item, effects: Effects) -> Cell:
     for one, other in ((row, column), (column, row)):
         for key in (other.label, f"{other.group} {other.label}".strip()):
             if key in one.cells:
-                return Cell(text=one.cells[key])
+                text, small = (said, "") if isinstance(said := one.cells[key], str) else said
+                return Cell(text=text, small=small)
             if key in one.reported:
                 return Cell(text=f"{one.reported[key]:.2f}")
     if row.paper or column.paper:
@@ -38,4 +39,6 @@ def _cell(row: Item, column: Item, effects: Effects) -> Cell:
     found = effects.find(row, column)
     if (count := row.count or column.count) is not None:
         return Cell(text=f"{getattr(found, count):,}") if found else NONE
+    if found is None and effects.alike(row, column):
+        return ALIKE
     return cell(found, column.show or row.show)

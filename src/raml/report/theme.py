@@ -97,9 +97,11 @@ STYLES: Final[Mapping[str, Style]] = MappingProxyType(
     {
         **{name: Style(MODEL_COLOURS[name], MODEL_MARKERS[name]) for name in MODEL_COLOURS},
         **{f"series-{n}": Style(f"series-{n}", MARKERS[n - 1]) for n in range(1, 6)},
+        **{f"order-{n}": Style("series-1", MARKERS[n - 1]) for n in range(1, 6)},
         "ink": Style("ink"),
         "neutral": Style("neutral"),
         "muted": Style("muted"),
+        "reference": Style("neutral", "o", "--"),
         "thinking": Style("series-1", "D"),
         "no_thinking": Style("series-2", "s", (0, (4, 1.6))),
         "budget": Style("neutral"),

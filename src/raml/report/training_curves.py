@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from raml.config import Scale
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +26,11 @@ class Quantity:
     label: str
     unit: Literal["", "%"] = ""
 
+    @property
+    def factor(self) -> float:
+        """By which a number is multiplied to have the unit that is shown."""
+        return 100.0 if self.unit else 1.0
+
 
 @dataclass(frozen=True)
 class Technique:
@@ -33,6 +40,11 @@ class Technique:
     models: Sequence[str]
     drawn: Sequence[Quantity]
     others: Sequence[Quantity]
+
+    def shown(self, curves: "Curves") -> list[Quantity]:
+        """What the table holds: all that is drawn, and of the others what was logged."""
+        logged = {name for model, name in curves if model in self.models}
+        return [*self.drawn, *(quantity for quantity in self.others if quantity.name in logged)]
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,11 @@ class Curve:
         part = self.seeds[:, -points:] if last else self.seeds[:, :points]
         known = part[~np.isnan(part).all(axis=1)]
         return np.asarray(np.nanmean(known, axis=1))
+
+    def line(self, values: Floats, factor: float) -> list[list[float]]:
+        """Points of a chart: `values` at the steps, times `factor`; those that are missing are left out."""
+        numbers = zip(self.steps, factor * values, strict=True)
+        return [[float(step), float(f"{value:.6g}")] for step, value in numbers if not np.isnan(value)]
 
 
 Curves = Mapping[tuple[str, str], Curve]
@@ -103,6 +120,26 @@ def techniques(styles: Sequence[str]) -> list[Technique]:
         Technique("SFT", [f"sft_{style}" for style in styles], SFT_DRAWN, ()),
         Technique("DPO", ["dpo"], DPO_DRAWN, DPO_OTHERS),
     ]
+
+
+def training(table: pl.DataFrame, scale: Scale) -> dict[str, Any]:
+    """What the exhibit of the outer loop's curves can name: techniques, curves, and what was counted.
+
+    Args:
+        table: rows of `schemas.TrainingRecord`.
+        scale: what was trained.
+    """
+    wanted = techniques([style for style in ("short", "long") if style in scale.sft])
+    curves = to_curves(table, wanted)
+    return {
+        "techniques": wanted,
+        "curves": curves,
+        "models": {model for model, _ in curves},
+        "seeds": table["seed"].n_unique(),
+        "steps": table.select("model", "seed", "step").n_unique(),
+        "points": POINTS,
+        "edge": f"{EDGE:.0%}",
+    }
 
 
 def to_curves(table: pl.DataFrame, wanted: Sequence[Technique]) -> Curves:

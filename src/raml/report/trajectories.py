@@ -24,10 +24,10 @@ from raml.config import Probing, Section
 from raml.errors import DataError
 from raml.probing.roles import load_tokenizer
 from raml.report.exhibit import read_sources
-from raml.report.followed import FollowedSample, pieces, read_followed
 from raml.report.page import content_hash, embedded, environment, site
-from raml.report.parts import QUESTIONS_PER_PART, part_name
 from raml.report.viewer import FULL_SHADE_QUANTILE, LEVELS
+from raml.report.viewer_chunks import QUESTIONS_PER_PART, part_name
+from raml.report.viewer_data import FollowedSample, pieces, read_followed
 from raml.schemas import ProbeCurve, Question
 from raml.step import Step, check_lengths, run
 from raml.storage import read_table, write_text

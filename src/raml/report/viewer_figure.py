@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from raml.report.charts.svg import drawing, write_svg
 from raml.report.numbers import count
 from raml.report.theme import LIGHT
-from raml.report.charts.svg import drawing, write_svg
 from raml.report.viewer import Followed, Series, Viewer
 
 WIDTH = 9  # inches

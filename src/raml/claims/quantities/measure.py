@@ -1,8 +1,9 @@
 """All quantities of a scale, from its measurement tables.
 
-    python -m raml.claims.quantities.measure --scale S --config '<evaluation, series, answers>' --questions Q \
+    python -m raml.claims.quantities.measure --scale S --config '<the scale>' --questions Q \
         --evaluations E --curves C .. --roles R .. --landscape L .. --updates U .. --blocks B .. --outer O .. \
-        --answers A .. --out results/S/tables/quantities.parquet
+        --answers A .. --train results/S/questions/train.parquet --styles short long --trajectories T .. \
+        [--community C] --out results/S/tables/quantities.parquet
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,12 @@ from raml.claims.quantities.landscape import landscape_quantities
 from raml.claims.quantities.outer import outer_quantities
 from raml.claims.quantities.roles import role_quantities
 from raml.claims.quantities.scores import answer_quantities, score_quantities, trend_quantities
-from raml.claims.quantities.table import QuantityTable, complete
+from raml.claims.quantities.solutions import solution_quantities
+from raml.claims.quantities.table import QuantityTable, complete, empty
 from raml.claims.quantities.updates import block_quantities, update_quantities
+from raml.config import SFT, Scale, Section
 from raml.config import Evaluation as Settings
-from raml.config import Scale, Section
-from raml.errors import DataError
+from raml.errors import ConfigError, DataError
 from raml.runs import Series, series
 from raml.schemas import (
     BlockResidual,
@@ -33,9 +35,10 @@ from raml.schemas import (
     ProbeCurve,
     Question,
     TokenChange,
+    Trajectory,
     WeightUpdate,
 )
-from raml.step import Step, run
+from raml.step import Step, check_lengths, run
 from raml.storage import read_provenance, read_table, write_table
 
 TABLES: Final[dict[str, type[dy.Schema]]] = {
@@ -67,18 +70,27 @@ class Job(Section):
 
     evaluation: Settings
     series: dict[str, Series] = Field(description="models of the sweeps by the value that they vary")
+    sft: dict[str, SFT] = Field(description="by style of the trajectories")
     answers: int = Field(gt=0, description="answers to a question in fig11: the k of its Avg@k and Pass@k")
 
 
-def main(step: Step[Job]) -> None:
+def main(step: Step[Scale]) -> None:
     """Write the table of all quantities.
 
     Raises:
+        ConfigError: there are not as many styles as tables of trajectories, or one is unknown.
         DataError: an input cannot be read, or is of another scale.
     """
-    check_scales([path for name in TABLES for path in step.lists[name]], step.scale)
-    tables = {name: pl.concat(read_table(path, schema) for path in step.lists[name]) for name, schema in TABLES.items()}
-    quantities = measure(tables, read_table(step.files["questions"], Question), step.config)
+    job, styles, lists = job_of(step.config), step.name_lists["styles"], step.lists
+    check_lengths({"styles": styles, "trajectories": lists["trajectories"]})
+    if unknown := sorted(set(styles) - set(job.sft)):
+        raise ConfigError(f"--styles has {unknown[0]!r}; allowed are the styles of sft: {', '.join(job.sft)}")
+    check_scales([path for paths in lists.values() for path in paths], step.scale)
+    schemas = TABLES | ({"community": Evaluation} if lists["community"] else {})
+    tables = {name: pl.concat(read_table(path, schema) for path in lists[name]) for name, schema in schemas.items()}
+    written = {style: read_table(path, Trajectory) for style, path in zip(styles, lists["trajectories"], strict=True)}
+    questions, train = (read_table(step.files[name], Question) for name in ("questions", "train"))
+    quantities = pl.concat([measure(tables, questions, job), of_training(written, train, job)])
     write_table(quantities, QuantityTable, step.files["out"], step.provenance())
 
 
@@ -86,7 +98,8 @@ def measure(tables: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Jo
     """Rows of `QuantityTable`.
 
     Args:
-        tables: rows of each of `TABLES`, or of some of them: then quantities that need another one are left out.
+        tables: rows of each of `TABLES`, or of some of them: then quantities that need another one are left out; and
+            of `schemas.Evaluation` of `community` models.
         questions: rows of `schemas.Question` of the benchmarks.
         job: the configuration.
     """
@@ -94,6 +107,7 @@ def measure(tables: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Jo
     makers: list[tuple[tuple[str, ...], Callable[..., pl.DataFrame]]] = [
         (("evaluations",), lambda table: score_quantities(table, job.evaluation.k, job.evaluation.n)),
         (("evaluations",), lambda table: trend_quantities(table, job.series, job.evaluation.k)),
+        (("community",), lambda table: score_quantities(table, job.evaluation.n, job.evaluation.n)),
         (("answers",), lambda table: answer_quantities(table, job.answers)),
         (("curves",), curve_quantities),
         (("roles",), role_quantities),
@@ -107,9 +121,26 @@ def measure(tables: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Jo
     return complete(pl.concat(rows), dict(domains.iter_rows()))
 
 
+def of_training(written: Mapping[str, pl.DataFrame], questions: pl.DataFrame, job: Job) -> pl.DataFrame:
+    """Rows of `QuantityTable` about the training questions, which are of no benchmark's domain.
+
+    Args:
+        written: rows of `schemas.Trajectory` by style.
+        questions: rows of `schemas.Question` of the training questions.
+        job: the configuration.
+    """
+    rows = [
+        solution_quantities(style, table, questions, job.sft[style], job.series[f"fig8_{style}"].doses)
+        for style, table in written.items()
+    ]
+    return complete(pl.concat([empty(), *rows]), {})
+
+
 def job_of(scale: Scale) -> Job:
     """What of a scale its quantities depend on."""
-    return Job(evaluation=scale.evaluation, series=series(scale), answers=scale.efficiency.n)
+    return Job(
+        evaluation=scale.evaluation, series=series(scale), sft=dict(scale.sft.items()), answers=scale.efficiency.n
+    )
 
 
 def paths_of(table: str, scale: Scale) -> list[Path]:
@@ -135,4 +166,12 @@ def check_scales(paths: Sequence[Path], scale: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Job, inputs=["questions"], many=list(TABLES), outputs=["out"])
+    run(
+        main,
+        Scale,
+        inputs=["questions", "train"],
+        many=[*TABLES, "trajectories"],
+        many_or_none=["community"],
+        many_names=["styles"],
+        outputs=["out"],
+    )

@@ -54,6 +54,8 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {
     "cut off": Quantity("samples without an end within the token limit", SHARE, 0, 1, ("evaluations",)),
     "trend": Quantity("rank trend", "Spearman's rho", -1, 1, ("evaluations",)),
     "slope": Quantity("slope per doubling", "share per doubling", -1, 1, ("evaluations",)),
+    "solutions": Quantity("training questions with as many different solutions", SHARE, 0, 1, ("trajectories",)),
+    "seen": Quantity("different solutions that a question is trained on", "solutions", 0, inf, ("trajectories",)),
     "tokens": Quantity("tokens of an answer", "tokens", 0, inf, ("answers",)),
     "thinking tokens": Quantity("tokens of thinking", "tokens", 0, inf, ("answers",)),
     "leaked": Quantity("texts that hold the gold answer", SHARE, 0, 1, ("answers",)),

@@ -1,13 +1,13 @@
 """Dot plots with intervals: rows under group headings, marks of several series side by side in a row."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raml.evaluation.intervals import Interval
-from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, nothing, slug
+from raml.report.charts.panels import MARK_SIZES, around_zero, grid, legend, log_ticks, nothing, slug
 from raml.report.entry import FigureEntry, Item, Panel
 from raml.report.shown import Effects, scaled
 from raml.report.theme import LIGHT, STYLES
@@ -21,19 +21,24 @@ def draw(entry: FigureEntry, effects: Effects) -> Figure:
     heights = []
     for row in range(1 + max(panel.row for panel in entry.panels)):
         first = next(panel for panel in entry.panels if panel.row == row)
-        rows, series = first.rows or entry.rows, first.series or entry.series
-        heights.append(_Rows(rows, len(series)).height + 0.75)
+        heights.append(_Rows(first.rows or entry.rows, _most(entry, row)).height + 0.75)
     figure, axes = grid(entry.panels, heights)
     for panel, one in zip(entry.panels, axes, strict=True):
         rows, series = panel.rows or entry.rows, panel.series or entry.series
-        places = _Rows(rows, len(series))
+        places = _Rows(rows, _most(entry, panel.row))
         places.frame(one)
+        places.tint(one, panel.label)
         _panel(one, panel, places, series, effects)
         if panel.column == 0:
             places.name(one)
     shown = [item for panel in entry.panels for item in panel.series or entry.series]
     legend(figure, shown, entry.note)
     return figure
+
+
+def _most(entry: FigureEntry, row: int) -> int:
+    """Series of the panel that has most of those beside it: their rows are equally high."""
+    return max(len(panel.series or entry.series) for panel in entry.panels if panel.row == row)
 
 
 class _Rows:
@@ -67,15 +72,22 @@ class _Rows:
         for edge in self.headings.values():
             axes.axhline(edge, color=LIGHT["neutral"], linewidth=0.8, zorder=0.5)
 
+    def tint(self, axes: Axes, label: str) -> None:
+        """Mark the rows that are tinted in the panel of this name."""
+        for row, middle in zip(self.rows, self.middles, strict=True):
+            if label in row.tinted:
+                ends = middle - self.pitch / 2, middle + self.pitch / 2
+                axes.axhspan(*ends, color=LIGHT["accent"], alpha=0.1, linewidth=0, zorder=0)
+
     def name(self, axes: Axes) -> None:
         """Names, with small print under them, and headings, left of the axes."""
         axes.set_yticks(self.middles, [f"{row.label}\n{row.small}" if row.small else row.label for row in self.rows])
         axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
         for heading, edge in self.headings.items():
-            where = {"xycoords": ("axes fraction", "data"), "xytext": (-6, 4), "textcoords": "offset points"}
+            where: Any = {"xycoords": ("axes fraction", "data"), "xytext": (-6, 4), "textcoords": "offset points"}
             axes.annotate(
                 heading, (0, edge), fontweight="bold", ha="right", va="bottom", annotation_clip=False, **where
-            )  # type: ignore[arg-type]
+            )
 
 
 def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effects: Effects) -> None:
@@ -87,7 +99,7 @@ def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effe
             drawn = _drawn(panel, row, one, effects)
             if drawn is None:
                 continue
-            hollow = row.paper or one.hollow
+            hollow = row.paper or one.paper or one.hollow
             name = f"{slug(panel.label or panel.title)}-{slug(row.label)}-{slug(one.label)}"
             draw_dot(axes, one, middle + offset, drawn, hollow=hollow, gid=name)
             ends += [drawn.lower, drawn.upper]
@@ -98,13 +110,14 @@ def _panel(axes: Axes, panel: Panel, places: _Rows, series: Sequence[Item], effe
         axes.set_xticks(range(0, 101, 25))
     elif panel.log in ("x", "both"):
         axes.set_xscale("log")
+        log_ticks(axes.xaxis)
     if not ends:
         nothing(axes)
 
 
 def _drawn(panel: Panel, row: Item, one: Item, effects: Effects) -> Interval | None:
-    """The effect in the panel's unit; of a row of the paper its number, without width."""
-    if row.paper:
+    """The effect in the panel's unit; of a row or series of the paper its number, without width."""
+    if row.paper or one.paper:
         value = row.reported.get(f"{one.label}, {panel.label}", row.reported.get(one.label))
         return None if value is None else Interval(value, value, value)
     return scaled(effects.find(panel, row, one), panel.show)

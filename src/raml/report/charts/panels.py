@@ -1,14 +1,17 @@
-"""What charts share: a grid of panels, a legend, a note, and an axis around 0; sizes in inches, laid out by matplotlib."""
+"""What charts share: a grid of panels, a legend, a note, an axis around 0; sizes in inches, laid out by matplotlib."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from raml.report.entry import Item, Panel
+from raml.report.numbers import number
 from raml.report.theme import LIGHT, STYLES
 
 WIDTH: Final = 10.0
@@ -16,12 +19,14 @@ MARK_SIZES: Final = {"o": 6.0, "s": 5.6, "D": 5.4, "^": 6.8, "v": 6.8, "P": 7.2}
 """Points, of equal weight to the eye."""
 
 
-def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = False) -> tuple[Figure, list[Axes]]:
+def grid(
+    panels: Sequence[Panel], heights: Sequence[float], *, sharex: Any = False, sharey: Any = False
+) -> tuple[Figure, list[Axes]]:
     """A figure and the axes of each panel; `heights` are of the rows."""
     columns = 1 + max(panel.column for panel in panels)
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)  # type: ignore[union-attr]
-    axes = figure.subplots(len(heights), columns, squeeze=False, sharey=sharey, height_ratios=heights)
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.04)
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.55), layout=layout)
+    axes = figure.subplots(len(heights), columns, squeeze=False, sharex=sharex, sharey=sharey, height_ratios=heights)
     used = {(panel.row, panel.column) for panel in panels}
     for row, line in enumerate(axes):
         for column, one in enumerate(line):
@@ -29,10 +34,14 @@ def grid(panels: Sequence[Panel], heights: Sequence[float], *, sharey: Any = Fal
                 figure.delaxes(one)
     for panel in panels:
         one = axes[panel.row][panel.column]
-        one.set_title(panel.title or panel.label, loc="left", fontweight="bold")
+        raised = any(other.sides for other in panels if other.row == panel.row)
+        one.set_title(panel.title or panel.label, loc="left", fontweight="bold", pad=18 if raised else 6)
         one.set_xlabel(panel.x)
         one.set_ylabel(panel.y)
         one.spines["left"].set_visible(False)
+        if panel.group:
+            place: Any = {"xycoords": "axes fraction", "xytext": (0, 22), "textcoords": "offset points"}
+            one.annotate(panel.group, (0, 1), fontsize=11, fontweight="bold", annotation_clip=False, **place)
     return figure, [axes[panel.row][panel.column] for panel in panels]
 
 
@@ -57,6 +66,7 @@ def handle(item: Item, *, line: bool = False) -> Line2D:
         markersize=MARK_SIZES.get(style.marker, 6),
     )
     mark.set_linestyle(style.dashes if line else "none")
+    mark.set_alpha(item.strength)
     if item.hollow:
         mark.set(markerfacecolor=LIGHT["surface"], markeredgewidth=1.3)
     return mark
@@ -77,6 +87,13 @@ def around_zero(axes: Axes, ends: Sequence[float], panel: Panel) -> None:
             "ha": side,
         }
         axes.annotate(text, (0, 1), fontsize=7.5, color=LIGHT["muted"], annotation_clip=False, **place)  # type: ignore[arg-type]
+
+
+def log_ticks(axis: Axis) -> None:
+    """Powers of ten in plain text on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(10))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
 
 
 def slug(text: str) -> str:
