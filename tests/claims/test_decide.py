@@ -127,11 +127,10 @@ def test_a_mistake_in_the_claims_is_told_before_anything_is_written(folder: Path
 )  # fmt: skip
 def test_measurements_that_cannot_be_used_are_refused(folder: Path, damage: Callable[[Path], None], said: str) -> None:
     damage(Path("outer.parquet"))
-    lists = {name: [cut.MICRO / path for path in cut.paths(name)] for name in measure.TABLES}
-    lists["outer"].append(Path("outer.parquet"))
-    files = {"questions": cut.MICRO / "questions/benchmarks.parquet", "out": Path("new.parquet")}
+    step = cut.measuring(Path("new.parquet"))
+    step.lists["outer"].append(Path("outer.parquet"))
     with pytest.raises(RamlError) as error:
-        measure.main(Step("-", "micro", measure.job_of(cut.scale()), 0, files, {}, lists))
+        measure.main(step)
     assert said in str(error.value) and "\n" not in str(error.value)
     assert not list(Path().glob("*new.parquet*"))
 

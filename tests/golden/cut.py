@@ -54,6 +54,15 @@ def cut(results: Path) -> None:
         rows.write_parquet(MICRO / path, compression="zstd", compression_level=19, metadata=whence)
 
 
+def measuring(out: Path) -> Step[Scale]:
+    """The step that measures the quantities of the input; of training data there are none."""
+    lists = {name: [MICRO / path for path in paths(name)] for name in measure.TABLES}
+    questions = MICRO / "questions/benchmarks.parquet"
+    files = {"questions": questions, "train": questions, "out": out}
+    none: dict[str, list[Path]] = {"trajectories": [], "community": []}
+    return Step("raml.claims.quantities.measure", "micro", scale(), 0, files, {}, lists | none, {"styles": []})
+
+
 def make(folder: Path, only: Collection[str] = ()) -> None:
     """Measure the quantities of the input and decide the claims, as the workflow does; the outputs are in `folder`.
 
@@ -61,9 +70,7 @@ def make(folder: Path, only: Collection[str] = ()) -> None:
         folder: which exists.
         only: claims that are decided, others are left out; all without any.
     """
-    lists = {name: [MICRO / path for path in paths(name)] for name in measure.TABLES}
-    files = {"questions": MICRO / "questions/benchmarks.parquet", "out": folder / "quantities.parquet"}
-    measure.main(Step("raml.claims.quantities.measure", "micro", measure.job_of(scale()), 0, files, {}, lists))
+    measure.main(measuring(folder / "quantities.parquet"))
     claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
     claims["claims"] = [one for one in claims["claims"] if not only or one["id"] in only]
     (folder / "claims.yaml").write_text(yaml.safe_dump(claims))
