@@ -1,6 +1,6 @@
 """The input in micro/, cut from a run of the scale micro, and what is expected of it.
 
-    PYTHONPATH=src python tests/golden/cut.py cut results/micro   # of each benchmark the first 8 questions, of one seed
+    PYTHONPATH=src python tests/golden/cut.py cut results/micro   # the first 8 questions of each kind, of one seed
     PYTHONPATH=src python tests/golden/cut.py expect              # what the code makes of them now
 
 `before.json` was recorded once, by code that is gone: the verdict on each claim, its p, and the estimate, ends,
@@ -24,7 +24,9 @@ ROOT: Final = Path(__file__).parents[2]
 MICRO: Final = Path(__file__).parent / "micro"
 EXPECTED: Final = MICRO / "expected"
 KEPT: Final = ("quantities.parquet", "effects.parquet", "claims.json", "metrics.json")
-SEED, QUESTIONS = 11, 8
+SEED, KEPT_QUESTIONS = 11, 8
+QUESTIONS: Final = ("questions/benchmarks.parquet", "questions/train.parquet")
+WRITTEN: Final = {style: f"trajectories/oracle_{style}.parquet" for style in ("short", "long")}
 PROBED: Final = ("sft_long", "base", "sft_short")
 
 
@@ -41,11 +43,11 @@ def paths(table: str) -> list[str]:
 
 def cut(results: Path) -> None:
     """Write the first questions of each benchmark and the one seed of every measurement table."""
-    for path in ("questions/benchmarks.parquet", *(path for name in measure.TABLES for path in paths(name))):
+    for path in (*QUESTIONS, *WRITTEN.values(), *(path for name in measure.TABLES for path in paths(name))):
         table = pl.read_parquet(results / path)
         question = pl.col("id" if path.startswith("questions") else "question_id")
-        rows = table.filter(question.is_null() | (question.str.extract(r"(\d+)$").cast(pl.Int32) < QUESTIONS))
-        if "seed" in rows.columns:
+        rows = table.filter(question.is_null() | (question.str.extract(r"(\d+)$").cast(pl.Int32) < KEPT_QUESTIONS))
+        if "seed" in rows.columns and path not in WRITTEN.values():  # whose seed is the writer's
             rows = rows.filter(seed=SEED)
         if "metadata" in rows.columns:
             rows = rows.with_columns(metadata=pl.lit("{}"))
@@ -55,12 +57,11 @@ def cut(results: Path) -> None:
 
 
 def measuring(out: Path) -> Step[Scale]:
-    """The step that measures the quantities of the input; of training data there are none."""
+    """The step that measures the quantities of the input."""
     lists = {name: [MICRO / path for path in paths(name)] for name in measure.TABLES}
-    questions = MICRO / "questions/benchmarks.parquet"
-    files = {"questions": questions, "train": questions, "out": out}
-    none: dict[str, list[Path]] = {"trajectories": [], "community": []}
-    return Step("raml.claims.quantities.measure", "micro", scale(), 0, files, {}, lists | none, {"styles": []})
+    lists |= {"trajectories": [MICRO / path for path in WRITTEN.values()], "community": []}
+    files = dict(zip(("questions", "train"), (MICRO / path for path in QUESTIONS), strict=True)) | {"out": out}
+    return Step("raml.claims.quantities.measure", "micro", scale(), 0, files, {}, lists, {"styles": list(WRITTEN)})
 
 
 def make(folder: Path, only: Collection[str] = ()) -> None:
