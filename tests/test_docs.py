@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 
-from raml.claims.registry import Claim
 from raml.cli import app
-from raml.config import validate
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -127,10 +124,3 @@ def test_commands_are_found_and_wrong_ones_would_be(tmp_path: Path) -> None:
         test_commands_of_raml_exist_with_their_options(page)
     with pytest.raises(AssertionError, match="make tea"):
         test_targets_of_make_exist(page)
-
-
-def test_the_claim_of_the_guide_is_valid() -> None:
-    text = (ROOT / "docs/add-claim.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    (entry,) = yaml.safe_load(f"claims:\n{block}")["claims"]
-    assert validate(Claim, entry, "docs/add-claim.md").test is not None

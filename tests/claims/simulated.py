@@ -1,4 +1,4 @@
-"""Measurements as ours look, drawn from known truths: evaluations of several models, and answer-NLL curves.
+"""Measurements as ours look, drawn from known truths: scores of several models, and answer-NLL curves.
 
 A question's chance of success is the logistic of its ease (standard deviation 1.5 between questions), of the model's
 skill, of its training seed's luck and of a chance of each seed's question (0.5); of 16 samples so many are right.
@@ -11,6 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from raml.evaluation.metrics import Floats
+from raml.quantities.scores import score_quantities
+from raml.quantities.table import complete
 
 N, K = 16, 8
 BETWEEN_QUESTIONS, WITHIN = 1.5, 0.5
@@ -42,29 +44,26 @@ def right(
     return found
 
 
-def evaluations(counts: Mapping[str, NDArray[np.int64]], kind: str = "in_domain") -> pl.DataFrame:
-    """The columns of `schemas.Evaluation` that tests of claims read, of `right`'s counts on one benchmark."""
+def scores(counts: Mapping[str, NDArray[np.int64]], domain: str = "in_domain") -> pl.DataFrame:
+    """The quantities of `right`'s counts on one benchmark."""
     frames = []
     for model, c in counts.items():
         seed, question = np.indices(c.shape)
-        frames.append(
-            pl.DataFrame({"seed": seed.ravel(), "question": question.ravel(), "c": c.ravel()}).select(
-                pl.lit(model).alias("model"),
-                "seed",
-                pl.lit("rows").alias("benchmark"),
-                pl.lit(kind).alias("kind"),
-                pl.format("rows-{}", pl.col("question").cast(pl.String).str.zfill(3)).alias("question_id"),
-                pl.lit(N, pl.Int32).alias("n"),
-                pl.col("c").cast(pl.Int32),
-            )
-        )
-    return pl.concat(frames)
+        columns = {"seed": seed.ravel(), "question": question.ravel(), "c": c.ravel()}
+        frames.append(pl.DataFrame(columns).with_columns(pl.lit(model).alias("model")))
+    table = pl.concat(frames).with_columns(
+        pl.lit("rows").alias("benchmark"),
+        pl.format("rows-{}", pl.col("question").cast(pl.String).str.zfill(3)).alias("question_id"),
+        pl.lit(N).alias("n"),
+        pl.lit(N).alias("finished"),
+    )
+    return complete(score_quantities(table, K, N), {"rows": domain})
 
 
 def curves(
     rng: np.random.Generator, drop: float, seeds: int, questions: int, luck: float, *, pause: float = 0.0
 ) -> pl.DataFrame:
-    """Curves of correct trajectories in both modes, the columns of `schemas.ProbeCurve` that tests read.
+    """Curves of correct trajectories in both modes, the columns of `schemas.ProbeCurve` that quantities read.
 
     Two trajectories a question and seed of 12 positions: a fall by `drop` nats, which questions (0.5), training seeds
     (`luck`) and trajectories (0.3) vary, and noise of 0.3 nats along the curve; no-thinking mode has `pause` nats more.

@@ -1,166 +1,137 @@
-"""Measurements with a known answer: curves of a given slope or shape, token changes, evaluations of a given skill."""
+"""Measurements with a known answer, and quantities as they are: cells by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
-from raml.config import Evaluation as Settings
-from raml.schemas import Evaluation, ProbeCurve, TokenChange
+from raml.claims.effects import Quantities
+from raml.claims.registry import Claim, Registry
+from raml.evaluation.intervals import Bootstrap
+from raml.quantities.table import QuantityTable, complete
+from raml.schemas import Evaluation, ProbeCurve, TokenChange, WeightUpdate
 
-SETTINGS = Settings(n=16, k=8, bootstrap_resamples=1000, confidence=0.95)
+BOOTSTRAP = Bootstrap(0, 1000, 0.95)
+DOMAINS = {
+    "rows": "in_domain", "hard": "in_domain_hard", "path": "in_domain", "near": "within_domain", "far": "other_domain",
+}  # fmt: skip
 
 
-def curves(
-    slope: float,
+def quantity(
+    name: str,
+    model: str,
+    values: ArrayLike,
     *,
-    correct: bool,
-    questions: int = 40,
-    trajectories: int = 2,
-    seeds: int = 1,
-    positions: int = 30,
-    noise: float = 0.5,
-    model: str = "sft_long",
     benchmark: str = "rows",
+    weights: ArrayLike = 1.0,
+    seeds: Sequence[int] | None = None,
+    first: int = 0,
+    n: int = 16,
 ) -> pl.DataFrame:
-    """NLL = 5 + slope x share of the trajectory + noise, in nats; `correct` sets what the trajectories are."""
-    rng = np.random.default_rng(round(1000 * slope) % 2**32)
-    frames = []
-    for seed in range(seeds):
-        for question in range(questions):
-            name = f"q{question:03}" if benchmark == "rows" else f"{benchmark}-{question:03}"
-            for number in range(trajectories):
-                share = np.linspace(0, 1, positions)
-                nll = np.maximum(0, 5 + slope * share + noise * rng.standard_normal(positions))
-                frames.append(
-                    pl.DataFrame(
-                        {
-                            "trajectory_id": f"{name}/{model}/{number + (0 if correct else 100)}",
-                            "question_id": name,
-                            "benchmark": benchmark,
-                            "model": model,
-                            "seed": seed,
-                            "mode": "thinking",
-                            "answer": "7",
-                            "correct": correct,
-                            "position": np.arange(positions),
-                            "length": positions - 1,
-                            "token_id": [None, *([7] * (positions - 1))],
-                            "nll": nll,
-                        }
-                    )
-                )
-    if not frames:
-        return ProbeCurve.create_empty()
-    return ProbeCurve.cast(pl.concat(frames))
+    """Rows of `QuantityTable`, of values of shape [seeds, questions]; NaN where a seed lacks a question."""
+    cells = np.atleast_2d(np.asarray(values, dtype=float))
+    weight = np.broadcast_to(weights, cells.shape)
+    rows = [
+        {
+            "quantity": name, "model": model, "benchmark": benchmark, "seed": seed,
+            "question_id": f"{benchmark}-{first + place:03}", "value": float(cells[row, place]),
+            "weight": float(weight[row, place]), "n": n,
+        }
+        for row, seed in enumerate(seeds or range(len(cells)))
+        for place in np.flatnonzero(~np.isnan(cells[row]))
+    ]  # fmt: skip
+    return complete(pl.DataFrame(rows), DOMAINS)
 
 
-def shape(
-    thinking: Sequence[float],
-    no_thinking: Sequence[float] | None,
-    *,
-    question: str = "q000",
-    number: int = 0,
-    seed: int = 0,
-    correct: bool = True,
-    benchmark: str = "rows",
-    model: str = "sft_long",
-    stride: int = 1,
+def quantities(*tables: pl.DataFrame, bootstrap: Bootstrap = BOOTSTRAP) -> Quantities:
+    """Ready for effects."""
+    return Quantities(QuantityTable.cast(pl.concat(tables)), bootstrap)
+
+
+def around(mean: float, spread: float = 0.1, *, questions: int = 30, seeds: int = 1, seed: int = 0) -> Any:
+    """Cells [seeds, questions] of exactly this mean, with so much normal noise."""
+    noise = np.random.default_rng(seed).standard_normal((seeds, questions))
+    return mean + spread * (noise - noise.mean())
+
+
+def claim(**changes: Any) -> Claim:
+    """One that Pass@8 of sft_long lies above 0.5, with changes."""
+    plain = {
+        "id": "fig3", "exhibit": "fig3", "statement": "-", "paper": "-", "measured": "-", "needs": "-", "why": "-",
+        "decidable_at": ["micro"], "min_questions": 20, "command": "-", "side": "above", "threshold": 0.5,
+        "all": [{"quantity": "Pass@8", "model": "sft_long"}],
+    }  # fmt: skip
+    return Claim.model_validate({key: value for key, value in (plain | changes).items() if value is not None})
+
+
+def registry(*claims: Claim, reported: Mapping[str, Any] | None = None) -> Registry:
+    """Of these claims."""
+    return Registry(list(claims), dict(reported or {}), None)  # type: ignore[arg-type]
+
+
+def curve(
+    nll: Sequence[float], *, mode: str = "thinking", stride: int = 1, number: int = 0, **changes: Any
 ) -> pl.DataFrame:
-    """Both curves of one trajectory by hand; without a no-thinking one if that is None."""
-    frames = [
-        pl.DataFrame(
-            {
-                "trajectory_id": f"{question}/{model}/{number}",
-                "question_id": question,
-                "benchmark": benchmark,
-                "model": model,
-                "seed": seed,
-                "mode": mode,
-                "answer": "7",
-                "correct": correct,
-                "position": np.arange(0, stride * len(nll), stride),
-                "length": stride * (len(nll) - 1),
-                "token_id": [None, *([7] * (len(nll) - 1))],
-                "nll": [float(value) for value in nll],
-            }
-        )
-        for mode, nll in (("thinking", thinking), ("no_thinking", no_thinking))
-        if nll is not None
-    ]
-    return ProbeCurve.cast(pl.concat(frames))
+    """One curve by hand, rows of `ProbeCurve`."""
+    length = len(nll)
+    question = changes.get("question_id", "rows-000")
+    frame = pl.DataFrame(
+        {
+            "trajectory_id": f"{question}/sft_long/{number}", "question_id": question, "benchmark": "rows",
+            "model": "sft_long", "seed": 0, "mode": mode, "answer": "7", "correct": True,
+            "position": np.arange(0, stride * length, stride), "length": stride * (length - 1),
+            "token_id": [None, *([7] * (length - 1))], "nll": [float(value) for value in nll],
+        }
+    )  # fmt: skip
+    return ProbeCurve.cast(frame.with_columns(pl.lit(value).alias(key) for key, value in changes.items()))
 
 
-def changes(
-    factor: float,
-    *,
-    questions: int = 40,
-    trajectories: int = 2,
-    seeds: int = 1,
-    benchmark: str = "rows",
-    correct: bool = True,
+def tokens(
+    relative: Iterable[float | None], roles: Sequence[str], words: Sequence[str] | None = None, **changes: Any
 ) -> pl.DataFrame:
-    """Twenty tokens a trajectory, every fifth with the role `reflection`, which changes the NLL `factor` times as much.
+    """Tokens of one trajectory by their relative changes, rows of `TokenChange`; all raise an NLL of 1."""
+    found = list(relative)
+    frame = pl.DataFrame(
+        {
+            "trajectory_id": "rows-000/m/0", "question_id": "rows-000", "benchmark": "rows", "model": "m", "seed": 0,
+            "correct": True, "position": range(1, len(found) + 1), "token": words or ["x"] * len(found), "role": roles,
+            "before": [0.0 if value is None else 1.0 for value in found],
+            "after": [0.5 if value is None else 1.0 + value for value in found], "relative_change": found,
+        },
+        schema_overrides={"relative_change": pl.Float64},
+    )  # fmt: skip
+    return TokenChange.cast(frame.with_columns(pl.lit(value).alias(key) for key, value in changes.items()))
 
-    At a token of the role the NLL falls, at the next one it rises.
-    """
-    rng = np.random.default_rng(round(1000 * factor))
-    frames = []
-    for seed in range(seeds):
-        for question in range(questions):
-            for number in range(trajectories):
-                is_role = np.arange(20) % 5 == 2
-                relative = np.minimum(rng.lognormal(-2, 0.7, 20) * np.where(is_role, factor, 1.0), 0.9)
-                sign = np.where(is_role, -1, np.where(np.roll(is_role, 1), 1, rng.choice([-1, 1], 20)))
-                name = f"{benchmark}-{question:03}"
-                frames.append(
-                    pl.DataFrame(
-                        {
-                            "trajectory_id": f"{name}/sft_long/{number}",
-                            "question_id": name,
-                            "benchmark": benchmark,
-                            "model": "sft_long",
-                            "seed": seed,
-                            "correct": correct,
-                            "position": np.arange(1, 21),
-                            "token": np.where(is_role, "Wait", "1"),
-                            "role": np.where(is_role, "reflection", "other"),
-                            "before": 2.0,
-                            "after": 2.0 * (1 + sign * relative),
-                            "relative_change": relative,
-                        }
-                    )
-                )
-    return TokenChange.cast(pl.concat(frames)) if frames else TokenChange.create_empty()
+
+def update(position: int, layer: int, descent: float, **changes: Any) -> dict[str, Any]:
+    """A row of `WeightUpdate` whose update has norm 3 and whose gradient 2, of a trajectory of 20 tokens."""
+    return {
+        "trajectory_id": "t", "question_id": "rows-000", "benchmark": "rows", "model": "m", "seed": 0, "correct": True,
+        "source": "trajectory", "draw": 0, "projection": "output", "position": position, "length": 20, "layer": layer,
+        "weight_norm": 10.0, "update_norm": 3.0, "gradient_norm": 2.0, "descent": descent, "nll_without": 2.0,
+        "nll": 1.5, "nll_difference": 1e-5, "logit_difference": 2e-4, **changes,
+    }  # fmt: skip
+
+
+def updates(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows of `WeightUpdate`."""
+    return WeightUpdate.cast(pl.DataFrame(rows))
 
 
 def evaluations(
-    skills: dict[str, float],
-    *,
-    questions: int = 60,
-    seeds: int = 1,
-    benchmarks: tuple[str, ...] = ("rows", "rows_hard"),
+    counts: Mapping[str, ArrayLike], *, n: int | Mapping[str, int] = 16, benchmark: str = "rows"
 ) -> pl.DataFrame:
-    """`skills`: each model's chance of success; benchmarks are in domain, hard, of another, then of the same domain."""
-    every_kind = ["in_domain", "in_domain_hard", "other_domain", "within_domain"]
-    kinds = dict(zip(benchmarks, every_kind, strict=False))
-    rng = np.random.default_rng(1)
+    """Rows of `Evaluation`: how many of `n` samples are right, [seeds, questions] by model; one sample is cut off."""
     rows = [
         {
-            "model": model,
-            "seed": seed,
-            "benchmark": benchmark,
-            "kind": kind,
-            "question_id": f"{benchmark}-{number}",
-            "n": SETTINGS.n,
-            "c": int(rng.binomial(SETTINGS.n, skill)),
-            "formatted": 0,
-            "finished": 0,
-            "tokens": 0,
+            "model": model, "seed": seed, "benchmark": benchmark, "kind": DOMAINS[benchmark],
+            "question_id": f"{benchmark}-{question:03}", "n": n if isinstance(n, int) else n[model], "c": int(count),
+            "formatted": 0, "finished": (n if isinstance(n, int) else n[model]) - 1, "tokens": 0,
         }
-        for model, skill in skills.items()
-        for seed in range(seeds)
-        for benchmark, kind in kinds.items()
-        for number in range(questions)
-    ]
+        for model, cells in counts.items()
+        for seed, of_seed in enumerate(np.atleast_2d(np.asarray(cells)))
+        for question, count in enumerate(of_seed)
+    ]  # fmt: skip
     return Evaluation.cast(pl.DataFrame(rows))

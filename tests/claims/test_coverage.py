@@ -8,12 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
-from raml.claims.curve_trend import trajectory_trends
 from scipy.stats import binom
 from simulated import BETWEEN_QUESTIONS, WITHIN, K, N, curves, logistic, right
 
-from raml.evaluation.intervals import Cells, bootstrap_mean, cells
+from raml.claims.effects import EffectSpec, Quantities
+from raml.evaluation.intervals import Bootstrap, Cells, bootstrap_mean
 from raml.evaluation.metrics import Floats, mg_pass_at_k, pass_at_k
+from raml.quantities.curves import curve_quantities
+from raml.quantities.table import complete
 
 Metric = Callable[..., Floats]
 RESAMPLES = 1000
@@ -68,14 +70,20 @@ def of_lead(metric: Metric, skill: float, lead: float, seeds: int, questions: in
 
 
 def of_rho(seeds: int, questions: int, luck: float, data_sets: int) -> int:
-    """Intervals of the mean rho of curves that cover it."""
+    """Intervals of the mean rho of curves, the effect that decides fig3, that cover it."""
+    spec = EffectSpec(quantity="rho/correct", model="sft_long")
 
-    def rho(rng: np.random.Generator, seeds: int, questions: int) -> Cells:
+    def rho(rng: np.random.Generator, seeds: int, questions: int) -> pl.DataFrame:
         thinking = curves(rng, 0.5, seeds, questions, luck).filter(pl.col("mode") == "thinking")
-        return cells(trajectory_trends(thinking), "rho")
+        found = complete(curve_quantities(thinking), {"rows": "in_domain"})
+        return found.filter(pl.col("quantity") == spec.quantity)
 
-    truth = float(rho(np.random.default_rng(0), 100, 200).mean())
-    return covered(lambda rng: rho(rng, seeds, questions), truth, data_sets, student=False)
+    truth = float(rho(np.random.default_rng(0), 100, 200)["value"].to_numpy().mean())
+    rng, covers = np.random.default_rng(17), 0
+    for number in range(data_sets):
+        effect = Quantities(rho(rng, seeds, questions), Bootstrap(number, RESAMPLES, 0.95)).effect(spec)
+        covers += effect is not None and effect.interval is not None and not effect.interval.excludes(truth)
+    return covers
 
 
 @pytest.mark.parametrize(("seeds", "questions", "luck"), [(1, 48, 0.0), (3, 100, 0.6)])

@@ -1,256 +1,179 @@
-import json
-import shutil
+"""Measuring and deciding as steps: what they write, what they refuse, and reading results back."""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from raml.claims.decision import ONE_SEED
-from raml.report.probed import figures_of, probed_model
-from synthetic import SETTINGS, curves, evaluations
 
-from raml.claims import decide
+from golden import cut
+from raml.claims import decide as deciding
+from raml.claims.effects import EffectTable
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
-from raml.claims.results import load_results
-from raml.config import available_scales, load_scale
-from raml.errors import ConfigError, DataError
-from raml.runs import Regime, Series
-from raml.schemas import (
-    BlockResidual,
-    Evaluation,
-    ForcedAnswer,
-    LandscapePoint,
-    OuterLoss,
-    ProbeCurve,
-    TokenChange,
-    WeightUpdate,
-)
-from raml.step import run
-from raml.storage import Provenance, write_table
+from raml.claims.results import check_current, load_results, standing
+from raml.config import load_scale
+from raml.errors import ConfigError, DataError, RamlError
+from raml.quantities import measure
+from raml.quantities.table import QuantityTable
+from raml.schemas import MetricTable, OuterLoss
+from raml.step import Step
+from raml.storage import Provenance, read_json, read_table, write_json, write_table
 
-ROOT = Path(__file__).parents[2]
-PROVENANCE = Provenance(scale="tiny", config_hash="c", code_version="v", seed=0)
-
-
-EMPTY = {
-    "roles": TokenChange,
-    "landscape": LandscapePoint,
-    "updates": WeightUpdate,
-    "blocks": BlockResidual,
-    "outer": OuterLoss,
-    "answers": ForcedAnswer,
-}
-SERIES = {
-    "fig8_short": Series(doses=[1, 2, 4], models=["short_m1", "short_m2", "sft_short"]),
-    "fig8_long": Series(doses=[1, 2, 4], models=["long_m1", "long_m2", "sft_long"]),
-    "fig9_first": Series(doses=[1, 2], models=["n1_step1", "zero_step1"]),
-    "fig9_last": Series(doses=[1, 2], models=["n1", "zero_grpo"]),
-}
-REGIME = Regime(long_share=0.1, base="base", sft="sft_long", zero_grpo="zero_grpo", sft_grpo="sft_grpo")
-SKILLS = {
-    "base": 0.1, "sft_short": 0.3, "sft_long": 0.6, "zero_grpo": 0.4, "sft_grpo": 0.7,
-    "short_m1": 0.05, "short_m2": 0.1,
-    "long_m1": 0.3, "long_m2": 0.45, "n1": 0.2, "n1_step1": 0.3, "zero_step1": 0.1,
-}  # fmt: skip
+CONFIG = cut.ROOT / "config"
+REGISTRY = load_registry(CONFIG / "claims.yaml", CONFIG / "reported.yaml")
+SOME = ["Pass@8", "mG-Pass@8", "rho/correct", "rho/incorrect"]
+MICRO = Provenance(scale="micro", config_hash="c", code_version="v", seed=0)
+SMALL = MICRO.model_copy(update={"scale": "small"})
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Measurements of a scale in which fig3 and all but one of the outer loop hold; fig16 and fig9-speed do not."""
+    """Some quantities of a small part of a real run."""
     monkeypatch.chdir(tmp_path)
-    for name in ("claims", "reported"):
-        shutil.copy(ROOT / f"config/{name}.yaml", tmp_path)
-    both = pl.concat([curves(slope, correct=correct, seeds=3) for slope, correct in ((-4.0, True), (-2.0, False))])
-    for seed in range(3):
-        write_table(both.filter(pl.col("seed") == seed), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
-    benchmarks = ("rows", "rows_hard", "sorting", "rows_top")
-    write_table(
-        evaluations(SKILLS, seeds=3, benchmarks=benchmarks), Evaluation, Path("evaluations.parquet"), PROVENANCE
-    )
-    for name, schema in EMPTY.items():
-        write_table(schema.create_empty(), schema, Path(f"{name}.parquet"), PROVENANCE)
+    table = read_table(cut.EXPECTED / "quantities.parquet", QuantityTable).filter(pl.col("quantity").is_in(SOME))
+    write_table(table, QuantityTable, tmp_path / "quantities.parquet", MICRO)
     return tmp_path
 
 
-FIGURES = {"fig3": "sft_long", "fig16": "sft_long", "fig5": "sft_long", "fig12": "base", "fig13": "base"}
+def decide(out: str = "out", *, scale: str = "micro", claims: Path = CONFIG / "claims.yaml") -> Path:
+    settings = cut.scale() if scale == "micro" else load_scale(scale, folder=CONFIG / "scales")
+    folder = Path(out)
+    inputs = {"quantities": Path("quantities.parquet"), "claims": claims, "reported": CONFIG / "reported.yaml"}
+    names = {"effects": "effects.parquet", "out": "claims.json", "metrics": "metrics.parquet"}
+    names |= {"metrics_json": "metrics.json", "verdicts": "verdicts.json"}
+    outputs = {name: folder / file for name, file in names.items()}
+    deciding.main(Step("raml.claims.decide", scale, settings, 0, inputs | outputs, {}))
+    return folder
 
 
-def decide_all(out: str = "claims.json", figures: dict[str, str] = FIGURES) -> list[ClaimResult]:
-    config = {
-        "evaluation": SETTINGS.model_dump(),
-        "figures": figures,
-        "series": {name: series.model_dump() for name, series in SERIES.items()},
-        "regimes": [REGIME.model_dump()],
-        "trajectories": 16,
-    }
-    arguments = ["--scale", "tiny", "--config", json.dumps(config), "--out", out]
-    arguments += ["--claims", "claims.yaml", "--reported", "reported.yaml", "--evaluations", "evaluations.parquet"]
-    arguments += ["--curves", *(f"curves{seed}.parquet" for seed in range(3))]
-    arguments += [part for name in EMPTY for part in (f"--{name}", f"{name}.parquet")]
-    inputs = ["claims", "reported"]
-    run(decide.main, decide.Job, inputs=inputs, many=list(decide.TABLES), outputs=["out"], arguments=arguments)
-    return load_results(Path(out))
-
-
-def test_every_claim_is_decided_or_says_why_not(folder: Path) -> None:
-    results = {result.id: result for result in decide_all()}
-    decided = {name: result.verdict for name, result in results.items() if result.measured is not None}
-    assert decided == {
-        "fig3": "holds", "fig16": "contradicted", "fig7": "holds", "fig7-cross": "holds", "fig8": "holds",
-        "fig9": "holds", "fig9-speed": "contradicted", "tab2": "holds", "tab2-grpo": "holds", "tab3": "holds",
-    }  # fmt: skip
-    assert len(results) == 29
-    for name, result in results.items():
-        assert result.reason and result.command.startswith("snakemake ")
-        assert "{" not in result.command + "".join(result.artifacts)
-        if name in decided:
-            assert result.interval and result.measured is not None and result.n
-            assert result.interval[0] <= result.measured <= result.interval[1]
-            assert ONE_SEED not in result.reason
-        else:
-            assert result.interval is None
-            assert result.verdict in {"inconclusive", "not_run"}
-
-
-def test_results_say_where_they_come_from(folder: Path) -> None:
-    results = {result.id: result for result in decide_all()}
-    assert results["fig3"].artifacts == [
-        "curves0.parquet",
-        "curves1.parquet",
-        "curves2.parquet",
-        "results/tiny/figures/fig3.svg",
-    ]
-    assert results["tab2"].artifacts == ["evaluations.parquet", "results/tiny/tables/metrics.parquet"]
-    assert results["fig3"].command == "snakemake --cores 2 results/tiny/claims.json --config scale=tiny"
-    assert results["tab2"].reported
-    assert results["tab2"].reported["table2.sft_long"]["AIME24"]["P8"] == 36.69  # type: ignore[index]
-    assert results["fig3"].reported is None
-    assert results["fig3"].n == {"questions": 40, "trajectories": 240, "seeds": 3, "positions": 7200}
-
-
-def test_p_values_go_with_the_verdicts_and_holm_with_the_family(folder: Path) -> None:
-    results = decide_all()
-    tested = [one for one in results if one.verdict != "not_run"]
-    assert len(tested) > 10
-    for one in results:
-        assert one.needs and one.decidable_at is not None
-        if one.verdict == "not_run":
-            assert (one.p, one.p_holm, one.verdict_holm, one.line, one.needed) == (None,) * 5
-            continue
-        assert one.line is not None and one.claimed in {"above", "below"}
-        decided = one.verdict in {"holds", "contradicted"}
-        assert (one.p is not None and one.p < 0.05) == decided
-        if one.p is not None and one.p_holm is not None:
-            assert one.p <= one.p_holm <= 1
-            assert one.verdict_holm == (one.verdict if one.p_holm < 0.05 else "inconclusive")
-        else:
-            assert (one.p, one.p_holm, one.verdict_holm) == (None, None, "inconclusive")
-    smallest = min(one.p_holm for one in tested if one.p_holm is not None)
-    assert smallest == pytest.approx(len(tested) / (SETTINGS.bootstrap_resamples + 1))  # all replicates on one side
-    by_id = {one.id: one for one in results}
-    assert (by_id["fig3"].line, by_id["fig3"].claimed) == (-0.3, "below")
-    assert (by_id["fig16"].line, by_id["fig16"].claimed) == (-0.3, "above")
-    assert by_id["fig6"].needed == {"questions": 20} and "fewer than 20 questions" in by_id["fig6"].reason
-    assert all(one.against_reported is None for one in results)
-
-
-def test_what_would_decide_an_inconclusive_claim_is_said(folder: Path) -> None:
-    close = evaluations({"sft_short": 0.28, "sft_long": 0.28}, questions=20, seeds=2)
-    write_table(close, Evaluation, Path("evaluations.parquet"), PROVENANCE)
-    tab2 = next(one for one in decide_all() if one.id == "tab2")
-    assert tab2.verdict == "inconclusive" and tab2.needed and tab2.n
-    assert tab2.needed["questions"] > tab2.n["questions"] or tab2.needed["seeds"] > tab2.n["seeds"]
-    assert f"{tab2.needed['questions']} questions would" in tab2.reason and "80% power" in tab2.reason
-
-
-def test_tables_of_another_scale_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = PROVENANCE.model_copy(update={"scale": "small"})
-    write_table(ProbeCurve.create_empty(), ProbeCurve, Path("curves1.parquet"), other)
-    with pytest.raises(SystemExit) as exit_:
-        decide_all()
-    assert exit_.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: curves1.parquet is of scale 'small', and what is decided are the claims of 'tiny'")
-    assert "`snakemake --cores 2 curves1.parquet --config scale=tiny`" in error and error.count("\n") == 1
-    assert not Path("claims.json").exists()
-
-
-def test_two_runs_write_the_same_bytes(folder: Path) -> None:
-    decide_all("one.json")
-    decide_all("two.json")
-    assert Path("one.json").read_bytes() == Path("two.json").read_bytes()
-
-
-def test_a_single_training_seed_is_said_to_leave_training_noise_out(folder: Path) -> None:
-    for seed in (1, 2):
-        write_table(ProbeCurve.create_empty(), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
-    results = {result.id: result for result in decide_all()}
-    assert ONE_SEED == "one training seed: the interval covers questions, not training noise"
-    for name, single in (("fig3", True), ("fig16", True), ("tab2", False)):
-        assert results[name].reason.endswith(f"; {ONE_SEED}") == single
-
-
-def test_a_scale_too_small_to_decide_says_so(folder: Path) -> None:
-    for seed in (1, 2):
-        write_table(ProbeCurve.create_empty(), ProbeCurve, Path(f"curves{seed}.parquet"), PROVENANCE)
-    write_table(curves(-4.0, correct=True, questions=3), ProbeCurve, Path("curves0.parquet"), PROVENANCE)
-    small = evaluations({"sft_short": 0.2, "sft_long": 0.6}, questions=3)
-    write_table(small, Evaluation, Path("evaluations.parquet"), PROVENANCE)
-    results = {result.id: result for result in decide_all()}
-    assert {results[name].verdict for name in ("fig3", "fig16", "tab2")} == {"inconclusive"}
-    assert results["fig16"].measured is None
-
-
-@pytest.mark.parametrize(("figure", "claim"), [("fig3", "fig3"), ("fig12", "fig12"), ("fig13", "fig13")])
-def test_a_claim_about_another_model_than_its_figure_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], figure: str, claim: str
-) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        decide_all(figures=FIGURES | {figure: "sft_short"})
-    assert exit_.value.code == 2
-    assert capsys.readouterr().err == (
-        f"error: claims.yaml: claim {claim!r}: test.model = {FIGURES[figure]!r}, but by the order of probing.models "
-        f"{figure} follows 'sft_short'; change one of the two\n"
+def test_everything_is_written_the_same_twice(folder: Path) -> None:
+    one, two = decide("one"), decide("two")
+    for path in one.iterdir():
+        assert path.read_bytes() == (two / path.name).read_bytes()
+    results = {result.id: result for result in load_results(one / "claims.json", "micro")}
+    assert list(results) == [claim.id for claim in REGISTRY.claims]
+    effects, metrics = (
+        read_table(one / "effects.parquet", EffectTable),
+        read_table(one / "metrics.parquet", MetricTable),
     )
-    assert not Path("claims.json").exists()
+    of = {row["effect"]: row for row in effects.iter_rows(named=True)}
+    for result in results.values():
+        assert "{" not in result.command + "".join(result.artifacts) and result.reason
+        for effect in result.effects:
+            row = of[effect.name]
+            assert (row["estimate"], row["lower"], row["upper"]) == (
+                effect.estimate,
+                *(effect.interval or (None, None)),
+            )
+    assert results["fig3"].artifacts[0] == "results/micro/probes/seed11/sft_long/curves.parquet"
+    assert results["tab2"].artifacts == ["results/micro/evaluations/evaluations.parquet"]
+    assert results["tab2"].reported and results["tab2"].against_reported is None  # not the paper's questions
+    assert results["fig5"].verdict == "not_run" and results["fig5"].reason.startswith(
+        "This scale has no first half-way"
+    )
+    assert set(metrics["metric"]) == {"Pass@8", "mG-Pass@8"} and set(metrics["n_questions"]) == {8}
+    rows = metrics.filter(model="sft_long", benchmark="rows", metric="Pass@8")
+    assert read_json(one / "metrics.json")["sft_long"]["rows"]["Pass@8"] == rows["value"][0]
+    verdicts = read_json(one / "verdicts.json")
+    assert verdicts["fig3"]["verdict"] == "holds" and verdicts["fig4"] == {"verdict": "not_run"}
+    assert set(verdicts["fig3"]["effects"]["rho/correct of sft_long on all benchmarks"]) == {
+        "estimate",
+        "lower",
+        "upper",
+    }
 
 
-def test_claims_about_models_without_a_figure_are_not_run(folder: Path) -> None:
-    results = {result.id: result for result in decide_all(figures={})}
-    assert results["fig14"].verdict == "not_run" and results["fig3"].verdict == "holds"
+def test_a_claim_about_a_probed_model_that_a_scale_lacks_is_not_run(folder: Path) -> None:
+    minimal = load_scale("minimal", folder=CONFIG / "scales")
+    quantities = deciding.read_quantities(Path("quantities.parquet"), cut.scale(), 0)
+    results = {one.id: one for one in deciding.decide(REGISTRY, quantities, minimal)}
+    assert results["fig14"].verdict == "not_run"
+    assert results["fig14"].reason.endswith("(correct trajectories) of a third probed model.")
 
 
-@pytest.mark.parametrize("scale", available_scales(ROOT / "config/scales"))
-def test_the_claims_fit_the_figures_of_every_scale(scale: str) -> None:
-    models = load_scale(scale, folder=ROOT / "config/scales").probing.models
-    figures = {figure: probed_model(figure, models) for figure in figures_of(models)}
-    registry = load_registry(ROOT / "config/claims.yaml", ROOT / "config/reported.yaml")
-    decide.check_models(registry, figures, Path("config/claims.yaml"))
-    backwards = {figure: probed_model(figure, models[::-1]) for figure in figures_of(models)}
-    with pytest.raises(ConfigError, match="follows"):
-        decide.check_models(registry, backwards, Path("config/claims.yaml"))
+def test_quantities_of_another_scale_and_broken_ones_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="of scale 'micro', and what is decided are the claims of 'minimal'"):
+        decide(scale="minimal")
+    path = Path("quantities.parquet")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(RamlError) as error:
+        decide()
+    assert "quantities.parquet" in str(error.value) and "\n" not in str(error.value)
+    assert not Path("out").exists()
 
 
-def test_a_typo_in_the_claims_ends_with_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = Path("claims.yaml").read_text()
-    Path("claims.yaml").write_text(text.replace("    measured:", "    mesured:", 1))
-    with pytest.raises(SystemExit) as exit_:
-        decide_all()
-    error = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert error.startswith("error: claims.yaml: claim 'prop2.1': ") and error.count("\n") == 1
-    assert "mesured" in error
-    assert not Path("claims.json").exists()
+def test_a_mistake_in_the_claims_is_told_before_anything_is_written(folder: Path) -> None:
+    text = (CONFIG / "claims.yaml").read_text()
+    for old, new, said in (
+        ("    measured:", "    mesured:", "mesured"),
+        ("'{probed0}'", "'{prob}'", "unknown name 'prob'"),
+    ):
+        Path("claims.yaml").write_text(text.replace(old, new, 1))
+        with pytest.raises(ConfigError, match=rf"^claims\.yaml: claim 'prop2\.1': .*{said}") as error:
+            decide(claims=Path("claims.yaml"))
+        assert "\n" not in str(error.value) and not Path("out").exists()
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "[{}]", "[", '[{"id": "fig3"}]'])
-def test_malformed_results_are_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "claims.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"claims\.json is n"):
-        load_results(path)
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: write_table(OuterLoss.create_empty(), OuterLoss, path, SMALL),
+         "outer.parquet is of scale 'small', and what is decided are the claims of 'micro'; scales are not mixed"),
+        (lambda path: path.write_bytes((cut.MICRO / cut.paths("outer")[0]).read_bytes()[:-500]), "outer.parquet"),
+        (lambda path: pl.DataFrame({"model": ["m"]}).write_parquet(path), "outer.parquet"),
+    ],
+    ids=["another scale", "truncated", "another table"],
+)  # fmt: skip
+def test_measurements_that_cannot_be_used_are_refused(folder: Path, damage: Callable[[Path], None], said: str) -> None:
+    damage(Path("outer.parquet"))
+    step = cut.measuring(Path("new.parquet"))
+    step.lists["outer"].append(Path("outer.parquet"))
+    with pytest.raises(RamlError) as error:
+        measure.main(step)
+    assert said in str(error.value) and "\n" not in str(error.value)
+    assert not list(Path().glob("*new.parquet*"))
 
 
-def test_missing_results_name_the_command_that_makes_them(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="snakemake"):
-        load_results(tmp_path / "claims.json")
+def result(name: str, verdict: str = "holds", holm: str | None = None, **changes: object) -> ClaimResult:
+    of = next(one for one in REGISTRY.claims if one.id == name)
+    plain = {
+        "id": name, "exhibit": of.exhibit, "statement": of.statement, "paper": of.paper, "quantity": of.measured,
+        "reported": None, "verdict": verdict, "verdict_holm": holm or verdict, "reason": "-", "needs": of.needs,
+        "decidable_at": of.decidable_at, "command": of.command.replace("{scale}", "micro"),
+    }  # fmt: skip
+    return ClaimResult.model_validate(plain | changes)
+
+
+def test_what_stands_after_correction_is_one_sentence() -> None:
+    found = [
+        result("fig3"), result("fig2", "contradicted"), result("fig5", "holds", "inconclusive"), result("tab2"),
+        result("fig4", "not_run"), result("prop2.1", by_construction=True),
+    ]  # fmt: skip
+    assert standing(found) == (
+        "After Holm's correction for 5 tests 2 hold (fig3, tab2) and 1 are contradicted (fig2); beside them prop2.1, "
+        "by construction."
+    )
+    assert standing([result("fig5", "inconclusive")]) == "After Holm's correction for 1 tests nothing is decided."
+
+
+def test_results_are_read_back_and_known_to_be_stale(tmp_path: Path) -> None:
+    path, whole = tmp_path / "claims.json", [result(one.id) for one in REGISTRY.claims]
+    write_json([one.model_dump(mode="json") for one in whole], path)
+    assert load_results(path, "micro") == whole and check_current(whole, CONFIG, path, "micro") is None
+    for found, said in (
+        (whole[1:], "claim 'prop2.1' is new"),
+        ([result("prop2.1", statement="x"), *whole[1:]], "says something else now"),
+        ([result("prop2.1", needs="x"), *whole[1:]], "was decided by an older version"),
+        ([*whole, result("fig3", id="fig3-old")], "claim 'fig3-old' is gone"),
+    ):  # fmt: skip
+        stale = check_current(found, CONFIG, path, "micro")
+        assert stale and said in stale and "decide again with `snakemake --cores 2 " in stale
+    with pytest.raises(DataError, match="holds results of scale 'micro'; do not copy results between scales"):
+        load_results(path, "small")
+    with pytest.raises(DataError, match="does not exist; make it with `snakemake"):
+        load_results(tmp_path / "none.json", "micro")
+    for text in ("{}", "[]", "[{}]", "[", '[{"id": "fig3"}]'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"claims\.json is n"):
+            load_results(path)

@@ -14,13 +14,13 @@ from typing import Final
 
 from raml.claims.dvc_metrics import metric_rows, nested, numbers
 from raml.claims.effects import EffectSpec, EffectTable, Quantities, effect_table, every, pairs
-from raml.claims.judge import Names, judge_all
+from raml.claims.judge import Names, judge_all, specs_of_claim
 from raml.claims.labels import MODEL_LABELS
 from raml.claims.paper import compare
-from raml.claims.registry import Registry, load_registry, specs_of
+from raml.claims.registry import Registry, load_registry
 from raml.claims.result import ClaimResult
 from raml.config import Scale
-from raml.errors import ConfigError, DataError
+from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.quantities.measure import paths_of
 from raml.quantities.table import QuantityTable, tables_of
@@ -31,6 +31,8 @@ from raml.storage import read_provenance, read_table, write_json, write_table
 
 INPUTS: Final = ["quantities", "claims", "reported"]
 OUTPUTS: Final = ["effects", "out", "metrics", "metrics_json", "verdicts"]
+PROBED: Final = ("a first probed model", "a second probed model", "a third probed model")
+"""What stands for a probed model that a scale lacks, so that claims about it are not run."""
 
 
 def main(step: Step[Scale]) -> None:
@@ -93,6 +95,7 @@ def names_of(scale: Scale) -> Names:
         "k": scale.evaluation.k,
         "n": scale.evaluation.n,
         "answers": scale.efficiency.n,
+        **{f"probed{place}": model for place, model in enumerate(PROBED)},
         **{f"probed{place}": model for place, model in enumerate(scale.probing.models)},
     }
     return Names(values, [one.model_dump(exclude={"long_share"}) for one in regimes(scale)])
@@ -104,13 +107,7 @@ def claimed(registry: Registry, names: Names) -> list[EffectSpec]:
     Raises:
         ConfigError: one holds a placeholder that the scale lacks.
     """
-    found = []
-    for claim in registry.claims:
-        try:
-            found += [spec for entry in claim.entries for spec in specs_of(entry, names.values, names.regimes)]
-        except ConfigError as error:
-            raise ConfigError(f"{registry.path}: claim {claim.id!r}: {error}") from None
-    return found
+    return [spec for claim in registry.claims for _, spec in specs_of_claim(claim, registry, names)]
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from typing import Final
 from raml.claims.effects import Effect, EffectSpec, Quantities
 from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
 from raml.claims.labels import pair_label, quantity_label
-from raml.claims.registry import Claim, Registry, is_pool, specs_of
+from raml.claims.registry import Claim, EffectEntry, Registry, is_pool, specs_of
 from raml.claims.result import ClaimResult, DecidingEffect, Side, Verdict
+from raml.errors import ConfigError
 from raml.quantities.table import QUANTITIES, SHARE, base_name
 
 FLOOR: Final = 0.02
@@ -101,8 +102,7 @@ def judge(
     )
     if not claim.entries:
         return untested, None
-    specs = [(entry, spec) for entry in claim.entries for spec in specs_of(entry, names.values, names.regimes)]
-    found = [(entry, spec, quantities.effect(spec)) for entry, spec in specs]
+    found = [(entry, spec, quantities.effect(spec)) for entry, spec in specs_of_claim(claim, registry, names)]
     if not found or any(effect is None for *_, effect in found):
         absent = list(
             dict.fromkeys(f"{quantity_label(s.quantity)} of {pair_label(s)}" for _, s, e in found if e is None)
@@ -146,6 +146,18 @@ def judge(
         }
     )
     return result, evidence
+
+
+def specs_of_claim(claim: Claim, registry: Registry, names: Names) -> list[tuple[EffectEntry, EffectSpec]]:
+    """The effects that decide a claim, each with its entry.
+
+    Raises:
+        ConfigError: an entry names something unknown; one line says which claim of which file.
+    """
+    try:
+        return [(entry, spec) for entry in claim.entries for spec in specs_of(entry, names.values, names.regimes)]
+    except ConfigError as error:
+        raise ConfigError(f"{registry.path}: claim {claim.id!r}: {error}") from None
 
 
 def judge_effect(claim: Claim, effect: Effect, side: Side, threshold: float) -> Judged:
