@@ -110,23 +110,14 @@ def test_files_of_the_repository_that_are_named_exist(page: Path) -> None:
             assert (ROOT / word.partition("#")[0]).exists(), f"{page.name}: {word}"
 
 
+def test_commands_are_found() -> None:
+    assert all(sum(len(commands(page, program)) for page in PAGES) > 5 for program in ("raml", "make", "snakemake"))
+
+
 def test_every_guide_is_in_the_index() -> None:
     index = (ROOT / "docs/index.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "index.md" or f"({page.name})" in index, page.name
-
-
-def test_commands_are_found_and_wrong_ones_would_be(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
-        "    raml probes --mode both  # no\n\nSee `make tea`.\n\n```console\n$ raml claims \\\n  --scale x\n```\n"
-    )
-    assert commands(page, "raml") == [["claims", "--scale", "x"], ["probes", "--mode", "both"]]
-    assert commands(page, "make") == [["tea"]]
-    with pytest.raises(AssertionError, match="raml probes"):
-        test_commands_of_raml_exist_with_their_options(page)
-    with pytest.raises(AssertionError, match="make tea"):
-        test_targets_of_make_exist(page)
 
 
 def test_the_claim_of_the_guide_is_valid() -> None:

@@ -12,8 +12,3 @@ def test_a_file_says_what_made_it() -> None:
     assert made.config_hash == config_hash(SECTION)
     assert made.code_version == f"{raml.__version__}+{code_digest('raml.config')}"
     assert (made.seed, made.model_hash) == (3, "abc")
-
-
-def test_the_code_version_is_the_steps_own() -> None:
-    one, other = (provenance("micro", SECTION, f"raml.{name}", seed=0, model_hash=None) for name in ("config", "code"))
-    assert one.code_version != other.code_version

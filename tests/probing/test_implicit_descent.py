@@ -52,8 +52,6 @@ def test_the_negative_gradient_itself_has_cosine_one() -> None:
     straight = Update("output", tuple(LayerChange(-g.T[None], torch.eye(len(g.T)).double()[None]) for g in gradients))
     assert [tuple(change.dense().shape) for change in straight.changes] == [tuple(g.shape) for g in gradients]
     assert cosine(straight, gradients) == pytest.approx(1)
-    back = Update("output", tuple(LayerChange(-c.left, c.right) for c in straight.changes))
-    assert cosine(back, gradients) == pytest.approx(-1)
     nothing = Update("output", tuple(LayerChange(0 * c.left, c.right) for c in straight.changes))
     assert cosine(nothing, gradients) == 0
 

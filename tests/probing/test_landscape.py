@@ -13,7 +13,7 @@ from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
 from raml.errors import InputError, RamlError
 from raml.probing.curves import answer_nll_curve
 from raml.probing.directions import AXES, moved_weights, normalised_direction
-from raml.probing.landscape import ForcedAnswer, answer_nll_landscape, make_batches
+from raml.probing.landscape import ForcedAnswer, answer_nll_landscape
 from raml.probing.plane import Directions, Plane
 
 TOLERANCE = 1e-4  # nats, fp32
@@ -53,14 +53,6 @@ def test_neither_the_budget_nor_the_order_of_questions_matters(token_budget: int
     assert sum(done) == 9  # grid points
     shuffled = answer_nll_landscape(model, [QUESTIONS[i] for i in order], size=3, radius=0.3, token_budget=token_budget)
     np.testing.assert_allclose(shuffled.nll, whole.nll[order], atol=TOLERANCE, rtol=0)
-
-
-@given(token_budget=st.integers(1, 60))
-def test_batches_keep_to_the_budget(token_budget: int) -> None:
-    batches = make_batches(QUESTIONS, token_budget, torch.device("cpu"))
-    assert all(batch.ids.numel() <= token_budget or len(batch.ids) == 1 for batch in batches)
-    assert sorted(torch.cat([batch.question for batch in batches]).unique().tolist()) == [0, 1, 2, 3]
-    assert token_budget < 40 or len(batches) == 1
 
 
 def test_rotary_embeddings_that_depend_on_the_length_are_not_padded() -> None:
@@ -145,6 +137,7 @@ def test_weights_are_bit_identical_after_an_exception_in_the_middle() -> None:
 def test_same_seed_same_landscape_and_kept_equals_drawn_anew() -> None:
     model = tiny("qwen2")
     stored = answer_nll_landscape(model, QUESTIONS, size=3, seed=1, directions="stored")
+    torch.manual_seed(99)  # the global generator plays no part
     anew = answer_nll_landscape(model, QUESTIONS, size=3, seed=1, directions="regenerated")
     np.testing.assert_array_equal(stored.nll, anew.nll)
     assert anew.buffer_bytes < stored.buffer_bytes < stored.peak_bytes
@@ -186,22 +179,6 @@ def test_moved_weights_are_rounded_once(dtype: torch.dtype) -> None:
         for weight in moved_weights(model):
             torch.testing.assert_close(weight.parameter.detach(), expected[weight.name], rtol=2**-23, atol=0)
         assert torch.equal(model.get_input_embeddings().weight, left_out)
-
-
-def test_memory_held_is_as_the_formula_says() -> None:
-    for dtype, directions, per_weight in (
-        (torch.float32, "stored", 16), (torch.float32, "regenerated", 12),
-        (torch.bfloat16, "stored", 10), (torch.bfloat16, "regenerated", 8),
-    ):  # fmt: skip
-        model = tiny("gpt2", dtype=dtype)
-        plane = Plane(model, 0, "filter", directions)  # type: ignore[arg-type]
-        with plane:
-            tensors = [tensor for group in plane._groups for tensor in (group.moved, group.start, group.first)]
-            tensors += [group.second for group in plane._groups if group.second is not None]
-            assert plane.buffer_bytes == sum(tensor.nbytes for tensor in tensors)
-        moved = sum(weight.parameter.numel() for weight in moved_weights(model))
-        padding = 64 * len(moved_weights(model))
-        assert per_weight * moved <= plane.buffer_bytes <= per_weight * (moved + padding)
 
 
 @pytest.mark.filterwarnings("error")

@@ -156,6 +156,7 @@ def test_step_refuses_a_folder_that_is_no_model(
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {tmp_path / 'nothing'} is no model folder")
 
 
-def test_importing_the_room_or_the_choice_does_not_import_torch() -> None:
-    code = "import sys, raml.probing.chosen; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("module", ["chosen", "roles"])
+def test_what_needs_no_torch_does_not_import_it(module: str) -> None:
+    code = f"import sys, raml.probing.{module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "src"})

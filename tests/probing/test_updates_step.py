@@ -19,7 +19,6 @@ from raml.probing.implicit import (
     cosine,
     implicit_update,
 )
-from raml.probing.implicit.choice import choose_questions
 from raml.probing.updates import prefix_positions, real_and_null_prefixes, thinking_tokens
 from raml.schemas import BlockResidual, Question, Trajectory, WeightUpdate
 from raml.storage import model_hash, read_provenance, read_table, write_table
@@ -65,22 +64,22 @@ def table(folder: Path) -> pl.DataFrame:
     return read_table(make(updates, folder, folder / "updates.parquet"), WeightUpdate)
 
 
-def test_follows_questions_in_turn_with_the_first_correct_and_incorrect_trajectory(table: pl.DataFrame) -> None:
+def test_rows_are_of_the_first_correct_and_incorrect_trajectory_of_questions_in_turn(
+    table: pl.DataFrame, folder: Path, tmp_path: Path
+) -> None:
     found = table.select("trajectory_id", "correct").unique(maintain_order=True).rows()
     assert found == [
         ("rows-1/sft_long/0", True), ("rows-1/sft_long/1", False), ("path-1/sft_long/0", True),
         ("rows-3/sft_long/0", True),
     ]  # fmt: skip
-
-
-def test_each_prefix_has_rows_for_both_nulls_projections_and_layers(table: pl.DataFrame) -> None:
-    real = table.filter(trajectory_id="rows-1/sft_long/0", source="trajectory", projection="output")
-    assert real["position"].unique().sort().to_list() == [2, 5, 7] and set(real["length"]) == {7}
-    assert table.filter(trajectory_id="path-1/sft_long/0")["position"].unique().to_list() == [1]
     prefixes = table.filter(trajectory_id="rows-1/sft_long/0")
-    assert prefixes.height == 3 * (1 + 2 + 2) * 2 * 2
+    assert prefixes["position"].unique().sort().to_list() == [2, 5, 7] and set(prefixes["length"]) == {7}
+    assert table.filter(trajectory_id="path-1/sft_long/0")["position"].unique().to_list() == [1]
+    assert prefixes.height == 3 * (1 + 2 + 2) * 2 * 2  # both nulls, projections and layers
     assert sorted(prefixes["layer"].unique()) == [0, 1]
     assert sorted(prefixes.filter(source="random")["draw"].unique()) == [0, 1]
+    assert read_table(make(updates, folder, tmp_path / "again.parquet"), WeightUpdate).equals(table)
+    assert read_provenance(folder / "updates.parquet").model_hash == model_hash(folder / "model")
 
 
 def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path) -> None:
@@ -108,11 +107,6 @@ def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path)
         [alone] * table.filter(question_id="rows-1").height, abs=1e-5
     )
     assert table.filter(projection="output")["logit_difference"].max() < 1e-3
-
-
-def test_the_table_is_made_again_and_says_of_what(table: pl.DataFrame, folder: Path, tmp_path: Path) -> None:
-    assert read_table(make(updates, folder, tmp_path / "again.parquet"), WeightUpdate).equals(table)
-    assert read_provenance(folder / "updates.parquet").model_hash == model_hash(folder / "model")
 
 
 def test_nulls_are_permutations_and_draws_from_the_vocabulary_with_seeds_of_their_own() -> None:
@@ -171,17 +165,6 @@ def test_what_no_change_can_stand_for_is_left_out_and_counted(
         "left out: 1 that ask more than one value projection of a layer can meet, "
         "1 that overflow under the change of the output projections"
     ) in capsys.readouterr().out
-
-
-def test_choice_takes_turns_and_stops_at_n() -> None:
-    def one(name: str, sample: int, correct: bool) -> Chosen:
-        return Chosen(name, name.split("-")[0], "1", sample, correct, [1], [2])
-
-    chosen = [one("a-2", 0, True), one("a-1", 0, False), one("a-1", 1, True), one("a-1", 2, True), one("b-1", 0, True)]
-    found = choose_questions([*chosen, one("b-0", 0, False), one("a-3", 0, True)], ["a", "b"], 3)
-    assert [[(it.question_id, it.sample) for it in question] for question in found] == [
-        [("a-1", 1), ("a-1", 0)], [("b-1", 0)], [("a-2", 0)]
-    ]  # fmt: skip
 
 
 def test_blocks_are_random_ones_and_the_models(folder: Path, tmp_path: Path) -> None:
