@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
-from raml.config import Section
+import raml
+from raml.code import code_digest
+from raml.config import Section, config_hash
 from raml.errors import ConfigError, DataError, RamlError
+from raml.provenance import provenance
 from raml.step import Step, check_lengths, run
 
 
@@ -34,17 +37,8 @@ def arguments(*more: str, config: str = '{"rate": 0.5}') -> list[str]:
 def test_a_step_gets_its_settings_files_and_names(tmp_path: Path) -> None:
     seen.clear()
     here = str(tmp_path)
-    run(
-        note,
-        Settings,
-        inputs=["base"],
-        many=["sample_files"],
-        outputs=["out"],
-        names=["model"],
-        arguments=arguments(
-            "--seed", "3", "--base", here, "--sample-files", here, here, "--out", "o/p", "--model", "sft"
-        ),
-    )
+    words = arguments("--seed", "3", "--base", here, "--sample-files", here, here, "--out", "o/p", "--model", "sft")
+    run(note, Settings, inputs=["base"], many=["sample_files"], outputs=["out"], names=["model"], arguments=words)
     (step,) = seen
     assert step.module == __name__
     assert (step.scale, step.seed, step.config.rate) == ("micro", 3, 0.5)
@@ -80,3 +74,11 @@ def test_lists_that_go_together_are_equally_long() -> None:
     check_lengths({"--models": ["a", "b"], "--outs": ["c", "d"]})
     with pytest.raises(ConfigError, match=r"^2 --models, 1 --outs: give as many of each"):
         check_lengths({"--models": ["a", "b"], "--outs": ["c"]})
+
+
+def test_a_file_says_what_made_it() -> None:
+    settings = Settings(rate=1)
+    made = provenance("micro", settings, "raml.config", seed=3, model_hash="abc")
+    assert (made.scale, made.seed, made.model_hash) == ("micro", 3, "abc")
+    assert made.config_hash == config_hash(settings)
+    assert made.code_version == f"{raml.__version__}+{code_digest('raml.config')}"

@@ -28,15 +28,10 @@ class Line:
     """A command line that works; tests change it."""
 
     def __init__(self, model: Path, folder: Path) -> None:
-        self.folder = folder
-        self.out = folder / "out"
+        self.folder, self.out = folder, folder / "out"
         self.model: object = model
-        self.asked = [part for pair in zip(QUESTIONS, ANSWERS, strict=True) for part in self._pair(*pair)]
+        self.asked = [*pair(QUESTIONS[0], ANSWERS[0]), *pair(QUESTIONS[1], ANSWERS[1])]
         self.rest: list[object] = ["--instruction", "", "--size", 3, "--radius", 0.5]
-
-    @staticmethod
-    def _pair(question: str, answer: str) -> tuple[str, str, str, str]:
-        return "--question", question, "--answer", answer
 
     def file(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -45,6 +40,10 @@ class Line:
 
     def arguments(self, *more: object) -> list[object]:
         return ["landscape", "--model", self.model, *self.asked, *self.rest, "--out", self.out, *more]
+
+
+def pair(question: str, answer: str) -> tuple[str, str, str, str]:
+    return "--question", question, "--answer", answer
 
 
 @pytest.fixture
@@ -87,14 +86,8 @@ def test_the_page_is_whole_and_says_how_it_was_made(ask: Command, line: Line) ->
     assert told.code == 0
     page = (line.out / "index.html").read_text(encoding="utf-8")
     text = html.unescape(re.sub("<[^>]+>", " ", page))
-    for part in (
-        "3 x 3 within \N{PLUS-MINUS SIGN}0.5",
-        "by tensor",
-        "stored",
-        "Peak memory",
-        "ms a point",
-        "points outside",
-    ):
+    size = "3 x 3 within \N{PLUS-MINUS SIGN}0.5"
+    for part in (size, "by tensor", "stored", "Peak memory", "ms a point", "points outside"):
         assert part in text, part
     assert "<bos>" not in page and "&lt;bos&gt;" in page  # what people write is shown, not run
     assert not re.search(r'(?:src|href)="(?!data:|#|landscape\.)', page)  # nothing is fetched
@@ -128,9 +121,10 @@ def test_bad_input_is_one_clear_line(ask: Command, line: Line, more: list[object
 
 
 def test_a_question_or_a_prompt_but_not_both(ask: Command, line: Line) -> None:
-    check(ask, line, "and not both", "--prompt", line.file("p", "rows"))
+    prompt = line.file("p", "rows")
+    check(ask, line, "and not both", "--prompt", prompt)
     line.asked = ["--answer", "2"]
-    check(ask, line, "--instruction is not used with --prompt", "--prompt", line.file("p", "rows"))
+    check(ask, line, "--instruction is not used with --prompt", "--prompt", prompt)
     check(ask, line, "give --question TEXT, or --prompt FILE")
 
 
@@ -140,5 +134,5 @@ def test_lengths_are_checked_before_any_trajectory_is_followed(
     monkeypatch.setattr("raml.cli.survey.answer_nll_curves", None)  # a call would be a TypeError
     short, long = line.file("short", THINKING), line.file("long", "A " * CONTEXT)
     check(ask, line, "trajectory 2: prompt", "--trajectory", short, "--trajectory", long)
-    line.asked = [*line._pair(QUESTIONS[0], "3"), *line._pair("rows ?" + " A" * CONTEXT, "3")]
+    line.asked = [*pair(QUESTIONS[0], "3"), *pair("rows ?" + " A" * CONTEXT, "3")]
     check(ask, line, "question 2: ", "--trajectory", short, "--trajectory", short)

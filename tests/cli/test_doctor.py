@@ -55,11 +55,6 @@ def test_a_scale_that_needs_more_ends_with_one_line_and_exit_code_1(tmp_path: Pa
     assert ran.stderr.count("\n") == 1 and "Hub" in ran.stderr
 
 
-def test_an_unknown_scale_ends_with_exit_code_2() -> None:
-    ran = ask("--scale", "huge")
-    assert ran.returncode == 2 and "unknown scale 'huge'" in ran.stderr
-
-
 def test_gpus_and_partitions_are_named(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", "echo 'NVIDIA X, 570.1, 81559 MiB'; echo 'NVIDIA Y, 570.1, 24564 MiB'")
     program(tmp_path, "sinfo", "echo 'gpu* up 4'")

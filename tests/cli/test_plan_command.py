@@ -60,8 +60,6 @@ def test_all_numbers_as_json_follow_changed_values(plan: Plan) -> None:
         (["--scale", "nonsense"], "error: unknown scale 'nonsense'; allowed: "),
         (["--completion-tokens", "0"], "error: --completion-tokens = 0: must be at least 1"),
         (["--config", "hardware"], "error: --config 'hardware': write KEY=VALUE"),
-        (["--config", "=1"], "error: --config '=1': write KEY=VALUE"),
-        (["--config", "a..b=1"], "error: --config 'a..b=1': write KEY=VALUE"),
         (["--config", "seeds=[0"], "error: --config 'seeds=[0': write KEY=VALUE"),
         (["--config", "colour=1"], "unknown key colour"),
         (["--scale", "paper", "--config", "hardware.memory_gb=16"], "memory_gb = 16 leaves 14.4 GB"),

@@ -115,17 +115,15 @@ def test_an_exact_prompt_replaces_the_template(ask: Command, request_: Request, 
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
 
 
-def test_a_prompt_takes_no_question_and_no_instruction(ask: Command, request_: Request, tmp_path: Path) -> None:
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text("rows 3")
-    refused(
-        ask(*request_.arguments(prompt=prompt, instruction=None)),
-        "give --question TEXT, or --prompt FILE with the exact prompt, and not both",
-    )
+def test_what_does_not_go_together_is_refused(ask: Command, request_: Request, tmp_path: Path) -> None:
+    prompt, again = tmp_path / "prompt.txt", tmp_path / "b" / "thoughts.txt"
+    again.parent.mkdir()
+    for path in (prompt, again):
+        path.write_text("rows 3")
+    both = "give --question TEXT, or --prompt FILE with the exact prompt, and not both"
+    refused(ask(*request_.arguments(prompt=prompt, instruction=None)), both)
     refused(ask(*request_.arguments(prompt=prompt, question=None)), "--instruction is not used with --prompt FILE")
-
-
-def test_more_answers_than_can_be_told_apart_are_refused(ask: Command, request_: Request) -> None:
+    refused(ask(*request_.arguments(), "--trajectory", again), "two --trajectory files have the same name")
     wrong = [part for digit in "34567" for part in ("--distractor", digit)]
     refused(ask(*request_.arguments(model="./missing"), *wrong), "5 distractors: 4 can be told apart")
 
@@ -201,15 +199,6 @@ def test_an_unusable_trajectory_ends_with_one_line(
     refused(told, message)
     assert "thoughts" in told.error()
     assert not request_.out.exists()
-
-
-def test_two_trajectories_of_one_name_are_refused(ask: Command, request_: Request, tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "thoughts.txt").write_text("ok")
-    refused(
-        ask(*request_.arguments(), "--trajectory", tmp_path / "b" / "thoughts.txt"),
-        "two --trajectory files have the same name",
-    )
 
 
 def test_a_model_without_chat_template_is_refused(

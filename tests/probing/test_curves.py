@@ -9,9 +9,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import ARCHITECTURES, CONTEXT, VOCABULARY, build, tiny
+from transformers import PreTrainedModel
 
 from raml.errors import InputError, RamlError
 from raml.probing import curves as curves_module
+from raml.probing import packing
+from raml.probing.budget import Budget
+from raml.probing.context import Context
 from raml.probing.curves import (
     Probe,
     answer_nll_curve,
@@ -241,17 +245,48 @@ def test_nan_logits_are_an_error() -> None:
             curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
 
 
-def test_a_trajectory_is_read_once_and_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build("llama")
-    fed: list[int] = []
+def recorded(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes that the model is fed with, as they come."""
+    fed: list[tuple[int, ...]] = []
     forward = model.forward
 
     def recording(**inputs: torch.Tensor) -> object:
-        fed.append(inputs["input_ids"].numel())
+        fed.append(tuple(inputs["input_ids"].shape))
         return forward(**inputs)
 
     monkeypatch.setattr(model, "forward", recording)
+    return fed
+
+
+def test_a_trajectory_is_read_once_and_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("llama")
+    fed = recorded(model, monkeypatch)
     probes = [PROBE, Probe((30, 31), (7, 9)), Probe((12,), (7,))]  # 30 31 7 3 and 12: five distinct beginnings
     answer_nll_curves(model, PROMPT, [TRAJECTORY, TRAJECTORY[:3]], probes, positions=[0, 2])
-    assert sum(fed) == len(PROMPT) + 2 + 2 + 2 * 2 * 5
+    assert sum(map(math.prod, fed)) == len(PROMPT) + 2 + 2 + 2 * 2 * 5
     assert curves_module.TOKEN_BUDGET == 1024
+
+
+@pytest.mark.parametrize("budget", [1, 7, 24, 200, 1000])
+def test_no_pass_exceeds_the_budget(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    model = build("llama")
+    fed = recorded(model, monkeypatch)
+    with packing.scoring(model):
+        context = Context(20)
+        context.read(model, list(range(20)), Budget(budget))
+        assert max(map(math.prod, fed)) <= budget and sum(map(math.prod, fed)) == 20
+        fed.clear()
+        packing.packed_nll(model, context, sorted(list(range(1, 21)) * 10), [PROBE], Budget(budget))
+    tokens = len(PROBE.fed)
+    assert max(map(math.prod, fed)) <= max(budget, tokens)
+    assert all(width <= packing.ROW_TOKENS for _, width in fed)
+    assert 200 * tokens <= sum(map(math.prod, fed)) <= 230 * tokens
+
+
+def test_scoring_restores_the_modes_after_an_error() -> None:
+    model = build("llama").train()
+    with pytest.raises(ValueError, match="in the middle"), packing.scoring(model):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        raise ValueError("in the middle")
+    assert all(module.training for module in model.modules())

@@ -200,14 +200,10 @@ def test_a_process_id_used_again_holds_no_lock(checkout: Path, begin: Begin) -> 
     os.utime(path, (1000, 1000))  # long before that process began
     remains.take_away(None)
     assert json.loads(path.read_text())["write"] == {}
-
-
-def test_locks_of_a_living_dvc_are_respected(checkout: Path) -> None:
-    text = used_by(os.getpid())
-    path = rwlock(checkout, text)
+    path = rwlock(checkout, used_by(os.getpid()))
     os.utime(path, (1000, 1000))  # as if the clock had been set since: this process is no later one
     remains.take_away(None)
-    assert path.read_text() == text
+    assert path.read_text() == used_by(os.getpid())
 
 
 def test_a_list_that_is_being_written_is_left_alone(checkout: Path) -> None:
