@@ -1,6 +1,9 @@
-"""What holds for all tests: how they are spread over processes (`make test`), and where chance begins."""
+"""What holds for all tests: how they are spread over processes (`make test`), where chance begins, the command."""
 
+import re
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -30,3 +33,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Random weights are the same whichever tests ran before; torch is not imported for it."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+class Told(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The one line of the error; nothing else but warnings and progress was printed."""
+        rest = [line for line in self.err.splitlines() if not re.match(r"\s*$|warning: |probing:|landscape:", line)]
+        assert self.out == "" and len(rest) == 1 and rest[0].startswith("error: "), self.err
+        return rest[0]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """Run `raml` in this process."""
+    from raml.cli import main
+
+    def run(*arguments: object) -> Told:
+        monkeypatch.setattr(sys, "argv", ["raml", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Told(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run

@@ -1,19 +1,17 @@
 import copy
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raml.config import (
     SFT,
-    Architecture,
     Efficiency,
     EngineSettings,
-    Evaluation,
     available_scales,
     canonical_json,
     config_hash,
@@ -53,16 +51,11 @@ def test_every_scale_is_valid(name: str) -> None:
     assert load_scale(name, folder=SCALES).scale == name
 
 
-def test_unknown_scale_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown scale 'huge'; allowed: .*minimal") as raised:
-        load_scale("huge", folder=SCALES)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("name", ["", "../scales/minimal", "minimal.yaml"])
-def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
-    with pytest.raises(ConfigError, match="unknown scale"):
+@pytest.mark.parametrize("name", ["huge", "", "../scales/minimal", "minimal.yaml"])
+def test_unknown_scale_names_the_known_ones(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown scale '{name}'; allowed: .*minimal") as raised:
         load_scale(name, folder=SCALES)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +72,7 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
         ({"probing": {"models": ["gpt"]}}, r"probing\.models names \['gpt'\]; allowed: \['base', 'sft_short'"),
         ({"landscape": {"size": 4}}, r"landscape: size must be odd"),
         ({"evaluation": {"n": 2, "k": 3}}, r"evaluation: k = 3 must be at most n = 2"),
+        ({"evaluation": {"n": 0, "k": 0}}, r"evaluation\.n .*; evaluation\.k "),
         ({"architecture": {"heads": 3}}, r"hidden_size = 32 x heads = 96 .*kv_heads = heads and tied: true"),
         ({"grpo": {"batch_size": 6}}, r"grpo: batch_size = 6 completions must be a multiple of group_size = 4"),
         ({"grpo": {"update_trajectories": 5}}, r"update_trajectories = 5 must be at most group_size = 4"),
@@ -87,14 +81,8 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
         ({"sweeps": {"update_trajectories": [2, 8]}}, r"sweeps\.update_trajectories = \[8\] exceed the group"),
         ({"sweeps": {"long_shares": [0.2, 0.1]}}, r"long_shares = \[0\.2, 0\.1\] must be ascending"),
         ({"sweeps": {"n": 1}}, r"sweeps\.n = 1 must be at least evaluation\.k = 2"),
-        (
-            {"dpo": {"start": "zero_grpo"}},
-            r"dpo\.start = 'zero_grpo' is no model to start from; allowed: \['base', 'sft_s",
-        ),
-        (
-            {"cold_start": "base"},
-            r"cold_start = 'base' is no model to start from; allowed: \['sft_short', 'sft_long'\]",
-        ),
+        ({"dpo": {"start": "zero_grpo"}}, r"dpo\.start = 'zero_grpo' is no model to start from; allowed: \['base',"),
+        ({"cold_start": "base"}, r"cold_start = 'base' is no model to start from; allowed: \['sft_short', 'sft_long'"),
         ({"hardware": {"processes": 2}}, r"hardware: processes = 2 needs a launcher"),
         (
             {"hardware": {"launcher": "slurm"}},
@@ -108,14 +96,8 @@ def test_a_scale_is_a_name_and_not_a_path(name: str) -> None:
             {"hardware": {"launcher": "ddp_cpu", "sharded": True}},
             r"hardware\.sharded = true contradicts hardware\.launcher = 'ddp_cpu', whose distributed_type is MULTI_GPU",
         ),
-        (
-            {"sweeps": {"long_shares": [0.1, 0.8]}},
-            r"long_shares = \[0\.8\] and .*short_share = 0\.3 must add up",
-        ),
-        (
-            {"pretraining": {"annealing": {"long_share": 0.8}}},
-            r"annealing\.long_share \+ short_share must be at",
-        ),
+        ({"sweeps": {"long_shares": [0.1, 0.8]}}, r"long_shares = \[0\.8\] and .*short_share = 0\.3 must add up"),
+        ({"pretraining": {"annealing": {"long_share": 0.8}}}, r"annealing\.long_share \+ short_share must be at"),
         (
             {"sft": {"short": {"max_tokens": 130}}},
             r"sft\.short\.max_prompt_tokens \+ max_tokens = 127 \+ 130 must be at most architecture\.context = 256",
@@ -146,19 +128,6 @@ def test_bad_values_are_named_in_one_line(overrides: dict[str, Any], message: st
     assert "minimal.yaml" in str(raised.value)
 
 
-def test_all_bad_values_are_named_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"evaluation\.n .*; evaluation\.k "):
-        load_scale("minimal", {"evaluation": {"n": 0, "k": 0}}, SCALES)
-
-
-def test_a_missing_key_is_named(tmp_path: Path) -> None:
-    raw = yaml.safe_load((SCALES / "minimal.yaml").read_text())
-    del raw["sampling"]["top_p"]
-    (tmp_path / "minimal.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(ConfigError, match=r"missing key sampling\.top_p"):
-        load_scale("minimal", folder=tmp_path)
-
-
 def test_a_launcher_that_accelerate_cannot_read_is_named(tmp_path: Path) -> None:
     for folder in ("scales", "accelerate"):
         shutil.copytree(ROOT / "config" / folder, tmp_path / folder)
@@ -167,20 +136,23 @@ def test_a_launcher_that_accelerate_cannot_read_is_named(tmp_path: Path) -> None
         load_scale("minimal", {"hardware": {"launcher": "ddp_cpu"}}, tmp_path / "scales")
 
 
+MINIMAL = (SCALES / "minimal.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "not valid YAML"), ("- 1", "must hold a mapping, found list"), ("", "must hold a mapping")],
+    [
+        ("a: [1", "not valid YAML"),
+        ("- 1", "must hold a mapping, found list"),
+        ("", "must hold a mapping"),
+        (MINIMAL, "must be the file's own name, 'x'"),
+        (re.sub(r"top_p: \S+,? ?", "", MINIMAL.replace("scale: minimal", "scale: x")), r"missing key sampling\.top_p"),
+    ],
 )
-def test_an_unreadable_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_holds_no_scale_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_scale("x", folder=tmp_path)
-
-
-def test_a_scale_bears_its_files_name(tmp_path: Path) -> None:
-    (tmp_path / "other.yaml").write_text((SCALES / "minimal.yaml").read_text())
-    with pytest.raises(ConfigError, match="must be the file's own name, 'other'"):
-        load_scale("other", folder=tmp_path)
 
 
 def test_a_scale_extends_another(tmp_path: Path) -> None:
@@ -211,15 +183,6 @@ def test_what_a_scale_extends_exists_and_is_another(tmp_path: Path, first: str, 
         load_scale("first", folder=tmp_path)
 
 
-def test_overrides_replace_lists_and_merge_mappings() -> None:
-    plain = load_scale("minimal", folder=SCALES)
-    changed = load_scale("minimal", {"seeds": [7, 8], "sft": {"long": {"learning_rate": 0.5}}}, SCALES)
-    assert changed.seeds == [7, 8]
-    assert changed.sft["long"].learning_rate == 0.5
-    assert changed.sft["long"].batch_size == plain.sft["long"].batch_size
-    assert changed.sft["short"] == plain.sft["short"]
-
-
 @given(mappings, mappings)
 def test_merge_keeps_both_sides_and_lets_the_second_win(base: dict[str, Any], overrides: dict[str, Any]) -> None:
     before = copy.deepcopy((base, overrides))
@@ -233,36 +196,12 @@ def test_merge_keeps_both_sides_and_lets_the_second_win(base: dict[str, Any], ov
             assert merged[key] == value
 
 
-def test_canonical_json_ignores_the_order_of_keys() -> None:
-    forwards = validate(SFT, SFT_VALUES, "here")
-    backwards = validate(SFT, dict(reversed(SFT_VALUES.items())), "here")
-    assert canonical_json(forwards) == canonical_json(backwards)
-    assert config_hash(forwards) == config_hash(backwards)
-
-
 @given(st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False))
 def test_the_hash_follows_the_value(rate: float) -> None:
     one = validate(SFT, {**SFT_VALUES, "learning_rate": rate}, "here")
-    default = validate(SFT, SFT_VALUES, "here")
+    default = validate(SFT, dict(reversed(SFT_VALUES.items())), "here")
+    assert canonical_json(default) == canonical_json(validate(SFT, SFT_VALUES, "here"))
     assert (config_hash(one) == config_hash(default)) == (rate == SFT_VALUES["learning_rate"])
-
-
-def test_sections_cannot_be_changed() -> None:
-    section = validate(
-        Architecture,
-        {
-            "hidden_size": 64, "layers": 2, "heads": 2, "kv_heads": 2, "intermediate_size": 9, "vocabulary": 9,
-            "tied": True, "context": 8,
-        },
-        "here",
-    )  # fmt: skip
-    with pytest.raises(Exception, match="frozen"):
-        section.layers = 3
-
-
-def test_a_section_by_itself_is_validated() -> None:
-    with pytest.raises(ConfigError, match="--config: missing key k"):
-        validate(Evaluation, {"n": 1, "bootstrap_resamples": 1, "confidence": 0.5}, "--config")
 
 
 def test_a_summarising_model_has_a_prompt_with_both_placeholders() -> None:
@@ -270,6 +209,8 @@ def test_a_summarising_model_has_a_prompt_with_both_placeholders() -> None:
     efficiency["summariser"]["prompt"] = "Shorten this: {thinking}"
     with pytest.raises(ConfigError, match=r"prompt lacks the placeholder \{question\}"):
         validate(Efficiency, efficiency, "here")
+    with pytest.raises(ConfigError, match=r"efficiency\.summariser = program knows generated `questions` only"):
+        load_scale("paper", {"efficiency": {"summariser": "program"}}, SCALES)
 
 
 def test_a_scale_knows_the_engines_that_it_samples_with() -> None:
@@ -278,11 +219,6 @@ def test_a_scale_knows_the_engines_that_it_samples_with() -> None:
     server = {"name": "server", "dtype": "bfloat16", "url": "http://host:8000"}
     for overrides in ({"efficiency": {"summariser": {"engine": server}}}, {"writers": {"long": {"engine": server}}}):
         assert load_scale("paper", overrides, SCALES).engines == {"vllm", "server"}
-
-
-def test_the_program_summarises_generated_questions_only() -> None:
-    with pytest.raises(ConfigError, match=r"efficiency\.summariser = program knows generated `questions` only"):
-        load_scale("paper", {"efficiency": {"summariser": "program"}}, SCALES)
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@host", "http://secret@host:8000/v1"])

@@ -123,11 +123,8 @@ def test_a_spoiled_file_is_not_believed(kept: Path, taken: list[str], spoil: Cal
     assert taken == ["raml.config"] * 2
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(kept: Path, tmp_path: Path) -> None:
-    (tmp_path / ".snakemake").write_text("a file in the folder's place")
+def test_where_nothing_can_be_written_nothing_is_kept_and_an_unknown_module_is_named(kept: Path) -> None:
+    kept.parent.write_text("a file in the folder's place")
     assert digests.remembered_digest("raml.config") == code.code_digest("raml.config")
-
-
-def test_an_unknown_module_is_named(kept: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"raml\.nothing"):
         digests.remembered_digest("raml.nothing")

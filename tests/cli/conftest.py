@@ -3,9 +3,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_model_folder import tiny_model
 
 from raml.cli import main
+from tiny_model_folder import tiny_model
 
 
 @pytest.fixture(scope="session")

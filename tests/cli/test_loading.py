@@ -2,9 +2,6 @@
 
 import errno
 import json
-import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +10,13 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
-from tiny_model_folder import tiny_model
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 from transformers.utils import logging
 
 from raml.cli.common import check_output_folder, load, output_folder
 from raml.errors import DataError, InputError, RamlError
 from raml.trajectories import hub
 from raml.trajectories.pretrained import load_tokenizer
-from raml.trajectories.tokenizer import build_tokenizer
+from tiny_model_folder import tiny_model
 
 
 def test_a_folder_is_loaded_in_eval_mode(model_folder: Path) -> None:
@@ -96,42 +91,16 @@ def test_weights_of_other_parts_are_no_hindrance(tmp_path: Path) -> None:
     assert load(str(tmp_path)).model.config.num_hidden_layers == 2
 
 
-def test_a_model_whose_weights_are_not_in_the_cache_is_asked_of_the_hub(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached = tmp_path / "cached"
-    shutil.copytree(model_folder, cached)
-    known = AutoTokenizer.from_pretrained(model_folder)
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: known)
-
-    def in_cache(_: str, file: str, **__: Any) -> str | None:
-        return str(cached / file) if (cached / file).exists() else None
-
-    monkeypatch.setattr(hub, "try_to_load_from_cache", in_cache)
-    assert hub._is_cached("owner/name", None)
-    (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
-    assert not hub._is_cached("owner/name", None)
-    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-    assert not hub._is_cached("owner/name", None)
-    (cached / shards["b"]).touch()
-    assert hub._is_cached("owner/name", None)
-
-
-def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_broken_or_missing_tokenizer_is_refused(tmp_path: Path) -> None:
     tiny_model(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
-        load(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
+            load(str(tmp_path))
+        for path in tmp_path.glob("token*"):
+            path.unlink()
     with pytest.raises(DataError, match="holds no tokenizer"):
         load_tokenizer(tmp_path)
-
-
-def test_a_folder_without_tokenizer_is_refused(model_folder: Path, tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        shutil.copy(model_folder / name, tmp_path)
-    with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
-        load(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["./missing", "/no/such/folder", "a/b/c", "no such name", "~/model"])
@@ -222,29 +191,3 @@ def test_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert failed.value.exit_code == 1 and list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("command", ["probe", "landscape"])
-def test_an_encoder_is_refused_with_one_line(
-    raml_command: Callable[..., int], command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tokenizer = build_tokenizer()
-    tokenizer.save_pretrained(tmp_path / "bert")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        initializer_range=0.4,
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
-    (tmp_path / "thoughts.txt").write_text("A 1 ; Wait A 2 ok")
-    capsys.readouterr()
-    asked = ["--question", "rows 3", "--instruction", "", "--answer", "2 1", "--trajectory", tmp_path / "thoughts.txt"]
-    assert raml_command(command, "--model", tmp_path / "bert", *asked, "--out", tmp_path / "out") == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if "probing:" not in line and line.strip()]
-    assert len(errors) == 1 and re.match("error: .*no causal language model", errors[0]), errors
-    assert not (tmp_path / "out").exists()

@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
-from tiny_model_folder import CONTEXT, tiny_model
-from transformers import LlamaForCausalLM
 
 from raml.answers.format import MARKER
 from raml.probing.curves import answer_nll_curve
 from raml.schemas import ProbeCurve
 from raml.storage import read_provenance, read_table
 from raml.trajectories.pretrained import load_pretrained
+from tiny_model_folder import CONTEXT, tiny_model
 
 Command = Callable[..., int]
 
@@ -52,10 +50,9 @@ def request_(model_folder: Path, tmp_path: Path) -> Request:
     return Request(model_folder, tmp_path)
 
 
-def test_the_table_holds_the_curves_of_the_library(
-    raml_command: Command, request_: Request, model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raml_command(*request_.arguments(mode="both", distractor="2 3")) == 0
+def test_the_table_holds_the_curves_of_the_library(ask: Command, request_: Request, model_folder: Path) -> None:
+    shown = ask(*request_.arguments(mode="both", distractor="2 3"))
+    assert shown.code == 0
     assert {path.name for path in request_.out.iterdir()} == FILES
     table = read_table(request_.out / "curves.parquet", ProbeCurve)
     model, tokenizer = load_pretrained(model_folder)
@@ -75,7 +72,6 @@ def test_the_table_holds_the_curves_of_the_library(
     assert table["correct"].is_null().all()
     assert read_provenance(request_.out / "curves.parquet").model_hash is not None
 
-    shown = capsys.readouterr()
     gold = table.filter((table["answer"] == ANSWER) & (table["mode"] == "thinking"))["nll"].to_numpy()
     drop = np.diff(gold).min()
     assert f"largest drop {-drop:.3g} nats at token {np.diff(gold).argmin() + 1}" in shown.out
@@ -83,11 +79,8 @@ def test_the_table_holds_the_curves_of_the_library(
     assert all(str(request_.out / name) in shown.out for name in FILES)
 
 
-def test_the_page_holds_text_and_numbers(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raml_command(*request_.arguments(stride=3)) == 0
-    assert "after 7 tokens" in capsys.readouterr().out
+def test_the_page_holds_text_and_numbers(ask: Command, request_: Request) -> None:
+    assert "after 7 tokens" in ask(*request_.arguments(stride=3)).out
     page = (request_.out / "index.html").read_text()
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
     (trajectory,) = data["trajectories"]
@@ -98,22 +91,14 @@ def test_the_page_holds_text_and_numbers(
     assert "every 3 tokens, and at the end" in page
 
 
-def test_several_trajectories_share_a_page(raml_command: Command, request_: Request, tmp_path: Path) -> None:
-    (tmp_path / "other.txt").write_text("ok")
-    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "other.txt") == 0
-    page = (request_.out / "index.html").read_text()
-    assert page.count("<option") == 2
-    names = read_table(request_.out / "curves.parquet", ProbeCurve)["trajectory_id"].unique()
-    assert sorted(name.rsplit("/", 1)[1] for name in names) == ["other", "thoughts"]
-
-
-def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+def test_strides_end_at_the_end_of_each_trajectory(ask: Command, request_: Request, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("A 1 ; Wait A")
     command = [*request_.arguments(), "--trajectory", tmp_path / "other.txt"]
-    assert raml_command(*command) == 0
+    assert ask(*command).code == 0
     every = read_table(request_.out / "curves.parquet", ProbeCurve)
-    assert raml_command(*command, "--stride", 2) == 0
+    assert ask(*command, "--stride", 2).code == 0
     some = read_table(request_.out / "curves.parquet", ProbeCurve)
+    assert (request_.out / "index.html").read_text().count("<option") == 2
     by_name = {name[0].rsplit("/", 1)[1]: rows for name, rows in some.group_by("trajectory_id")}
     assert sorted(by_name["thoughts"]["position"]) == [0, 2, 4, 6, 7]
     assert sorted(by_name["other"]["position"]) == [0, 2, 4, 5]
@@ -122,50 +107,35 @@ def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, reques
     np.testing.assert_allclose(both["nll"].to_numpy(), both["nll_right"].to_numpy(), atol=1e-5)
 
 
-def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: Request, tmp_path: Path) -> None:
-    assert raml_command(*request_.arguments()) == 0
+def test_an_exact_prompt_replaces_the_template(ask: Command, request_: Request, tmp_path: Path) -> None:
+    assert ask(*request_.arguments()).code == 0
     by_template = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"]
     (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
-    assert raml_command(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")) == 0
+    assert ask(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")).code == 0
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
 
 
-def test_a_prompt_takes_no_question_and_no_instruction(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text("rows 3")
-    assert raml_command(*request_.arguments(prompt=prompt, instruction=None)) == 2
-    one_error(capsys, "give --question TEXT, or --prompt FILE with the exact prompt, and not both")
-    assert raml_command(*request_.arguments(prompt=prompt, question=None)) == 2
-    one_error(capsys, "--instruction is not used with --prompt FILE")
-
-
-def test_more_answers_than_can_be_told_apart_are_refused(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_go_together_is_refused(ask: Command, request_: Request, tmp_path: Path) -> None:
+    prompt, again = tmp_path / "prompt.txt", tmp_path / "b" / "thoughts.txt"
+    again.parent.mkdir()
+    for path in (prompt, again):
+        path.write_text("rows 3")
+    both = "give --question TEXT, or --prompt FILE with the exact prompt, and not both"
+    refused(ask(*request_.arguments(prompt=prompt, instruction=None)), both)
+    refused(ask(*request_.arguments(prompt=prompt, question=None)), "--instruction is not used with --prompt FILE")
+    refused(ask(*request_.arguments(), "--trajectory", again), "two --trajectory files have the same name")
     wrong = [part for digit in "34567" for part in ("--distractor", digit)]
-    assert raml_command(*request_.arguments(model="./missing"), *wrong) == 2
-    one_error(capsys, "5 distractors: 4 can be told apart")
+    refused(ask(*request_.arguments(model="./missing"), *wrong), "5 distractors: 4 can be told apart")
 
 
 def test_texts_without_a_glyph_or_beyond_xml_are_drawn_without_a_warning(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ask: Command, request_: Request, tmp_path: Path
 ) -> None:
     strange = tmp_path / "\u601d\u8003\x01.txt"
     request_.trajectory.rename(strange)
-    assert raml_command(*request_.arguments(trajectory=strange)) == 0
-    assert "warning" not in capsys.readouterr().err
+    told = ask(*request_.arguments(trajectory=strange))
+    assert told.code == 0 and "warning" not in told.err
     assert "\u601d\u8003\ufffd" in (request_.out / "curves.svg").read_text(encoding="utf-8")
-
-
-def test_other_files_in_the_folder_stay(raml_command: Command, request_: Request) -> None:
-    request_.out.mkdir()
-    (request_.out / "notes.txt").write_text("mine")
-    (request_.out / "index.html").write_text("old")
-    assert raml_command(*request_.arguments()) == 0
-    assert {path.name for path in request_.out.iterdir()} == {*FILES, "notes.txt"}
-    assert (request_.out / "index.html").read_text() != "old"
 
 
 LONG = " ".join(["A 1 ;"] * 30)
@@ -175,9 +145,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "unknown dtype": ({"dtype": "int8"}, "--dtype = 'int8': allowed are auto, float32, bfloat16"),
     "stride": ({"stride": 0}, "--stride 0: must be at least 1"),
     "budget": ({"token_budget": 0}, "--token-budget 0: must be at least 1"),
-    "blank answer": ({"answer": " "}, "the answer is blank"),
     "unknown answer": ({"answer": "12345"}, "no token for '12345' in the answer"),
-    "unknown question": ({"question": "how many sheep?"}, "no token for 'how' in the prompt"),
     "instruction": ({"instruction": None}, "no token for 'Work' in the instruction"),
     "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
     "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
@@ -193,22 +161,16 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "long model": ({"model": "m" * 300}, "file name too long"),
     "long prompt": ({"prompt": "p" * 300, "question": None, "instruction": None}, "cannot be read: file name too long"),
     "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
-    "no number": (
-        {"stride": "abc"},
-        "Invalid value for '--stride'",
-    ),
+    "no number": ({"stride": "abc"}, "Invalid value for '--stride'"),
     "unknown option": ({"guess": 1}, "No such option: --guess"),
     "no model": ({"model": "./missing"}, "model ./missing: there is no such folder"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_ends_with_one_line(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
+def test_bad_input_ends_with_one_line(ask: Command, request_: Request, case: str) -> None:
     changes, message = BAD[case]
-    assert raml_command(*request_.arguments(**changes)) == 2
-    one_error(capsys, message)
+    refused(ask(*request_.arguments(**changes)), message)
     assert not request_.out.exists()
 
 
@@ -228,100 +190,48 @@ def test_bad_input_ends_with_one_line(
     ],
 )
 def test_an_unusable_trajectory_ends_with_one_line(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+    ask: Command, request_: Request, content: bytes | None, message: str
 ) -> None:
     request_.trajectory.unlink()
     if content is not None:
         request_.trajectory.write_bytes(content)
-    assert raml_command(*request_.arguments()) == 2
-    assert "thoughts" in one_error(capsys, message)
+    told = ask(*request_.arguments())
+    refused(told, message)
+    assert "thoughts" in told.error()
     assert not request_.out.exists()
-
-
-def test_two_trajectories_of_one_name_are_refused(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "thoughts.txt").write_text("ok")
-    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "b" / "thoughts.txt") == 2
-    one_error(capsys, "two --trajectory files have the same name")
 
 
 def test_a_model_without_chat_template_is_refused(
-    raml_command: Command, request_: Request, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ask: Command, request_: Request, model_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(model_folder, tmp_path / "plain")
     (tmp_path / "plain" / "chat_template.jinja").unlink()
-    assert raml_command(*request_.arguments(model=tmp_path / "plain")) == 2
-    one_error(capsys, "the tokenizer has no chat template; write the exact prompt")
+    refused(
+        ask(*request_.arguments(model=tmp_path / "plain")), "the tokenizer has no chat template; write the exact prompt"
+    )
     assert not request_.out.exists()
 
 
-def test_nan_logits_end_with_exit_code_1(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nan_logits_end_with_exit_code_1(ask: Command, request_: Request, tmp_path: Path) -> None:
     tiny_model(tmp_path / "broken")
     weights = load_file(tmp_path / "broken" / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, tmp_path / "broken" / "model.safetensors", metadata={"format": "pt"})
-    assert raml_command(*request_.arguments(model=tmp_path / "broken")) == 1
-    one_error(capsys, "the answer's NLL is not finite")
+    refused(ask(*request_.arguments(model=tmp_path / "broken")), "the answer's NLL is not finite", 1)
     assert not request_.out.exists()
 
 
-def test_out_of_memory_is_said_once_and_survived(
-    raml_command: Command, request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    long = "2 1 ; 3 4 5"  # 6 tokens at 8 positions
-    assert raml_command(*request_.arguments(answer=long)) == 0
-    expected = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
-    forward = LlamaForCausalLM.forward
-    limit = 20  # the context alone has 15
-
-    def small(self: LlamaForCausalLM, *, input_ids: torch.Tensor, **options: Any) -> Any:
-        if input_ids.numel() > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(self, input_ids=input_ids, **options)
-
-    monkeypatch.setattr(LlamaForCausalLM, "forward", small)
-    capsys.readouterr()
-    assert raml_command(*request_.arguments(answer=long)) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if line.startswith("warning: out of memory")]) == 1
-    nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
-    np.testing.assert_allclose(nll, expected, atol=1e-5)
-
-    limit = 0
-    assert raml_command(*request_.arguments(answer=long, out=request_.out.with_name("none"))) == 1
-    one_error(capsys, "out of memory")
-    assert not request_.out.with_name("none").exists()
-
-
-def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_out_folder_that_cannot_be_is_refused_before_the_work(ask: Command, request_: Request) -> None:
     request_.out.write_text("a file")
     for out in (request_.out, request_.out / "below"):
-        assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
-        one_error(capsys, "is a file; name a folder")
+        refused(ask(*request_.arguments(out=out, model="./missing")), "is a file; name a folder")
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(ask: Command, request_: Request, name: str) -> None:
     (request_.out / name).mkdir(parents=True)
-    assert raml_command(*request_.arguments(model="./missing")) == 2
-    one_error(capsys, f"{name} is a folder")
+    refused(ask(*request_.arguments(model="./missing")), f"{name} is a folder")
 
 
-def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:
-    """The error line, which holds `message`; nothing else but progress and warnings was printed."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and message in errors[0], captured.err
-    rest = [line for line in captured.err.splitlines() if not line.startswith(("error: ", "warning: "))]
-    assert all(re.match(r"\s*$|\r?probing:", line) for line in rest), rest
-    return errors[0]
+def refused(told: Any, message: str, code: int = 2) -> None:
+    assert told.code == code and message in told.error()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from byte_level import byte_level_tokenizer
 
 GUIDE = Path(__file__).parents[2] / "docs" / "probe.md"
 NAMED = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -17,15 +18,10 @@ NAMED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a trajectory and with a tiny model of byte tokens under the name that the guide uses."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({letter: index for index, letter in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template).save_pretrained(tmp_path / NAMED)
+    byte_level_tokenizer(259).save_pretrained(tmp_path / NAMED)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=256, max_position_embeddings=1024, **sizes)).save_pretrained(
+    LlamaForCausalLM(LlamaConfig(vocab_size=259, max_position_embeddings=1024, **sizes)).save_pretrained(
         tmp_path / NAMED
     )
     (tmp_path / "thoughts.txt").write_text("17 + 25 = 42.\nWait — 42 - 12 = 30 🐑.\n")

@@ -1,36 +1,17 @@
 """Models to lay landscapes around: tiny random ones, and one whose landscape is known."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
+from tiny_models import build
 from torch import Tensor, nn
-from transformers import (
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import PreTrainedModel
 
 from raml.probing.landscape import ForcedAnswer
 
-VOCABULARY = 37
-CONTEXT = 48
-SHAPE = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": CONTEXT,
-    "initializer_range": 0.4,
-}
 ARCHITECTURES = ("llama", "qwen2", "gemma3", "gpt2")
+OWN = {"llama": {"attention_bias": True}, "gemma3": {"final_logit_softcapping": 5.0}}
 
 QUESTIONS = (
     ForcedAnswer([1, 5, 9], [30, 31], [7, 3, 11]),
@@ -40,29 +21,9 @@ QUESTIONS = (
 )
 
 
-def tiny(architecture: str, *, tied: bool = True, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """Random weights, far from uniform attention, so that a wrong mask shows."""
-    torch.manual_seed(0)
-    model: PreTrainedModel
-    if architecture == "gpt2":
-        model = GPT2LMHeadModel(
-            GPT2Config(
-                vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, initializer_range=0.4,
-                tie_word_embeddings=tied,
-            )
-        )  # fmt: skip
-    elif architecture == "gemma3":
-        model = Gemma3ForCausalLM(
-            Gemma3TextConfig(
-                **SHAPE, head_dim=8, sliding_window=4, layer_types=["sliding_attention", "full_attention"],
-                final_logit_softcapping=5.0, tie_word_embeddings=tied,
-            )
-        )  # fmt: skip
-    elif architecture == "qwen2":
-        model = Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=tied))
-    else:
-        model = LlamaForCausalLM(LlamaConfig(**SHAPE, head_dim=8, attention_bias=True, tie_word_embeddings=tied))
-    return model.to(dtype).eval()
+def tiny(architecture: str, *, tied: bool = True, **changes: Any) -> PreTrainedModel:
+    """A fresh model, whose weights may be moved."""
+    return build(architecture, tie_word_embeddings=tied, **OWN.get(architecture, {}), **changes)
 
 
 class KnownLandscape(nn.Module):

@@ -8,10 +8,14 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny_models import ARCHITECTURES, CONTEXT, VOCABULARY, WINDOW, build, tiny
+from tiny_models import ARCHITECTURES, CONTEXT, VOCABULARY, build, tiny
+from transformers import PreTrainedModel
 
 from raml.errors import InputError, RamlError
 from raml.probing import curves as curves_module
+from raml.probing import packing
+from raml.probing.budget import Budget
+from raml.probing.context import Context
 from raml.probing.curves import (
     Probe,
     answer_nll_curve,
@@ -120,14 +124,6 @@ def test_half_precision(architecture: str) -> None:
     np.testing.assert_allclose(packed, exact, atol=0.1, rtol=0)
 
 
-def test_a_window_matters() -> None:
-    """That sliding layers were tested with sequences longer than the window."""
-    short, long = (build("gemma3", sliding_window=window) for window in (WINDOW, CONTEXT))
-    trajectory = list(range(30))
-    curves = [answer_nll_curve(model, PROMPT, trajectory, MARKER, ANSWER) for model in (short, long)]
-    assert np.abs(curves[0] - curves[1])[10:].min() > 10 * TOLERANCE
-
-
 def test_every_packed_architecture_is_tested() -> None:
     assert {tiny(architecture).config.model_type for architecture in ARCHITECTURES} == PACKED_ARCHITECTURES
 
@@ -141,16 +137,6 @@ def test_separate_passes_are_the_definition() -> None:
         log_probs = model(row).logits[0].double().log_softmax(-1)
     by_hand = -np.mean([float(log_probs[start - 1 + index, token]) for index, token in enumerate(ANSWER)])
     assert curve[2] == pytest.approx(by_hand, abs=1e-5)
-
-
-def test_curve_depends_on_what_it_should() -> None:
-    model = tiny("qwen2")
-    curve = answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
-    other = answer_nll_curve(model, PROMPT, [*TRAJECTORY[:3], 2, 2, 6], MARKER, ANSWER)
-    np.testing.assert_allclose(curve[:4], other[:4], atol=TOLERANCE, rtol=0)  # 0: none; 1-3: a shared prefix
-    assert np.abs(curve[4:] - other[4:6]).min() > 10 * TOLERANCE
-    assert np.ptp(curve) > 10 * TOLERANCE
-    assert np.abs(curve - answer_nll_curve(model, PROMPT, TRAJECTORY, MARKER, [7, 3, 12])).min() > 10 * TOLERANCE
 
 
 def test_points_of_exactly_zero_are_kept() -> None:
@@ -259,17 +245,48 @@ def test_nan_logits_are_an_error() -> None:
             curve(model, PROMPT, TRAJECTORY, MARKER, ANSWER)
 
 
-def test_a_trajectory_is_read_once_and_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build("llama")
-    fed: list[int] = []
+def recorded(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes that the model is fed with, as they come."""
+    fed: list[tuple[int, ...]] = []
     forward = model.forward
 
     def recording(**inputs: torch.Tensor) -> object:
-        fed.append(inputs["input_ids"].numel())
+        fed.append(tuple(inputs["input_ids"].shape))
         return forward(**inputs)
 
     monkeypatch.setattr(model, "forward", recording)
+    return fed
+
+
+def test_a_trajectory_is_read_once_and_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("llama")
+    fed = recorded(model, monkeypatch)
     probes = [PROBE, Probe((30, 31), (7, 9)), Probe((12,), (7,))]  # 30 31 7 3 and 12: five distinct beginnings
     answer_nll_curves(model, PROMPT, [TRAJECTORY, TRAJECTORY[:3]], probes, positions=[0, 2])
-    assert sum(fed) == len(PROMPT) + 2 + 2 + 2 * 2 * 5
+    assert sum(map(math.prod, fed)) == len(PROMPT) + 2 + 2 + 2 * 2 * 5
     assert curves_module.TOKEN_BUDGET == 1024
+
+
+@pytest.mark.parametrize("budget", [1, 7, 24, 200, 1000])
+def test_no_pass_exceeds_the_budget(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    model = build("llama")
+    fed = recorded(model, monkeypatch)
+    with packing.scoring(model):
+        context = Context(20)
+        context.read(model, list(range(20)), Budget(budget))
+        assert max(map(math.prod, fed)) <= budget and sum(map(math.prod, fed)) == 20
+        fed.clear()
+        packing.packed_nll(model, context, sorted(list(range(1, 21)) * 10), [PROBE], Budget(budget))
+    tokens = len(PROBE.fed)
+    assert max(map(math.prod, fed)) <= max(budget, tokens)
+    assert all(width <= packing.ROW_TOKENS for _, width in fed)
+    assert 200 * tokens <= sum(map(math.prod, fed)) <= 230 * tokens
+
+
+def test_scoring_restores_the_modes_after_an_error() -> None:
+    model = build("llama").train()
+    with pytest.raises(ValueError, match="in the middle"), packing.scoring(model):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        raise ValueError("in the middle")
+    assert all(module.training for module in model.modules())

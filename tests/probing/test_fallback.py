@@ -1,6 +1,8 @@
 """Models that packing does not serve: the numbers of separate passes all the same, and a warning that says why."""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,7 @@ CACHED = {  # one each of plain rope, learnt positions, alibi, sinks and experts
         "no_rope_layers": [1, 0],
     },
 }
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
 PLAIN = {
     "Mamba": ({}, "keep a running state"),
     "Lfm2": ({"layer_types": ["conv", "full_attention"]}, "layers of conv, which keep more than keys and values"),
@@ -63,6 +66,14 @@ def other(name: str, changes: dict[str, Any]) -> PreTrainedModel:
     return of_classes(config, f"{name}ForCausalLM", settings)
 
 
+def changed(**values: Any) -> PreTrainedModel:
+    """A model of a tested architecture with unusual settings."""
+    model = build("llama")
+    for name, value in values.items():
+        setattr(model.config, name, value)
+    return model
+
+
 def assert_equal_to_separate(model: PreTrainedModel, message: str, *, atol: float = 1e-4) -> None:
     with pytest.warns(UserWarning, match=message) as warned:
         curves = answer_nll_curves(model, PROMPT, TRAJECTORIES, PROBES, stride=2, token_budget=16)
@@ -76,47 +87,27 @@ def assert_equal_to_separate(model: PreTrainedModel, message: str, *, atol: floa
             np.testing.assert_allclose(values, expected, atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("name", sorted(CACHED))
-def test_untested_architectures_share_the_context(name: str) -> None:
-    model = other(name, CACHED[name])
-    reason = f"architecture '{model.config.model_type}' is untested"
-    assert_equal_to_separate(
-        model, f"{type(model).__name__} is probed in separate .*{reason}.*; they share the context"
-    )
+UNTESTED = "is probed in separate .*architecture '.*' is untested.*; they share the context"
+CASES: list[tuple[Callable[[], PreTrainedModel], str]] = [
+    *((partial(other, name, changes), UNTESTED) for name, changes in CACHED.items()),
+    *((partial(other, name, changes), reason) for name, (changes, reason) in PLAIN.items()),
+    (partial(changed, sliding_window=8), "a sliding window is unknown in architecture 'llama'; they share"),
+    (partial(changed, rope_parameters=DYNAMIC), r"embedding \(dynamic\)"),
+    (partial(changed, layer_types=["full_attention", "linear_attention"]), "layers of linear_attention"),
+]
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN))
-def test_what_a_cache_does_not_serve_is_read_anew(name: str) -> None:
-    changes, reason = PLAIN[name]
-    assert_equal_to_separate(other(name, changes), reason)
+@pytest.mark.parametrize(("model", "reason"), CASES)
+def test_what_is_not_packed_has_the_numbers_of_separate_passes(
+    model: Callable[[], PreTrainedModel], reason: str
+) -> None:
+    assert_equal_to_separate(model(), reason)
 
 
 def test_attention_to_what_follows_is_refused() -> None:
     changes = {"use_bidirectional_attention": True, "layer_types": LAYERS, "sliding_window": WINDOW}
     with pytest.raises(InputError, match=r"Gemma3ForCausalLM .* is no causal language model"):
         answer_nll_curves(other("Gemma3", changes), PROMPT, TRAJECTORIES, PROBES)
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"sliding_window": 8}, "a sliding window is unknown in architecture 'llama'; they share"),
-        ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, r"embedding \(dynamic\)"),
-        ({"layer_types": ["full_attention", "linear_attention"]}, "layers of linear_attention"),
-    ],
-)
-def test_unusual_settings_of_tested_architectures(changes: dict[str, object], reason: str) -> None:
-    model = build("llama")
-    for name, value in changes.items():
-        setattr(model.config, name, value)
-    assert_equal_to_separate(model, reason)
-
-
-def test_attention_that_takes_no_mask() -> None:
-    model = build("llama")
-    model.config._attn_implementation = "flex_attention"
-    assert (why_not_packed(model) or "").startswith("attention 'flex_attention' takes no such mask; load it with")
-    assert why_not_cached(model) is None
 
 
 def test_a_cache_that_gives_other_values_is_not_used() -> None:
@@ -143,25 +134,11 @@ def test_half_precision_uses_the_cache() -> None:
     assert_equal_to_separate(model, "they share the context", atol=0.1)
 
 
-def test_tested_architectures_do_not_warn() -> None:
+def test_tested_architectures_do_not_warn_but_where_attention_takes_no_mask() -> None:
+    model = build("gemma3")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        answer_nll_curve(build("gemma3"), PROMPT, TRAJECTORIES[1], [30], [7])
-
-
-def test_the_context_is_read_once_for_all_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = other("Phi3", {})
-    for check in ("why_cache_is_not_used", "check_causal"):
-        monkeypatch.setattr(f"raml.probing.curves.{check}", lambda *arguments: None)
-    fed: list[int] = []
-    forward = model.forward
-
-    def recording(**inputs: torch.Tensor) -> object:
-        fed.append(inputs["input_ids"].numel())
-        return forward(**inputs)
-
-    monkeypatch.setattr(model, "forward", recording)
-    with pytest.warns(UserWarning):
-        answer_nll_curves(model, PROMPT, TRAJECTORIES, PROBES)
-    points = sum(len(ids) + 1 for ids in TRAJECTORIES)
-    assert sum(fed) == len(PROMPT) + sum(map(len, TRAJECTORIES)) + points * sum(len(probe.fed) for probe in PROBES)
+        answer_nll_curve(model, PROMPT, TRAJECTORIES[1], [30], [7])
+    model.config._attn_implementation = "flex_attention"
+    assert (why_not_packed(model) or "").startswith("attention 'flex_attention' takes no such mask; load it with")
+    assert why_not_cached(model) is None

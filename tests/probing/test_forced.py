@@ -1,5 +1,6 @@
 """Token ids at the seams: marker, answer, braces, chat template."""
 
+from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from byte_level import byte_level_tokenizer
 from raml.answers.format import INSTRUCTION, MARKER
 from raml.errors import InputError
 from raml.probing.forced import (
@@ -23,28 +25,11 @@ from raml.probing.text import pieces, tokenise
 from raml.trajectories.tokenizer import build_tokenizer
 from raml.trajectories.tokenizer import prompt_ids as micro_prompt_ids
 
-CORPUS = [
-    r"\boxed{\frac{1}{2}}",
-    r"\boxed{42}",
-    "**Final Answer**",
-    "Therefore, after all this, I believe the answer is",
-]
-TEMPLATE = (
-    "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[me] {% endif %}"
-)
-
 
 @cache
 def byte_level(*, merges: bool = True) -> PreTrainedTokenizerFast:
-    r"""A byte-level BPE tokenizer that merges `{\` and `}}`, as those of many language models do."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600 if merges else 256, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS * 20, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE)
+    r"""Merges `{\` and `}}`, as those of many language models do, or nothing."""
+    return byte_level_tokenizer(600 if merges else 259)
 
 
 def prefixing(vocabulary: dict[str, int], **parts: Any) -> PreTrainedTokenizerFast:
@@ -93,24 +78,9 @@ def test_a_token_that_spans_brace_and_answer_is_part_of_the_answer() -> None:
     shown = tokenizer.convert_ids_to_tokens(list(probe.answer_ids))
     assert shown[0].startswith("{\\") and shown[-1].endswith("}}")
     assert list(probe.answer_ids) != tokenizer.encode(r"\frac{1}{2}", add_special_tokens=False)
+    assert forced_probe(tokenizer, " 42\n") == forced_probe(tokenizer, "42")  # blanks around it are dropped
     plain = forced_probe(byte_level(merges=False), r"\frac{1}{2}")
     assert byte_level(merges=False).decode(plain.answer_ids) == r"\frac{1}{2}"
-
-
-def test_blanks_around_an_answer_are_dropped() -> None:
-    assert forced_probe(byte_level(), " 42\n") == forced_probe(byte_level(), "42")
-
-
-@pytest.mark.parametrize("answer", ["", "  ", "\n"])
-def test_a_blank_answer_is_refused(answer: str) -> None:
-    with pytest.raises(InputError, match="the answer is blank"):
-        forced_probe(byte_level(), answer)
-
-
-@pytest.mark.parametrize("answer", ["\frac{1}{2}", "3\x0c4", "4\x1b"])
-def test_control_characters_in_an_answer_are_refused(answer: str) -> None:
-    with pytest.raises(InputError, match="holds a control character"):
-        forced_probe(byte_level(), answer)
 
 
 def test_an_answer_that_the_tokenizer_drops_is_refused() -> None:
@@ -123,16 +93,26 @@ def test_an_answer_that_the_tokenizer_drops_is_refused() -> None:
     assert forced_probe(dropping, "x", marker="{").answer_ids == (3,)
 
 
-def test_what_the_tokenizer_does_not_know_is_refused() -> None:
-    with pytest.raises(InputError, match="no token for '1234' in the answer"):
-        forced_probe(build_tokenizer(), "1234")
-    with pytest.raises(InputError, match="no token for 'Therefore,' in the forced text"):
-        forced_probe(build_tokenizer(), "4", end_of_thinking=END_OF_THINKING_SENTENCE)
+SENTENCE = {"end_of_thinking": END_OF_THINKING_SENTENCE}
 
 
-def test_a_slow_tokenizer_is_refused() -> None:
-    with pytest.raises(InputError, match="SimpleNamespace is a slow tokenizer"):
-        forced_probe(SimpleNamespace(is_fast=False), "4")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("tokenizer", "answer", "options", "message"),
+    [
+        (byte_level, "", {}, "the answer is blank"),
+        (byte_level, " \n", {}, "the answer is blank"),
+        (byte_level, "\frac{1}{2}", {}, "holds a control character"),
+        (byte_level, "4\x1b", {}, "holds a control character"),
+        (build_tokenizer, "1234", {}, "no token for '1234' in the answer"),
+        (build_tokenizer, "4", SENTENCE, "no token for 'Therefore,' in the forced text"),
+        (lambda: SimpleNamespace(is_fast=False), "4", {}, "SimpleNamespace is a slow tokenizer"),
+    ],
+)
+def test_what_cannot_be_forced_is_refused(
+    tokenizer: Callable[[], Any], answer: str, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        forced_probe(tokenizer(), answer, **options)
 
 
 def test_an_artificial_blank_before_the_line_break_is_dropped() -> None:
@@ -150,8 +130,9 @@ def test_the_end_of_thinking_follows_the_vocabulary() -> None:
 
 def test_a_question_goes_through_the_chat_template() -> None:
     tokenizer = byte_level()
-    assert tokenizer.decode(question_ids(tokenizer, "1 + 1?")) == f"[user] 1 + 1?\n\n{INSTRUCTION}\n[me] "
-    assert tokenizer.decode(question_ids(tokenizer, "1 + 1?", instruction="")) == "[user] 1 + 1?\n[me] "
+    for options, asked in (({}, f"1 + 1?\n\n{INSTRUCTION}"), ({"instruction": ""}, "1 + 1?")):
+        expected = f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n"
+        assert tokenizer.decode(question_ids(tokenizer, "1 + 1?", **options)) == expected
 
 
 def test_the_micro_prompt_is_that_of_the_workflow() -> None:
@@ -186,8 +167,5 @@ def test_pieces_are_the_text(text: str, micro: bool) -> None:
     shown = pieces(text, tokens.spans)
     assert len(shown) == len(tokens.ids)
     assert "".join(shown) == (text if shown else "")
-
-
-def test_a_character_of_several_tokens_is_shown_once() -> None:
     tokens = tokenise(byte_level(), "a😀b")
-    assert pieces("a😀b", tokens.spans) == ["a", "😀", "", "", "", "b"]
+    assert pieces("a😀b", tokens.spans) == ["a", "😀", "", "", "", "b"]  # a character of several tokens, once

@@ -10,7 +10,6 @@ from raml.probing.implicit import (
     LayerChange,
     Update,
     answer_gradients,
-    compare,
     cosine,
     descent,
     implicit_update,
@@ -53,8 +52,6 @@ def test_the_negative_gradient_itself_has_cosine_one() -> None:
     straight = Update("output", tuple(LayerChange(-g.T[None], torch.eye(len(g.T)).double()[None]) for g in gradients))
     assert [tuple(change.dense().shape) for change in straight.changes] == [tuple(g.shape) for g in gradients]
     assert cosine(straight, gradients) == pytest.approx(1)
-    back = Update("output", tuple(LayerChange(-c.left, c.right) for c in straight.changes))
-    assert cosine(back, gradients) == pytest.approx(-1)
     nothing = Update("output", tuple(LayerChange(0 * c.left, c.right) for c in straight.changes))
     assert cosine(nothing, gradients) == 0
 
@@ -78,9 +75,3 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(module.training for module in model.modules())
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in model.parameters())
     torch.testing.assert_close(gradients["output"], answer_gradients(tiny("llama"), PROMPT, MARKER, ANSWER)["output"])
-
-
-def test_the_loss_is_that_without_the_trajectory() -> None:
-    model = tiny("qwen2")
-    nothing = implicit_update(model, PROMPT, [], MARKER, ANSWER)
-    assert compare(model, nothing, PROMPT, [], MARKER, ANSWER).nll == pytest.approx(nll_without(model), abs=1e-5)

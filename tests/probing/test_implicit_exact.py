@@ -101,15 +101,13 @@ def test_an_empty_trajectory_needs_no_change(architecture: str, projection: Any)
     assert max(update.norms()) < 1e-4
 
 
-def test_where_no_update_exists_the_comparison_says_so() -> None:
-    model = tiny("llama")  # token 0 has the embedding 0, so without the trajectory every input is 0
+def test_positions_that_cannot_be_told_apart_have_a_finite_change_or_none() -> None:
+    model = tiny("llama")
+    shared = implicit_update(model, [5, 5], TRAJECTORY, [5], [5, 5, 5])
+    assert all(0 < norm < 100 for norm in shared.norms()[:1])
+    # Token 0 has the embedding 0, so without the trajectory every input is 0, and no update exists.
     update = implicit_update(model, [0], TRAJECTORY, [0], [7])
     assert update.norms()[0] == 0 and compare(model, update, [0], TRAJECTORY, [0], [7]).logit_difference > 0.1
-
-
-def test_positions_that_cannot_be_told_apart_share_a_finite_change() -> None:
-    update = implicit_update(tiny("llama"), [5, 5], TRAJECTORY, [5], [5, 5, 5])
-    assert all(0 < norm < 100 for norm in update.norms()[:1])
 
 
 def test_one_position_gives_the_rank_one_formula() -> None:
@@ -174,13 +172,9 @@ def test_bad_input_is_refused(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {
         "prompt_ids": PROMPT, "trajectories": [TRAJECTORY], "marker_ids": MARKER, "answer_ids": ANSWER
     }  # fmt: skip
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         implicit_updates(tiny("llama"), **{**arguments, **changes})
-
-
-def test_too_long_an_answer_can_be_told_from_other_bad_input() -> None:
-    with pytest.raises(TooManyConditionsError):
-        implicit_update(tiny("llama"), PROMPT, TRAJECTORY, MARKER, [3] * 33)
+    assert isinstance(refused.value, TooManyConditionsError) == ("asks" in message)
 
 
 def test_models_that_are_not_served_are_refused() -> None:

@@ -4,27 +4,22 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from transformers import PreTrainedTokenizerFast
+import step_tables
+from step_tables import ORIGIN, PROBING, ids, prompt, question_table
 
-from raml.config import Architecture, Landscape, Probing, canonical_json
+from raml.config import Landscape
 from raml.probing.curves import answer_nll_curve
 from raml.probing.forced import forced_probe
 from raml.probing.landscapes import Job, choose_questions, main
 from raml.schemas import LandscapePoint, ProbeCurve, Question
-from raml.step import run
-from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
-from raml.training.model import build_model
+from raml.storage import model_hash, read_provenance, read_table, write_table
 from raml.trajectories.pretrained import load_pretrained
-from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
+from tiny_model_folder import tiny_model
 
-ORIGIN = Provenance(scale="test", config_hash="0", code_version="0", seed=3)
 JOB = Job(
-    probing=Probing(
-        models=["sft_long", "base"], benchmarks=["rows", "path"], trajectories_per_question=2, stride=1,
-        token_budget=64, end_of_thinking="</think>", threads=1,
-    ),
+    probing=PROBING,
     landscape=Landscape(questions=3, size=3, radius=0.5, normalisation="filter", token_budget=64, threads=1),
-)  # fmt: skip
+)
 
 
 def curve(question: str, benchmark: str, **changes: object) -> list[dict[str, object]]:
@@ -52,43 +47,20 @@ def curve_table(rows: list[dict[str, object]]) -> pl.DataFrame:
     return ProbeCurve.cast(pl.DataFrame(rows, infer_schema_length=None))
 
 
-def question_table() -> pl.DataFrame:
-    names = sorted({str(row["question_id"]) for row in CURVES})
-    row = {"source": "t", "family": "rows", "domain": "d", "kind": "in_domain", "answer_type": "integers"}
-    rows = [
-        {**row, "id": name, "split": name.split("-")[0], "prompt": f"rows a {name[-1]} ?", "answer": f"7 {name[-1]}",
-         "difficulty": 1, "metadata": "{}"}
-        for name in names
-    ]  # fmt: skip
-    return Question.cast(pl.DataFrame(rows).select(Question.column_names()))
-
-
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    return build_tokenizer()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("landscape")
-    shape = Architecture(
-        hidden_size=64, layers=2, heads=2, kv_heads=2, intermediate_size=96, vocabulary=len(tokenizer), tied=True,
-        context=32,
-    )  # fmt: skip
-    build_model(shape, seed=0, bos=1, eos=2, pad=0).save_pretrained(folder / "sft_long")
-    tokenizer.save_pretrained(folder / "sft_long")
-    write_table(question_table(), Question, folder / "questions.parquet", ORIGIN)
+    tiny_model(folder / "sft_long", context=32)
+    questions = question_table({name: f"7 {name[-1]}" for name in sorted({str(row["question_id"]) for row in CURVES})})
+    write_table(questions, Question, folder / "questions.parquet", ORIGIN)
     return folder
 
 
-def start(folder: Path, rows: list[dict[str, object]], out: str = "landscape.parquet") -> Path:
+def start(folder: Path, rows: list[dict[str, object]]) -> Path:
     write_table(curve_table(rows), ProbeCurve, folder / "curves.parquet", ORIGIN)
-    paths = {"model": "sft_long", "curves": "curves.parquet", "questions": "questions.parquet", "out": out}
-    arguments = ["--scale", "test", "--seed", "3", "--config", canonical_json(JOB)]
-    for name, path in paths.items():
-        arguments += [f"--{name}", str(folder / path)]
-    run(main, Job, inputs=["model", "curves", "questions"], outputs=["out"], arguments=arguments)
-    return folder / out
+    files = {"model": "sft_long", "curves": "curves.parquet", "questions": "questions.parquet", "out": "out.parquet"}
+    options = {name: folder / file for name, file in files.items()}
+    return step_tables.start(main, JOB, options, inputs=["model", "curves", "questions"])
 
 
 def test_questions_are_chosen_in_turn_by_id_among_those_solved_in_thinking_mode() -> None:
@@ -114,7 +86,7 @@ def test_the_step_writes_every_grid_point_of_the_chosen_questions(folder: Path) 
 def test_the_centre_is_where_the_curve_starts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, tokenizer = load_pretrained(folder / "sft_long")
     probe = forced_probe(tokenizer, "7 1")
-    parts = prompt_ids(tokenizer, "rows a 1 ?"), [8, 9], probe.marker_ids, probe.answer_ids
+    parts = prompt("rows-1"), ids("8 9"), probe.marker_ids, probe.answer_ids
     nll = float(answer_nll_curve(model, *parts)[0])
     rows = [{**row, "nll": nll} for row in curve("rows-1", "rows")]
     centre = read_table(start(folder, rows), LandscapePoint).filter(x=0.0, y=0.0)

@@ -102,9 +102,3 @@ def test_7b_with_32k_tokens_fits_a_gpu_of_80_gb() -> None:
         hidden_size=4096, intermediate_size=11_008, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32
     )
     assert weights_bytes(all_heads) + peak_bytes(all_heads, 256, 32_000, [PROBE] * 2, 8192) < 40e9
-
-
-def test_a_smaller_budget_takes_less() -> None:
-    peaks = [peak_bytes(QWEN_7B, 256, 32_000, [PROBE], budget) for budget in (1, 64, 1024, 16_384)]
-    assert peaks == sorted(peaks)
-    assert peaks[0] < peaks[-1] / 3

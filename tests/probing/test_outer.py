@@ -1,127 +1,79 @@
 """The step on small hand-made tables: which trajectories count, and what the loss after them is."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import step_tables
 import torch
+from step_tables import ORIGIN, PROBING, TOKENIZER, ids, prompt, question_table, sample, sample_table
 from tiny_models import ARCHITECTURES, VOCABULARY, build, tiny
 from transformers import AutoModelForCausalLM
 
 from raml.answers.format import MARKER, THINK_END
-from raml.config import Architecture, Probing, canonical_json
-from raml.errors import ConfigError, InputError, RamlError
+from raml.errors import InputError, RamlError
 from raml.probing.batched import ForcedAnswer, forced_answer_nll
 from raml.probing.curves import separate_answer_nll_curve
-from raml.probing.outer import Job, asked_questions, first_trajectories, main, paired_tables
+from raml.probing.outer import Job, asked_questions, first_trajectories, main
 from raml.schemas import OuterLoss, Question, Trajectory
-from raml.step import run
-from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
-from raml.training.model import build_model
-from raml.trajectories.engine import PROGRAM
-from raml.trajectories.tokenizer import build_tokenizer, prompt_ids, token_ids
+from raml.storage import model_hash, read_provenance, read_table, write_table
+from raml.trajectories.tokenizer import token_ids
+from tiny_model_folder import tiny_model
 
-ORIGIN = Provenance(scale="test", config_hash="0", code_version="0", seed=3)
-JOB = Job(
-    probing=Probing(
-        models=["base"], benchmarks=["rows", "path"], trajectories_per_question=2, stride=1, token_budget=64,
-        end_of_thinking=THINK_END, threads=1,
-    )
-)  # fmt: skip
+JOB = Job(probing=PROBING.model_copy(update={"models": ["base"]}))
 CONTEXT = 32
 MODELS = ("base", "sft_long")
-QUESTIONS = {"rows-1": "7 3", "rows-2": "5", "path-1": "9", "top-1": "4"}
-
-
-def question_table() -> pl.DataFrame:
-    row = {"source": "t", "family": "rows", "domain": "d", "kind": "in_domain", "answer_type": "integers"}
-    rows = [
-        {**row, "id": name, "split": name.split("-")[0], "prompt": f"rows a {name[-1]} ?", "answer": answer,
-         "difficulty": 1, "metadata": "{}"}
-        for name, answer in QUESTIONS.items()
-    ]  # fmt: skip
-    return Question.cast(pl.DataFrame(rows).select(Question.column_names()))
-
-
-def sample(writer: str, question: str, number: int, thinking: str, **changes: Any) -> dict[str, Any]:
-    """A completion with `thinking`; correct and ended unless changed."""
-    tokenizer = build_tokenizer()
-    before = token_ids(tokenizer, thinking.split())
-    ids = [
-        *before,
-        *token_ids(tokenizer, [THINK_END, MARKER, *QUESTIONS[question].split(), "}"]),
-        tokenizer.eos_token_id,
-    ]
-    return {
-        "question_id": question, "writer": writer, "sample": number, "seed": 3,
-        **PROGRAM.columns(),
-        "prompt_ids": prompt_ids(tokenizer, f"rows a {question[-1]} ?"), "token_ids": ids,
-        "loss_mask": [True] * len(ids), "text": thinking, "thinking_start": 0, "thinking_end": len(before),
-        "answer_start": len(before) + 2, "answer_end": len(ids) - 2, "finished": True, "correct": True,
-        "formatted": True, "reward": 1.0, "n_tokens": len(ids), **changes,
-    }  # fmt: skip
+QUESTIONS = question_table({"rows-1": "7 3", "rows-2": "5", "path-1": "9", "top-1": "4"})
 
 
 def samples(writer: str) -> pl.DataFrame:
     rows = [
-        sample(writer, "rows-1", 2, "1 2 3"),
-        sample(writer, "rows-1", 0, "1 2 3", finished=False),
-        sample(writer, "rows-1", 1, "", correct=False),
-        sample(writer, "rows-1", 3, "1 2 3 4"),  # the third that ended
-        sample(writer, "rows-2", 0, "8 8", correct=False),
-        sample(writer, "rows-2", 1, "8 8", correct=False),  # a repeat
-        sample(writer, "path-1", 0, "6 " * (CONTEXT - 4)),  # too long with the answer
-        sample(writer, "path-1", 1, "6", answer_start=None, answer_end=None),
-        sample(writer, "top-1", 0, "2"),  # of a benchmark that is not probed
+        sample("rows-1", 2, "1 2 3"),
+        sample("rows-1", 0, "1 2 3", finished=False),
+        sample("rows-1", 1, "", correct=False),
+        sample("rows-1", 3, "1 2 3 4"),  # the third that ended
+        sample("rows-2", 0, "8 8", correct=False),
+        sample("rows-2", 1, "8 8", correct=False),  # a repeat
+        sample("path-1", 0, "6 " * (CONTEXT - 4)),  # too long with the answer
+        sample("path-1", 1, "6", answer_start=None, answer_end=None),
+        sample("top-1", 0, "2"),  # of a benchmark that is not probed
     ]
-    return pl.DataFrame(rows, schema=Trajectory.create_empty().schema)
+    return sample_table([row | {"writer": writer} for row in rows])
 
 
 def oracles() -> pl.DataFrame:
     rows = [
-        *(sample("oracle_long", "rows-1", number, f"{number} ; 5") for number in range(3)),
-        sample("oracle_long", "path-1", 0, "9 9", correct=False),
-        sample("oracle_long", "path-1", 1, "9 9 9"),
+        *(sample("rows-1", number, f"{number} ; 5") for number in range(3)),
+        sample("path-1", 0, "9 9", correct=False),
+        sample("path-1", 1, "9 9 9"),
     ]
-    return pl.DataFrame(rows, schema=Trajectory.create_empty().schema)
+    return sample_table([row | {"writer": "oracle_long"} for row in rows])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outer")
-    tokenizer = build_tokenizer()
-    shape = Architecture(
-        hidden_size=64, layers=2, heads=2, kv_heads=2, intermediate_size=96, vocabulary=len(tokenizer), tied=True,
-        context=CONTEXT,
-    )  # fmt: skip
     for seed, name in enumerate(MODELS):
-        build_model(shape, seed=seed, bos=1, eos=2, pad=0).save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
+        tiny_model(folder / name, seed=seed, context=CONTEXT)
         write_table(samples(name), Trajectory, folder / f"{name}.parquet", ORIGIN)
-    write_table(question_table(), Question, folder / "questions.parquet", ORIGIN)
+    write_table(QUESTIONS, Question, folder / "questions.parquet", ORIGIN)
     write_table(oracles(), Trajectory, folder / "oracles.parquet", ORIGIN)
     return folder
 
 
 def start(folder: Path, out: str, **changes: list[str]) -> Path:
-    """Run the step as the workflow does, with other values of some options."""
+    """Run the step, with other values of some options."""
     options = {
-        "models": [str(folder / name) for name in MODELS],
+        "models": [folder / name for name in MODELS],
         "writers": list(MODELS),
-        "samples": [str(folder / f"{name}.parquet") for name in MODELS],
-        "oracles": [str(folder / "oracles.parquet")],
-        "questions": [str(folder / "questions.parquet")],
-        "out": [str(folder / out)],
-    } | changes
-    arguments = ["--scale", "test", "--seed", "3", "--config", canonical_json(JOB)]
-    arguments += [part for name, values in options.items() for part in (f"--{name}", *values)]
-    run(
-        main, Job, inputs=["oracles", "questions"], many=["models", "samples"], many_names=["writers"],
-        outputs=["out"], arguments=arguments,
-    )  # fmt: skip
-    return folder / out
+        "samples": [folder / f"{name}.parquet" for name in MODELS],
+        "oracles": folder / "oracles.parquet",
+        "questions": folder / "questions.parquet",
+        "out": folder / out,
+    }
+    kinds = {"inputs": ["oracles", "questions"], "many": ["models", "samples"], "many_names": ["writers"]}
+    return step_tables.start(main, JOB, options | changes, **kinds)
 
 
 @pytest.fixture(scope="module")
@@ -156,20 +108,13 @@ def test_correct_oracle_trajectories_are_the_same_for_all_models(table: pl.DataF
 
 
 def test_the_loss_is_the_end_of_the_no_thinking_curve(table: pl.DataFrame, folder: Path) -> None:
-    tokenizer = build_tokenizer()
     model = AutoModelForCausalLM.from_pretrained(folder / "sft_long")
-    marker = token_ids(tokenizer, [THINK_END, MARKER])
+    marker = token_ids(TOKENIZER, [THINK_END, MARKER])
     for trajectory, thinking in (("sft_long/2", "1 2 3"), ("oracle_long/1", "1 ; 5")):
         [row] = table.filter(pl.col("model") == "sft_long", trajectory=trajectory, question_id="rows-1").rows(
             named=True
         )
-        by_hand = separate_answer_nll_curve(
-            model,
-            prompt_ids(tokenizer, "rows a 1 ?"),
-            token_ids(tokenizer, thinking.split()),
-            marker,
-            token_ids(tokenizer, ["7", "3"]),
-        )
+        by_hand = separate_answer_nll_curve(model, prompt("rows-1"), ids(thinking), marker, ids("7 3"))
         assert row["nll"] == pytest.approx(by_hand[-1], abs=1e-5)
         assert row["nll_without"] == pytest.approx(by_hand[0], abs=1e-5)
 
@@ -190,12 +135,12 @@ def test_what_is_left_out_is_counted_and_the_bytes_are_the_same_again(
 
 
 def test_trajectories_are_taken_in_sample_order() -> None:
-    questions = asked_questions(question_table(), ["rows"])
+    questions = asked_questions(QUESTIONS, ["rows"])
     found, unfinished = first_trajectories(questions, samples("base").reverse(), 1)
     assert found.select("question_id", "trajectory").rows() == [("rows-1", "base/1"), ("rows-2", "base/0")]
     assert unfinished == 1
     with pytest.raises(InputError, match=r"names \['gone'\], but the questions table holds only rows, path, top"):
-        asked_questions(question_table(), ["rows", "gone"])
+        asked_questions(QUESTIONS, ["rows", "gone"])
 
 
 @pytest.mark.parametrize(
@@ -204,31 +149,21 @@ def test_trajectories_are_taken_in_sample_order() -> None:
         ({"writers": ["base"]}, "go together one by one, found 2, 1 and 2 of them"),
         ({"writers": ["base", "dpo"]}, "holds no samples of 'dpo'"),
         ({"writers": ["base", "base"]}, "names a model twice"),
+        ({"oracles": ["other.parquet"]}, "holds no correct trajectory of ['rows', 'path']"),
     ],
 )
 def test_bad_input_ends_with_one_line(
-    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, list[str]], message: str
-) -> None:
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, list[str]], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(folder)
+    other = oracles().with_columns(question_id=pl.lit("top-1"), sample=pl.int_range(pl.len(), dtype=pl.Int32))
+    write_table(other, Trajectory, folder / "other.parquet", ORIGIN)
     with pytest.raises(SystemExit) as ended:
         start(folder, "bad.parquet", **changes)
     last = capsys.readouterr().err.splitlines()[-1]
     assert ended.value.code == 2 and last.startswith("error: ") and message in last
     assert not (folder / "bad.parquet").exists()
-
-
-def test_oracles_of_other_questions_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = oracles().with_columns(question_id=pl.lit("top-1"), sample=pl.int_range(pl.len(), dtype=pl.Int32))
-    write_table(other, Trajectory, folder / "other.parquet", ORIGIN)
-    with pytest.raises(SystemExit):
-        start(folder, "bad.parquet", oracles=[str(folder / "other.parquet")])
-    assert "holds no correct trajectory of ['rows', 'path']" in capsys.readouterr().err
-
-
-def test_tables_are_paired_one_by_one() -> None:
-    paths = [Path("a"), Path("b")]
-    assert paired_tables(paths, ["m", "n"], paths[::-1])[1] == (Path("b"), "n", Path("a"))
-    with pytest.raises(ConfigError, match="found 2, 2 and 1"):
-        paired_tables(paths, ["m", "n"], paths[:1])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

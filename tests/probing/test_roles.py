@@ -1,11 +1,7 @@
 """Token roles: what is matched, what the changes are, and whether the permutation test tells chance from effect."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, trim_mean
+from step_tables import PROBING, start
 from tokenizers import Tokenizer, decoders, models
 
-from raml.config import Probing
 from raml.errors import ConfigError, DataError
 from raml.probing.roles import (
     LONGEST_PHRASE,
@@ -30,11 +26,11 @@ from raml.probing.roles import (
     token_changes,
 )
 from raml.schemas import ProbeCurve, TokenChange
-from raml.step import run
 from raml.storage import Provenance, read_provenance, read_table, write_table
 
 GROUPS = {"reflection": ["Wait", "Hold on"], "digits": [r"\d+"], "signs": [r"[+-]\d"]}
 PIECES = ["Wait", " Wait", "Hold", " on", "ing", " 1", "2", "+", "\n", " hat", " a", "b", "c", "d", "e", "f", "g"]
+FILES = {"curves": "curves.parquet", "tokenizer": "tokenizer.json", "out": "roles.parquet"}
 IS_ROLE = {"role": pl.col("role") == "role"}
 
 
@@ -42,36 +38,33 @@ def decode(ids: Sequence[int]) -> str:
     return "".join(PIECES[token] for token in ids)
 
 
-def roles(*pieces: str, groups: dict[str, list[str]] = GROUPS) -> list[tuple[str, str]]:
-    return assign_roles([PIECES.index(piece) for piece in pieces], compile_groups(groups), decode)
+LETTERS = ["b", "c", "d", "e", "f", "g"][:LONGEST_PHRASE]
+DIGITS = {"digits": [r"\d+"]}
 
 
-def test_blanks_around_a_token_do_not_matter_and_the_whole_text_has_to_match() -> None:
-    assert roles(" Wait", " hat", " 1") == [("Wait", "reflection"), ("hat", OTHER), ("1", "digits")]
-    assert roles("Wait", "ing")[0] == ("Wait", "reflection")  # what follows is not looked at
-    assert roles("\n") == [("\n", OTHER)]
-
-
-def test_the_token_that_completes_a_phrase_counts() -> None:
-    assert roles("Hold", " on", " on") == [("Hold", OTHER), ("Hold on", "reflection"), ("on", OTHER)]
-    assert roles(" on", "Hold") == [("on", OTHER), ("Hold", OTHER)]
-    assert roles("Hold", "\n", " on")[2] == ("on", OTHER)
-
-
-def test_a_blank_token_neither_begins_nor_completes_anything() -> None:
-    assert roles("2", "\n", groups={"digits": [r"\d+"]}) == [("2", "digits"), ("\n", OTHER)]
-    assert roles("Wait", "\n", "\n")[1:] == [("\n", OTHER), ("\n", OTHER)]
-
-
-def test_of_several_roles_the_alphabetically_first_counts_whatever_the_order_of_the_configuration() -> None:
-    assert roles("+", "2")[1] == roles("+", "2", groups=dict(reversed(GROUPS.items())))[1] == ("2", "digits")
-    assert roles("+", "2", groups={"digits": [r"\d+"], "a sum": [r"[+-]\d"]})[1] == ("+2", "a sum")
-
-
-def test_phrases_have_an_end() -> None:
-    letters = ["b", "c", "d", "e", "f", "g"][:LONGEST_PHRASE]
-    assert roles(*letters, groups={"all": ["bcdefg"]})[-1] == ("bcdefg", "all")
-    assert roles(" a", *letters, groups={"all": ["abcdefg"]})[-1] == ("g", OTHER)
+@pytest.mark.parametrize(
+    ("pieces", "groups", "expected"),
+    [  # blanks around a token do not matter, the whole text has to match, what follows is not looked at
+        ([" Wait", " hat", " 1"], GROUPS, [("Wait", "reflection"), ("hat", OTHER), ("1", "digits")]),
+        (["Wait", "ing"], GROUPS, [("Wait", "reflection"), ("ing", OTHER)]),
+        # the token that completes a phrase counts
+        (["Hold", " on", " on"], GROUPS, [("Hold", OTHER), ("Hold on", "reflection"), ("on", OTHER)]),
+        ([" on", "Hold"], GROUPS, [("on", OTHER), ("Hold", OTHER)]),
+        (["Hold", "\n", " on"], GROUPS, [("Hold", OTHER), ("\n", OTHER), ("on", OTHER)]),
+        # a blank token neither begins nor completes anything
+        (["2", "\n"], DIGITS, [("2", "digits"), ("\n", OTHER)]),
+        (["Wait", "\n", "\n"], GROUPS, [("Wait", "reflection"), ("\n", OTHER), ("\n", OTHER)]),
+        # of several roles the alphabetically first counts, whatever the order of the configuration
+        (["+", "2"], GROUPS, [("+", OTHER), ("2", "digits")]),
+        (["+", "2"], dict(reversed(GROUPS.items())), [("+", OTHER), ("2", "digits")]),
+        (["+", "2"], {**DIGITS, "a sum": [r"[+-]\d"]}, [("+", OTHER), ("+2", "a sum")]),
+        # phrases have an end
+        (LETTERS, {"all": ["bcdefg"]}, [*((letter, OTHER) for letter in LETTERS[:-1]), ("bcdefg", "all")]),
+        ([" a", *LETTERS], {"all": ["abcdefg"]}, [(letter, OTHER) for letter in ["a", *LETTERS]]),
+    ],
+)
+def test_roles_of_tokens(pieces: list[str], groups: dict[str, list[str]], expected: list[tuple[str, str]]) -> None:
+    assert assign_roles([PIECES.index(piece) for piece in pieces], compile_groups(groups), decode) == expected
 
 
 def test_groups_that_cannot_be_used_are_refused() -> None:
@@ -129,6 +122,11 @@ def test_summaries_are_mean_median_and_trimmed_mean(values: list[float]) -> None
     np.testing.assert_array_equal(summaries(np.stack([array, array[::-1]]))[1], [np.median(array)] * 2)
 
 
+def changes_of(name: str, roles: Sequence[str], values: Sequence[float]) -> pl.DataFrame:
+    columns = {"seed": 0, "model": "m", "trajectory_id": name, "position": range(1, len(roles) + 1)}
+    return pl.DataFrame({**columns, "role": roles, "relative_change": values})
+
+
 def simulated(generator: np.random.Generator, *, shift: float = 0.0, trajectories: int = 12) -> pl.DataFrame:
     """Heavy-tailed changes on a scale of each trajectory's own, whose first tokens have the role more often."""
     frames = []
@@ -136,18 +134,7 @@ def simulated(generator: np.random.Generator, *, shift: float = 0.0, trajectorie
         length = int(generator.integers(4, 20))
         has_role = generator.random(length) < (0.6 if number % 2 else 0.1)
         change = generator.lognormal(3.0 * (number % 2), 1.5, length) * np.exp(shift * has_role)
-        frames.append(
-            pl.DataFrame(
-                {
-                    "seed": 0,
-                    "model": "m",
-                    "trajectory_id": f"t{number}",
-                    "position": range(1, length + 1),
-                    "role": np.where(has_role, "role", OTHER),
-                    "relative_change": change,
-                }
-            )
-        )
+        frames.append(changes_of(f"t{number}", np.where(has_role, "role", OTHER), change))
     return pl.concat(frames)
 
 
@@ -192,38 +179,18 @@ def test_roles_without_a_defined_change_have_no_p_value() -> None:
 
 def test_the_exact_test_of_a_small_case() -> None:
     """Of the six places of two tokens among four, one gives a mean as large: p is about 1/6."""
-    changes = pl.DataFrame(
-        {
-            "seed": 0,
-            "model": "m",
-            "trajectory_id": "t",
-            "position": [1, 2, 3, 4],
-            "role": ["role", "role", OTHER, OTHER],
-            "relative_change": [3.0, 4.0, 1.0, 2.0],
-        }
-    )
+    changes = changes_of("t", ["role", "role", OTHER, OTHER], [3.0, 4.0, 1.0, 2.0])
     found = permutation_p_values(changes, IS_ROLE, permutations=20_000)["role"]
     assert found["mean"] == pytest.approx(1 / 6, abs=0.015)
 
 
 def step(folder: Path, curves: pl.DataFrame, tokenizer: str) -> Path:
-    write_table(
-        curves,
-        ProbeCurve,
-        folder / "curves.parquet",
-        Provenance(scale="s", config_hash="0", code_version="0", model_hash="f00"),
-    )
+    origin = Provenance(scale="s", config_hash="0", code_version="0", model_hash="f00")
+    write_table(curves, ProbeCurve, folder / "curves.parquet", origin)
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    probing: dict[str, Any] = {
-        "models": ["m"], "benchmarks": ["rows"], "trajectories_per_question": 1, "stride": 1, "token_budget": 1,
-        "end_of_thinking": "</think>", "threads": 1,
-    }  # fmt: skip
-    config = {"token_roles": GROUPS, "probing": Probing(**probing).model_dump()}
-    arguments = ["--scale", "s", "--config", json.dumps(config), "--seed", "4"]
-    for name, file in (("curves", "curves.parquet"), ("tokenizer", "tokenizer.json"), ("out", "roles.parquet")):
-        arguments += [f"--{name}", str(folder / file)]
-    run(main, Job, inputs=["curves", "tokenizer"], outputs=["out"], arguments=arguments)
-    return folder / "roles.parquet"
+    options = {name: folder / file for name, file in FILES.items()}
+    job = Job(token_roles=GROUPS, probing=PROBING.model_copy(update={"models": ["m"], "benchmarks": ["rows"]}))
+    return start(main, job, options, inputs=["curves", "tokenizer"])
 
 
 def byte_level() -> str:
@@ -247,9 +214,6 @@ def test_step_writes_the_changes_of_the_main_model(tmp_path: Path, capsys: pytes
     assert read_provenance(out).model_hash == "f00"
     first = out.read_bytes()
     assert step(tmp_path, pl.concat([other, own]), byte_level()).read_bytes() == first
-
-
-def test_step_without_curves_writes_an_empty_table(tmp_path: Path) -> None:
     assert read_table(step(tmp_path, ProbeCurve.create_empty(), byte_level()), TokenChange).is_empty()
 
 
@@ -257,8 +221,3 @@ def test_step_names_a_file_that_is_no_tokenizer(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit, match="2"):
         step(tmp_path, ProbeCurve.create_empty(), "{}")
     assert "tokenizer.json is not a tokenizer file" in capsys.readouterr().err
-
-
-def test_roles_need_no_torch() -> None:
-    code = "import sys, raml.probing.roles; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "src"})

@@ -17,6 +17,7 @@ from raml.trajectories.pretrained import load_pretrained
 
 pytestmark = pytest.mark.pretrained
 
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 FOLDER = Path(__file__).parents[2] / ".cache" / "smollm2"
 TRAJECTORY = (
     "First add the tens: 10 + 20 = 30. Then add the ones: 7 + 5 = 12. Wait, check that: 7 + 5 is 12 indeed. "
@@ -25,7 +26,7 @@ TRAJECTORY = (
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Iterator[tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
+def smollm2() -> Iterator[Loaded]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model, tokenizer = load_pretrained(FOLDER)
@@ -33,7 +34,7 @@ def smollm2() -> Iterator[tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
     torch.set_num_threads(threads)
 
 
-def test_packed_curves_equal_separate_passes(smollm2: tuple[PreTrainedModel, PreTrainedTokenizerBase]) -> None:
+def test_packed_curves_equal_separate_passes(smollm2: Loaded) -> None:
     model, tokenizer = smollm2
     prompt = question_ids(tokenizer, "What is 17 + 25?")
     trajectory = tokenizer.encode(TRAJECTORY)
@@ -53,9 +54,7 @@ def test_packed_curves_equal_separate_passes(smollm2: tuple[PreTrainedModel, Pre
 
 
 @pytest.mark.parametrize(("projection", "answer"), [("output", "4217"), ("output", "4"), ("value", "4")])
-def test_an_update_of_weights_stands_for_the_trajectory(
-    smollm2: tuple[PreTrainedModel, PreTrainedTokenizerBase], projection: str, answer: str
-) -> None:
+def test_an_update_of_weights_stands_for_the_trajectory(smollm2: Loaded, projection: str, answer: str) -> None:
     model, tokenizer = smollm2
     prompt = question_ids(tokenizer, "What is 17 + 25?")
     probe = forced_probe(tokenizer, answer)
@@ -64,9 +63,7 @@ def test_an_update_of_weights_stands_for_the_trajectory(
     assert compare(model, update, *parts).logit_difference < 1e-3
 
 
-def test_a_landscape_leaves_every_bit_of_the_weights(
-    smollm2: tuple[PreTrainedModel, PreTrainedTokenizerBase],
-) -> None:
+def test_a_landscape_leaves_every_bit_of_the_weights(smollm2: Loaded) -> None:
     model, tokenizer = smollm2
     before = {name: weights.clone() for name, weights in model.named_parameters()}
     probe = forced_probe(tokenizer, "42")

@@ -5,11 +5,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+import step_tables
+from step_tables import ORIGIN, PROBING, TOKENIZER, ids, prompt, sample
 
-from raml.answers.format import MARKER, THINK_END
-from raml.config import Probing, Updates, canonical_json
+from raml.config import Updates
 from raml.probing import blocks, updates
 from raml.probing.chosen import Chosen
 from raml.probing.forced import forced_probe
@@ -20,20 +19,12 @@ from raml.probing.implicit import (
     cosine,
     implicit_update,
 )
-from raml.probing.implicit.choice import choose_questions
 from raml.probing.updates import prefix_positions, real_and_null_prefixes, thinking_tokens
 from raml.schemas import BlockResidual, Question, Trajectory, WeightUpdate
-from raml.step import run
-from raml.storage import Provenance, model_hash, read_provenance, read_table, write_table
-from raml.trajectories.engine import PROGRAM
+from raml.storage import model_hash, read_provenance, read_table, write_table
 from raml.trajectories.pretrained import load_pretrained
-from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
+from tiny_model_folder import tiny_model
 
-ORIGIN = Provenance(scale="test", config_hash="0", code_version="0", seed=3)
-PROBING = Probing(
-    models=["sft_long", "base"], benchmarks=["rows", "path"], trajectories_per_question=2, stride=1,
-    token_budget=64, end_of_thinking=THINK_END, threads=1,
-)  # fmt: skip
 UPDATES = Updates(questions=3, positions=3, draws=2, dimensions=[8], prompt_lengths=[2, 5], threads=1)
 THINKING = {
     ("rows-1", 0): "4 5 6 8 9 10 11", ("rows-1", 1): "3 2", ("path-1", 0): "7", ("rows-2", 0): "1 2 3",
@@ -43,64 +34,29 @@ CORRECT = {("rows-1", 0), ("path-1", 0), ("rows-3", 0), ("rows-4", 0)}
 
 
 def question_table() -> pl.DataFrame:
-    shared = {"source": "t", "family": "rows", "domain": "d", "kind": "in_domain", "answer_type": "integers"}
-    names = sorted({name for name, _ in THINKING})
-    rows = [
-        {**shared, "id": name, "split": name.split("-")[0], "prompt": f"rows a {name[-1]} b 12 ?", "answer": "7 3",
-         "difficulty": 1, "metadata": "{}"}
-        for name in names
-    ]  # fmt: skip
-    return Question.cast(pl.DataFrame(rows))
+    return step_tables.question_table(dict.fromkeys(sorted({name for name, _ in THINKING}), "7 3"))
 
 
 def sample_table() -> pl.DataFrame:
-    tokenizer = build_tokenizer()
-    rows = []
-    for (name, number), thinking in THINKING.items():
-        words = [*thinking.split(), THINK_END, MARKER, "7", "3", "}", "<eos>"]
-        n = len(thinking.split())
-        rows.append(
-            {
-                "question_id": name, "writer": "sft_long", "sample": number, "seed": 3,
-                **PROGRAM.columns(),
-                "prompt_ids": prompt_ids(tokenizer, f"rows a {name[-1]} b 12 ?"),
-                "token_ids": tokenizer.convert_tokens_to_ids(words), "loss_mask": [True] * len(words),
-                "text": " ".join(words), "thinking_start": 0, "thinking_end": n, "answer_start": n + 2,
-                "answer_end": n + 4, "finished": True, "correct": (name, number) in CORRECT, "formatted": True,
-                "reward": 1.0, "n_tokens": len(words),
-            }
-        )  # fmt: skip
-    return Trajectory.cast(pl.DataFrame(rows))
+    return step_tables.sample_table([sample(*key, text, correct=key in CORRECT) for key, text in THINKING.items()])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("updates")
-    tokenizer = build_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=48, initializer_range=0.3, pad_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    tiny_model(folder / "model", context=48)
     write_table(question_table(), Question, folder / "questions.parquet", ORIGIN)
     write_table(sample_table(), Trajectory, folder / "samples.parquet", ORIGIN)
     return folder
 
 
 def make(module: Any, folder: Path, out: Path, samples: Path | None = None, questions: Path | None = None) -> Path:
-    """Run a step as the workflow does."""
-    files = {
+    options = {
         "model": folder / "model", "samples": samples or folder / "samples.parquet",
         "questions": questions or folder / "questions.parquet", "out": out,
     }  # fmt: skip
-    config = canonical_json(module.Job(probing=PROBING, updates=UPDATES))
-    arguments = ["--scale", "test", "--config", config, "--seed", "3"]
-    for name, path in files.items():
-        arguments += [f"--{name}", str(path)]
-    run(module.main, module.Job, inputs=["model", "samples", "questions"], outputs=["out"], arguments=arguments)
-    return out
+    job = module.Job(probing=PROBING, updates=UPDATES)
+    return step_tables.start(module.main, job, options, inputs=["model", "samples", "questions"])
 
 
 @pytest.fixture(scope="module")
@@ -108,31 +64,31 @@ def table(folder: Path) -> pl.DataFrame:
     return read_table(make(updates, folder, folder / "updates.parquet"), WeightUpdate)
 
 
-def test_follows_questions_in_turn_with_the_first_correct_and_incorrect_trajectory(table: pl.DataFrame) -> None:
+def test_rows_are_of_the_first_correct_and_incorrect_trajectory_of_questions_in_turn(
+    table: pl.DataFrame, folder: Path, tmp_path: Path
+) -> None:
     found = table.select("trajectory_id", "correct").unique(maintain_order=True).rows()
     assert found == [
         ("rows-1/sft_long/0", True), ("rows-1/sft_long/1", False), ("path-1/sft_long/0", True),
         ("rows-3/sft_long/0", True),
     ]  # fmt: skip
-
-
-def test_each_prefix_has_rows_for_both_nulls_projections_and_layers(table: pl.DataFrame) -> None:
-    real = table.filter(trajectory_id="rows-1/sft_long/0", source="trajectory", projection="output")
-    assert real["position"].unique().sort().to_list() == [2, 5, 7] and set(real["length"]) == {7}
-    assert table.filter(trajectory_id="path-1/sft_long/0")["position"].unique().to_list() == [1]
     prefixes = table.filter(trajectory_id="rows-1/sft_long/0")
-    assert prefixes.height == 3 * (1 + 2 + 2) * 2 * 2
+    assert prefixes["position"].unique().sort().to_list() == [2, 5, 7] and set(prefixes["length"]) == {7}
+    assert table.filter(trajectory_id="path-1/sft_long/0")["position"].unique().to_list() == [1]
+    assert prefixes.height == 3 * (1 + 2 + 2) * 2 * 2  # both nulls, projections and layers
     assert sorted(prefixes["layer"].unique()) == [0, 1]
     assert sorted(prefixes.filter(source="random")["draw"].unique()) == [0, 1]
+    assert read_table(make(updates, folder, tmp_path / "again.parquet"), WeightUpdate).equals(table)
+    assert read_provenance(folder / "updates.parquet").model_hash == model_hash(folder / "model")
 
 
 def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path) -> None:
     model, tokenizer = load_pretrained(folder / "model")
-    prompt = prompt_ids(tokenizer, "rows a 1 b 12 ?")
+    asked = prompt("rows-1")
     probe = forced_probe(tokenizer, "7 3")
-    read = tokenizer.convert_tokens_to_ids(["4", "5", "6", "8", "9"])
-    update = implicit_update(model, prompt, read, probe.marker_ids, probe.answer_ids)
-    gradients = answer_gradients(model, prompt, probe.marker_ids, probe.answer_ids)["output"]
+    read = ids("4 5 6 8 9")
+    update = implicit_update(model, asked, read, probe.marker_ids, probe.answer_ids)
+    gradients = answer_gradients(model, asked, probe.marker_ids, probe.answer_ids)["output"]
     rows = table.filter(trajectory_id="rows-1/sft_long/0", source="trajectory", projection="output", position=5).sort(
         "layer"
     )
@@ -142,10 +98,10 @@ def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path)
     assert rows["descent"].sum() / norms == pytest.approx(cosine(update, gradients), rel=1e-3, abs=1e-5)
     weights = [float(layer.self_attn.o_proj.weight.detach().norm()) for layer in model.model.layers]
     assert rows["weight_norm"].to_list() == pytest.approx(weights, rel=1e-5)
-    compared = compare(model, update, prompt, read, probe.marker_ids, probe.answer_ids)
+    compared = compare(model, update, asked, read, probe.marker_ids, probe.answer_ids)
     assert rows["nll"].to_list() == pytest.approx([compared.nll] * 2, abs=1e-5)
-    nothing = implicit_update(model, prompt, [], probe.marker_ids, probe.answer_ids)
-    alone = compare(model, nothing, prompt, [], probe.marker_ids, probe.answer_ids).nll
+    nothing = implicit_update(model, asked, [], probe.marker_ids, probe.answer_ids)
+    alone = compare(model, nothing, asked, [], probe.marker_ids, probe.answer_ids).nll
     assert abs(alone - compared.nll) > 1e-3
     assert table.filter(question_id="rows-1")["nll_without"].to_list() == pytest.approx(
         [alone] * table.filter(question_id="rows-1").height, abs=1e-5
@@ -153,36 +109,21 @@ def test_the_numbers_are_those_of_the_library(table: pl.DataFrame, folder: Path)
     assert table.filter(projection="output")["logit_difference"].max() < 1e-3
 
 
-def test_the_table_is_made_again_and_says_of_what(table: pl.DataFrame, folder: Path, tmp_path: Path) -> None:
-    assert read_table(make(updates, folder, tmp_path / "again.parquet"), WeightUpdate).equals(table)
-    assert read_provenance(folder / "updates.parquet").model_hash == model_hash(folder / "model")
-
-
 def test_nulls_are_permutations_and_draws_from_the_vocabulary_with_seeds_of_their_own() -> None:
     one = Chosen("rows-1", "rows", "7 3", 0, True, [1], list(range(40)))
-    prefixes = real_and_null_prefixes(one, [40], [77, 78, 79], 2, seed=0)
-    assert [(prefix.source, prefix.draw) for prefix in prefixes] == [
-        ("trajectory", 0), ("shuffled", 0), ("random", 0), ("shuffled", 1), ("random", 1)
-    ]  # fmt: skip
-    real, shuffled, drawn, shuffled_again, drawn_again = (prefix.ids for prefix in prefixes)
-    assert real == one.thinking_ids and sorted(shuffled) == sorted(shuffled_again) == real
-    assert len({tuple(real), tuple(shuffled), tuple(shuffled_again)}) == 3 and drawn != drawn_again
-    assert len(drawn) == 40 and set(drawn) == {77, 78, 79}
-    assert real_and_null_prefixes(one, [40], [77, 78, 79], 3, seed=0)[:5] == prefixes
-    assert real_and_null_prefixes(one, [40], [77], 1, seed=1)[1] != prefixes[1]
-
-
-def test_a_shuffled_prefix_holds_its_own_tokens_and_no_later_ones() -> None:
-    one = Chosen("rows-1", "rows", "7 3", 0, True, [1], list(range(40)))
-    prefixes = real_and_null_prefixes(one, [10, 20, 40], [77, 78], 2, seed=0)
-    for position in (10, 20, 40):
-        by_source = {
-            source: [prefix.ids for prefix in prefixes if prefix.source == source and len(prefix.ids) == position]
-            for source in ("trajectory", "shuffled", "random")
-        }
-        assert by_source["trajectory"] == [list(range(position))]
-        assert [sorted(ids) for ids in by_source["shuffled"]] == [list(range(position))] * 2
-        assert len(by_source["random"]) == 2
+    prefixes = real_and_null_prefixes(one, [10, 40], [77, 78, 79], 2, seed=0)
+    for position in (10, 40):
+        here = [prefix for prefix in prefixes if len(prefix.ids) == position]
+        assert [(prefix.source, prefix.draw) for prefix in here] == [
+            ("trajectory", 0), ("shuffled", 0), ("random", 0), ("shuffled", 1), ("random", 1)
+        ]  # fmt: skip
+        real, shuffled, drawn, shuffled_again, drawn_again = (prefix.ids for prefix in here)
+        assert real == sorted(shuffled) == sorted(shuffled_again) == list(range(position))  # no later tokens
+        assert len({tuple(real), tuple(shuffled), tuple(shuffled_again)}) == 3 and drawn != drawn_again
+        assert set(drawn) <= {77, 78, 79}
+    longest = real_and_null_prefixes(one, [40], [77, 78, 79], 3, seed=0)
+    assert longest[:5] == [prefix for prefix in prefixes if len(prefix.ids) == 40]
+    assert real_and_null_prefixes(one, [40], [77], 1, seed=1)[1] != longest[1]
 
 
 @pytest.mark.parametrize(
@@ -194,11 +135,9 @@ def test_prefixes_are_evenly_spread_and_end_with_the_whole(length: int, n: int, 
 
 
 def test_random_tokens_come_from_thinking_alone() -> None:
-    tokenizer = build_tokenizer()
-
     def words(*benchmarks: str) -> set[str]:
         found = thinking_tokens(sample_table(), question_table(), benchmarks)
-        return set(tokenizer.convert_ids_to_tokens(found))
+        return set(TOKENIZER.convert_ids_to_tokens(found))
 
     assert words("rows", "path") == {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}
     assert words("path") == {"7"}  # and from that about the probed benchmarks
@@ -211,7 +150,7 @@ def test_what_no_change_can_stand_for_is_left_out_and_counted(
     write_table(question_table().with_columns(answer=long_answer), Question, tmp_path / "questions.parquet", ORIGIN)
 
     def overflowing(model: Any, update: Any, prompt: Any, read: list[int], *parts: Any) -> Any:
-        if update.projection == "output" and read == build_tokenizer().convert_tokens_to_ids(["5", "6", "7", "5"]):
+        if update.projection == "output" and read == ids("5 6 7 5"):
             raise NotFiniteError("overflow")
         return compare(model, update, prompt, read, *parts)
 
@@ -226,17 +165,6 @@ def test_what_no_change_can_stand_for_is_left_out_and_counted(
         "left out: 1 that ask more than one value projection of a layer can meet, "
         "1 that overflow under the change of the output projections"
     ) in capsys.readouterr().out
-
-
-def test_choice_takes_turns_and_stops_at_n() -> None:
-    def one(name: str, sample: int, correct: bool) -> Chosen:
-        return Chosen(name, name.split("-")[0], "1", sample, correct, [1], [2])
-
-    chosen = [one("a-2", 0, True), one("a-1", 0, False), one("a-1", 1, True), one("a-1", 2, True), one("b-1", 0, True)]
-    found = choose_questions([*chosen, one("b-0", 0, False), one("a-3", 0, True)], ["a", "b"], 3)
-    assert [[(it.question_id, it.sample) for it in question] for question in found] == [
-        [("a-1", 1), ("a-1", 0)], [("b-1", 0)], [("a-2", 0)]
-    ]  # fmt: skip
 
 
 def test_blocks_are_random_ones_and_the_models(folder: Path, tmp_path: Path) -> None:

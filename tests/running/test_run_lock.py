@@ -86,13 +86,6 @@ def test_where_there_are_no_locks_a_run_is_refused_and_a_look_goes_on(
     assert lock.is_held() is None
 
 
-def test_a_checkout_that_cannot_be_written_is_refused_in_one_line(checkout: Path) -> None:
-    (checkout / ".snakemake").write_text("")  # nothing can be made below it, by root neither
-    with pytest.raises(InputError, match="cannot lock"):
-        lock.take()
-    assert lock.try_to_take() is None
-
-
 def test_a_look_at_the_lock_changes_nothing(checkout: Path) -> None:
     assert lock.is_held() is False
     assert not (checkout / ".snakemake").exists()
@@ -150,7 +143,12 @@ def test_a_process_is_known_by_what_the_kernel_counts_whatever_its_name_and_the_
         lock.Process.of(process.pid)
 
 
-def test_a_damaged_file_is_nobodys(checkout: Path) -> None:
+def test_a_damaged_file_is_nobodys_and_where_none_can_be_written_a_run_is_refused(checkout: Path) -> None:
     (checkout / ".snakemake").mkdir()
     (checkout / ".snakemake" / "raml.lock").write_bytes(b"\xff{")
     assert lock.take(patience=0).before is None
+    (checkout / ".snakemake").rename(checkout / "moved")
+    (checkout / ".snakemake").write_text("")  # nothing can be made below it, by root neither
+    with pytest.raises(InputError, match="cannot lock"):
+        lock.take()
+    assert lock.try_to_take() is None

@@ -20,6 +20,12 @@ def new_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Check
     return lambda: checkout_in(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.fixture(scope="module")
+def checkout(new_checkout: Callable[[], Checkout]) -> Checkout:
+    """One for all tests of a file that only look at it."""
+    return new_checkout()
+
+
 def checkout_in(root: Path) -> Checkout:
     """The sources in the empty folder `root`."""
     for name in SOURCES:

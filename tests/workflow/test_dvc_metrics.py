@@ -1,16 +1,15 @@
 """`dvc metrics diff` and `dvc plots diff`, by the real DVC, show what `raml compare` shows."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from checkout import ROOT, environment
+from checkout import ROOT, copy
+from versioned import commit, run
 
 from raml.claims.dvc_metrics import Job, main
 from raml.step import Step
@@ -21,17 +20,15 @@ RESULTS = Path("results/micro")
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with two states of the committed micro results: a claim, a metric and a log of training differ."""
-    shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", tmp_path / ".dvc/config")
+    for folder in (".dvc", RESULTS):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("dvc.yaml", ".dvc/config"):
+        copy(ROOT / file, tmp_path / file)
     for part in ("claims.json", "tables", "figures"):
-        (shutil.copytree if (ROOT / RESULTS / part).is_dir() else shutil.copy)(
-            ROOT / RESULTS / part, _folder(tmp_path / RESULTS) / part
-        )
+        copy(ROOT / RESULTS / part, tmp_path / RESULTS / part)
     write_metrics(tmp_path)
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "--quiet", "--message", "before")
+    run(tmp_path, "git", "init", "--quiet")
+    commit(tmp_path, "before")
     path = tmp_path / RESULTS / "claims.json"
     claims = json.loads(path.read_text())
     claims[0] |= {"verdict": "inconclusive", "measured": 0.5, "interval": [0.25, 0.75]}
@@ -43,45 +40,20 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def write_metrics(root: Path) -> None:
     """As the rule `claim_metrics` does."""
     files = {"claims": root / RESULTS / "claims.json", "out": root / RESULTS / "tables/claims.json"}
     main(Step("raml.claims.dvc_metrics", "micro", Job(), 0, files, {}))
 
 
-def git(root: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
-
-
-def ran(root: Path, *command: str) -> str:
-    program = Path(sys.executable).with_name(command[0])
-    done = subprocess.run([program, *command[1:]], cwd=root, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_metrics_are_those_of_raml_compare(repository: Path) -> None:
-    found: dict[str, Any] = json.loads(ran(repository, "dvc", "metrics", "diff", "--json"))
+    found: dict[str, Any] = json.loads(run(repository, "dvc", "metrics", "diff", "--json"))
     claim = found["results/micro/tables/claims.json"]
     assert {name.removeprefix("prop2.1.") for name in claim} == {"verdict", "measured", "lower", "upper"}
     assert found["results/micro/tables/metrics.json"]["base.rows.Pass@8"]["new"] == 0.125
     code = "from raml.cli import main; main()"
-    search = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    compared = subprocess.run(
-        [sys.executable, "-c", code, "compare", "HEAD", "--json"],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (change,) = json.loads(compared.stdout)["scales"][0]["claims"]
+    compared = run(repository, sys.executable, "-c", code, "compare", "HEAD", "--json")
+    (change,) = json.loads(compared)["scales"][0]["claims"]
     for when, side in (("old", "before"), ("new", "after")):
         told = change[side]
         assert told["verdict"] == claim["prop2.1.verdict"][when]
@@ -92,7 +64,7 @@ def test_metrics_are_those_of_raml_compare(repository: Path) -> None:
 def test_plots_of_two_states_stand_side_by_side(repository: Path) -> None:
     path = repository / RESULTS / "tables/training/dpo.csv"
     path.write_text(path.read_text().replace("\n1,", "\n1,9", 1))
-    ran(repository, "dvc", "plots", "diff", "HEAD", "--out", "plots")
+    run(repository, "dvc", "plots", "diff", "HEAD", "--out", "plots")
     page = (repository / "plots/index.html").read_text()
     for text in ("loss of DPO", "results/micro/figures/fig3.svg", "HEAD", "workspace"):
         assert text in page

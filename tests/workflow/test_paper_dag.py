@@ -56,11 +56,6 @@ BENCHMARKS = {
 UNNEEDED = ("torch", "transformers", "datasets", "huggingface_hub", "polars", "httpx", "requests")
 
 
-@pytest.fixture(scope="module")
-def checkout(new_checkout: Callable[[], Checkout]) -> Checkout:
-    return new_checkout()
-
-
 def test_the_papers_scale_has_exactly_these_jobs(checkout: Checkout) -> None:
     planned = checkout.planned("--config", "scale=paper")
     own = {**PUBLISHED, **OUTER_LOOP}
@@ -135,13 +130,7 @@ def trained(new_checkout: Callable[[], Checkout]) -> Path:
     write_scale(checkout.root / "config" / "scales", published_rollouts(checkout.root / "rollouts.jsonl"))
     wanted = ["models/seed0/dpo/model.safetensors", "trajectories/held_out_long.parquet", "figures/fig4.json"]
     wanted.append("models/seed0/sft_short/model.safetensors")
-    ran = subprocess.run(
-        [*checkout.command("--config", "scale=tiny"), "--", *(f"results/tiny/{file}" for file in wanted)],
-        cwd=checkout.root,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    ran = checkout.run("--config", "scale=tiny", "--", *(f"results/tiny/{file}" for file in wanted))
     assert ran.returncode == 0, ran.stderr
     return checkout.root / "results" / "tiny"
 

@@ -6,14 +6,14 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, environment
+from checkout import ROOT
+from versioned import run
 
 from raml.cli import common
 
@@ -24,30 +24,18 @@ Remote = Callable[[Path], dict[str, str]]
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with one file that DVC keeps, and this project's DVC configuration."""
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one file that DVC keeps, and this project's DVC configuration; no credentials around it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     root = tmp_path / "repository"
     (root / ".dvc").mkdir(parents=True)
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
     (root / "weights").write_bytes(os.urandom(300_000))
-    run(root, {}, "git", "init", "--quiet")
+    run(root, "git", "init", "--quiet")
     return root
-
-
-def run(root: Path, settings: dict[str, str], *command: str) -> str:
-    """What a command prints; programs of this environment are found, credentials of this machine are not."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: value for name, value in environment().items() if not name.startswith("AWS_")}
-    ran = subprocess.run(
-        command,
-        cwd=root,
-        env={**kept, "HOME": str(root.parent), "PATH": path, **settings},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
 
 
 @pytest.mark.parametrize(("preset", "scheme"), [("folder", ""), ("s3", "s3://"), ("ssh", "ssh://")])
@@ -81,21 +69,21 @@ def test_results_travel_by_a_preset_and_credentials_stay_out_of_git(
     connect: Remote = request.getfixturevalue(f"{preset}_remote")
     shutil.copy(PRESETS / f"{preset}.ini", repository / ".dvc" / "config.local")
     settings = connect(repository)
-    run(repository, settings, "dvc", "add", "--quiet", "weights")
-    run(repository, settings, "dvc", "push")
+    run(repository, "dvc", "add", "--quiet", "weights", **settings)
+    run(repository, "dvc", "push", **settings)
     before = (repository / "weights").read_bytes()
     (repository / "weights").unlink()
     shutil.rmtree(repository / ".dvc" / "cache")
-    run(repository, settings, "dvc", "pull")
+    run(repository, "dvc", "pull", **settings)
     assert (repository / "weights").read_bytes() == before
-    run(repository, {}, "git", "add", "--all")
-    assert run(repository, {}, "git", "ls-files", ".dvc").split() == [".dvc/.gitignore", ".dvc/config"]
+    run(repository, "git", "add", "--all")
+    assert run(repository, "git", "ls-files", ".dvc").split() == [".dvc/.gitignore", ".dvc/config"]
     assert (repository / ".dvc" / "config").read_bytes() == (ROOT / ".dvc" / "config").read_bytes()
 
 
 def change(root: Path, option: str, value: str) -> None:
     """As the presets' heads say."""
-    run(root, {}, "dvc", "remote", "modify", "--local", "store", option, value)
+    run(root, "dvc", "remote", "modify", "--local", "store", option, value)
 
 
 @pytest.fixture

@@ -47,9 +47,7 @@ def test_a_job_asks_for_the_threads_of_all_its_processes(shown: Callable[..., di
     assert found["trajectories.sample"] == found["trajectories.efficiency"] == {"threads=1 gpu=0"}
 
 
-def test_only_sampling_shares_a_node(
-    shown: Callable[..., dict[str, set[str]]],
-) -> None:
+def test_only_sampling_shares_a_node(shown: Callable[..., dict[str, set[str]]]) -> None:
     found = shown("--cores", "128", "--config", "scale=paper")
     assert found["training.grpo"] == {"threads=64 gpu=8 launcher=config/accelerate/fsdp.yaml"}
     assert found["trajectories.sample"] == found["trajectories.efficiency"] == {"threads=8 gpu=1"}

@@ -28,6 +28,9 @@ def test_a_clone_restores_and_has_nothing_to_do(published: Path, tmp_path: Path)
     assert run(clone.root, "git", "status", "--porcelain") == ""
     (clone.root / "results" / "minimal" / "models" / "seed0" / "dpo" / "model.safetensors").unlink()
     assert clone.planned()["train_dpo"] == 1
+    (clone.root / "results" / "minimal" / "claims.json").write_text("[]")
+    told = raml(clone.root, "restore", "--scale", "minimal", code=1)
+    assert "1 of" in told and "results/minimal/claims.json" in told and "git checkout" in told
 
 
 def test_after_dvc_pull_changes_rerun_exactly_their_jobs(published: Path, tmp_path: Path) -> None:
@@ -84,11 +87,3 @@ def test_what_cannot_be_restored_is_said_in_one_line(published: Path, tmp_path: 
     assert "dvc checkout` failed" in raml(clone.root, "restore", "--scale", "minimal", code=1)
     run(clone.root, "dvc", "remote", "remove", "store")
     assert "no DVC remote is configured" in raml(clone.root, "restore", "--scale", "minimal", code=2)
-
-
-def test_spoiled_files_are_named(published: Path, tmp_path: Path) -> None:
-    clone = cloned(published, tmp_path / "clone")
-    raml(clone.root, "restore", "--scale", "minimal")
-    (clone.root / "results" / "minimal" / "claims.json").write_text("[]")
-    told = raml(clone.root, "restore", "--scale", "minimal", code=1)
-    assert "1 of" in told and "results/minimal/claims.json" in told and "git checkout" in told

@@ -1,14 +1,13 @@
 """The scales of a published base model on generated questions: drawn whole, and run on a model as small as can be."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
-from checkout import ROOT, Checkout, environment
+from checkout import ROOT, Checkout
 
 from raml.schemas import Question, Trajectory
 from raml.storage import read_provenance, read_table
@@ -20,11 +19,6 @@ pytestmark = pytest.mark.workflow
 SCALES = ROOT / "config" / "scales"
 GENERATED = {"build_questions": 1, "write_oracles": 1, "write_held_out": 1, "fetch_base": 1}
 FROM_SCRATCH = {"build_tokenizer", "pretrain", "train_base", "train_regimes_base", "train_regimes_sft"}
-
-
-@pytest.fixture(scope="module")
-def checkout(new_checkout: Callable[[], Checkout]) -> Checkout:
-    return new_checkout()
 
 
 @pytest.mark.parametrize("scale", ["small", "small-cpu"])
@@ -74,10 +68,7 @@ def test_programs_write_in_the_bases_tokens_and_it_learns_from_them(
     }
     (checkout.root / "config" / "scales" / "tiny.yaml").write_text(yaml.safe_dump(raw))
     wanted = ["models/seed0/sft_long/model.safetensors", "trajectories/held_out_long.parquet"]
-    ran = subprocess.run(
-        [*checkout.command("--config", "scale=tiny"), "--", *(f"results/tiny/{file}" for file in wanted)],
-        cwd=checkout.root, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
+    ran = checkout.run("--config", "scale=tiny", "--", *(f"results/tiny/{file}" for file in wanted))
     assert ran.returncode == 0, ran.stderr
     results = checkout.root / "results" / "tiny"
     asked = read_table(results / "questions" / "train.parquet", Question)

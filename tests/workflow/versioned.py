@@ -10,13 +10,12 @@ from checkout import ROOT, Checkout, copy, environment
 SCALE = "config/scales/minimal.yaml"
 
 
-def run(root: Path, *command: str, code: int = 0) -> str:
+def run(root: Path, *command: str, code: int = 0, **variables: str) -> str:
     """What a command prints; programs of this environment are found."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    source = {"PYTHONPATH": str(root / "src")}
-    ran = subprocess.run(
-        command, cwd=root, env={**environment(), "PATH": path, **source}, capture_output=True, text=True
-    )
+    source = {"PYTHONPATH": os.pathsep.join(str(folder / "src") for folder in (root, ROOT))}
+    variables = {**environment(), "PATH": path, **source, **variables}
+    ran = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout, copy
-from cluster import Cluster, started
+from cluster import Cluster
 from submitting import Submitting
 from test_faults import wait_for
 
@@ -116,26 +116,3 @@ def test_jobs_of_a_killed_snakemake_are_cancelled_by_the_next(
     assert jobs[0]["JobState"] in ("CANCELLED", "FAILED") and [job["JobState"] for job in jobs[1:]] == ["COMPLETED"]
     assert first_step(root) >= left > 0
     assert model(submitting.checkout) == undisturbed
-
-
-def test_nothing_of_a_cluster_is_left_after_a_failure() -> None:
-    with pytest.raises(ZeroDivisionError), started() as cluster:
-        cluster.call("sbatch", "--output", "/dev/null", "--wrap", "sleep 600")
-        wait_for(lambda: "RUNNING" in {job["JobState"] for job in cluster.jobs()})
-        raise ZeroDivisionError
-    assert not cluster.folder.exists()
-    assert processes_of(cluster.folder) == []
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Commands of this machine's processes that name `folder`."""
-    commands = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            variables = path.with_name("environ").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command or f"SLURM_CONF={folder}" in variables:
-            commands.append(command)
-    return commands

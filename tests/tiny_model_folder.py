@@ -10,10 +10,10 @@ from raml.trajectories.tokenizer import build_tokenizer
 CONTEXT = 64
 
 
-def tiny_model(folder: Path) -> LlamaForCausalLM:
+def tiny_model(folder: Path, *, seed: int = 0, context: int = CONTEXT) -> LlamaForCausalLM:
     """Save the model and its tokenizer in `folder`."""
     tokenizer = build_tokenizer()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -22,7 +22,7 @@ def tiny_model(folder: Path) -> LlamaForCausalLM:
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
-            max_position_embeddings=CONTEXT,
+            max_position_embeddings=context,
             initializer_range=0.4,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
