@@ -33,7 +33,7 @@ METRICS = (pass_at_k, mg_pass_at_k)
 
 def values(table: pl.DataFrame, quantity: str, model: str | None = None, column: str = "value") -> list[Any]:
     """Of a quantity in order of model, seed and question."""
-    rows = table.filter(pl.col("quantity") == quantity).filter([] if model is None else pl.col("model") == model)
+    rows = table.filter(pl.col("quantity") == quantity, pl.col("model") == model if model else True)
     return rows.sort("model", "seed", "question_id")[column].to_list()
 
 
