@@ -1,4 +1,4 @@
-"""Token roles: what is matched, what the changes are, and whether the permutation test tells chance from effect."""
+"""Token roles: what is matched, and what the changes are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kstest, trim_mean
+from scipy.stats import trim_mean
 from step_tables import PROBING, start
 from tokenizers import Tokenizer, decoders, models
 
@@ -16,12 +16,10 @@ from raml.errors import ConfigError, DataError
 from raml.probing.roles import (
     LONGEST_PHRASE,
     OTHER,
-    SUMMARIES,
     Job,
     assign_roles,
     compile_groups,
     main,
-    permutation_p_values,
     summaries,
     token_changes,
 )
@@ -31,7 +29,6 @@ from raml.storage import Provenance, read_provenance, read_table, write_table
 GROUPS = {"reflection": ["Wait", "Hold on"], "digits": [r"\d+"], "signs": [r"[+-]\d"]}
 PIECES = ["Wait", " Wait", "Hold", " on", "ing", " 1", "2", "+", "\n", " hat", " a", "b", "c", "d", "e", "f", "g"]
 FILES = {"curves": "curves.parquet", "tokenizer": "tokenizer.json", "out": "roles.parquet"}
-IS_ROLE = {"role": pl.col("role") == "role"}
 
 
 def decode(ids: Sequence[int]) -> str:
@@ -120,68 +117,6 @@ def test_summaries_are_mean_median_and_trimmed_mean(values: list[float]) -> None
     expected = [array.mean(), np.median(array), trim_mean(array, 0.2)]
     np.testing.assert_allclose(summaries(array), expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(summaries(np.stack([array, array[::-1]]))[1], [np.median(array)] * 2)
-
-
-def changes_of(name: str, roles: Sequence[str], values: Sequence[float]) -> pl.DataFrame:
-    columns = {"seed": 0, "model": "m", "trajectory_id": name, "position": range(1, len(roles) + 1)}
-    return pl.DataFrame({**columns, "role": roles, "relative_change": values})
-
-
-def simulated(generator: np.random.Generator, *, shift: float = 0.0, trajectories: int = 12) -> pl.DataFrame:
-    """Heavy-tailed changes on a scale of each trajectory's own, whose first tokens have the role more often."""
-    frames = []
-    for number in range(trajectories):
-        length = int(generator.integers(4, 20))
-        has_role = generator.random(length) < (0.6 if number % 2 else 0.1)
-        change = generator.lognormal(3.0 * (number % 2), 1.5, length) * np.exp(shift * has_role)
-        frames.append(changes_of(f"t{number}", np.where(has_role, "role", OTHER), change))
-    return pl.concat(frames)
-
-
-def test_p_values_are_uniform_where_the_role_means_nothing() -> None:
-    """Although tokens of the role stand mostly in trajectories with large changes."""
-    generator = np.random.default_rng(0)
-    p_values = [
-        permutation_p_values(simulated(generator), IS_ROLE, seed=number, permutations=199)["role"]
-        for number in range(200)
-    ]
-    for name in SUMMARIES:
-        assert kstest([one[name] for one in p_values], "uniform").pvalue > 0.01
-
-
-def test_p_values_are_small_where_the_role_means_something() -> None:
-    changes = simulated(np.random.default_rng(0), shift=2.0, trajectories=40)
-    found = permutation_p_values(changes, IS_ROLE | {OTHER: pl.col("role") == OTHER}, permutations=999)
-    assert found["role"]["median"] == found["role"]["trimmed_mean"] == 1 / 1000
-    assert found[OTHER]["median"] > 0.99
-
-
-def test_p_values_count_ties_and_the_observed_arrangement() -> None:
-    changes = simulated(np.random.default_rng(0)).with_columns(relative_change=pl.lit(0.1))
-    assert permutation_p_values(changes, IS_ROLE, permutations=99)["role"] == dict.fromkeys(SUMMARIES, 1.0)
-
-
-def test_p_values_depend_on_the_seed_and_not_on_other_roles_or_the_order_of_rows() -> None:
-    changes = simulated(np.random.default_rng(1))
-    alone = permutation_p_values(changes, IS_ROLE, seed=5, permutations=200)
-    other = {"other": pl.col("role") == OTHER}
-    assert permutation_p_values(changes.reverse(), other | IS_ROLE, seed=5, permutations=200)["role"] == alone["role"]
-    assert permutation_p_values(changes, IS_ROLE, seed=6, permutations=200) != alone
-
-
-def test_roles_without_a_defined_change_have_no_p_value() -> None:
-    changes = simulated(np.random.default_rng(0))
-    assert permutation_p_values(changes.filter(pl.col("role") == OTHER), IS_ROLE) == {}
-    assert permutation_p_values(changes.clear(), IS_ROLE) == {}
-    undefined = changes.with_columns(relative_change=pl.when(pl.col("role") == OTHER).then(pl.col("relative_change")))
-    assert permutation_p_values(undefined, IS_ROLE) == {}
-
-
-def test_the_exact_test_of_a_small_case() -> None:
-    """Of the six places of two tokens among four, one gives a mean as large: p is about 1/6."""
-    changes = changes_of("t", ["role", "role", OTHER, OTHER], [3.0, 4.0, 1.0, 2.0])
-    found = permutation_p_values(changes, IS_ROLE, permutations=20_000)["role"]
-    assert found["mean"] == pytest.approx(1 / 6, abs=0.015)
 
 
 def step(folder: Path, curves: pl.DataFrame, tokenizer: str) -> Path:

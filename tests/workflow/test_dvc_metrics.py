@@ -11,8 +11,8 @@ import yaml
 from checkout import ROOT, copy
 from versioned import commit, run
 
-from raml.claims.dvc_metrics import Job, main
-from raml.step import Step
+from raml.claims.dvc_metrics import numbers
+from raml.claims.result import ClaimResults
 
 RESULTS = Path("results/micro")
 
