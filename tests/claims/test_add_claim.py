@@ -23,7 +23,8 @@ from raml.storage import read_table
 ROOT = cut.ROOT
 TEXT = (ROOT / "docs/add-claim.md").read_text(encoding="utf-8")
 ENTRIES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-FUNCTION, LINE, CALL = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+FUNCTION, LINE = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+(CALL,) = re.findall(r"^```\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def decided(entry: str, quantities: pl.DataFrame, folder: Path) -> ClaimResult:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from checkout import ROOT, copy
+from pydantic import TypeAdapter
 from versioned import commit, run
 
 from raml.claims.dvc_metrics import numbers
-from raml.claims.result import ClaimResults
+from raml.claims.result import ClaimResult
 
 RESULTS = Path("results/micro")
 
@@ -31,7 +32,8 @@ def repository(tmp_path: Path) -> Path:
     commit(tmp_path, "before")
     path = tmp_path / RESULTS / "claims.json"
     claims = json.loads(path.read_text())
-    claims[0] |= {"verdict": "inconclusive", "measured": 0.5, "interval": [0.25, 0.75]}
+    claims[0] |= {"verdict": "inconclusive"}
+    claims[0]["effects"][0] |= {"estimate": 0.5, "interval": [0.25, 0.75]}
     path.write_text(json.dumps(claims))
     metrics = json.loads((tmp_path / RESULTS / "tables/metrics.json").read_text())
     metrics["base"]["rows"]["Pass@8"] = 0.125
@@ -41,24 +43,28 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write_metrics(root: Path) -> None:
-    """As the rule `claim_metrics` does."""
-    files = {"claims": root / RESULTS / "claims.json", "out": root / RESULTS / "tables/claims.json"}
-    main(Step("raml.claims.dvc_metrics", "micro", Job(), 0, files, {}))
+    """As the rule `decide` does."""
+    results = TypeAdapter(list[ClaimResult]).validate_json((root / RESULTS / "claims.json").read_bytes())
+    written = {one.id: numbers(one) for one in results}
+    (root / RESULTS / "tables/claims.json").write_text(json.dumps(written))
 
 
 def test_metrics_are_those_of_raml_compare(repository: Path) -> None:
     found: dict[str, Any] = json.loads(run(repository, "dvc", "metrics", "diff", "--json"))
-    claim = found["results/micro/tables/claims.json"]
-    assert {name.removeprefix("prop2.1.") for name in claim} == {"verdict", "measured", "lower", "upper"}
     assert found["results/micro/tables/metrics.json"]["base.rows.Pass@8"]["new"] == 0.125
+    claim = found["results/micro/tables/claims.json"]
+    assert {path.split(".")[-1] for path in claim} == {"verdict", "estimate", "lower", "upper"}
+    (name,) = {path.split(".effects.")[1].rsplit(".", 1)[0] for path in claim if ".effects." in path}
     code = "from raml.cli import main; main()"
     compared = run(repository, sys.executable, "-c", code, "compare", "HEAD", "--json")
     (change,) = json.loads(compared)["scales"][0]["claims"]
     for when, side in (("old", "before"), ("new", "after")):
         told = change[side]
         assert told["verdict"] == claim["prop2.1.verdict"][when]
-        assert told["measured"] == claim["prop2.1.measured"][when]
-        assert told["interval"] == [claim["prop2.1.lower"][when], claim["prop2.1.upper"][when]]
+        effect = told["effects"][0]
+        assert effect["name"] == name
+        assert effect["estimate"] == claim[f"prop2.1.effects.{name}.estimate"][when]
+        assert effect["interval"] == [claim[f"prop2.1.effects.{name}.{end}"][when] for end in ("lower", "upper")]
 
 
 def test_plots_of_two_states_stand_side_by_side(repository: Path) -> None:

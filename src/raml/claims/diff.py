@@ -37,7 +37,7 @@ COMPARED: Final = (
 NESTED: Final = ("details", "effects")
 
 # What tells the rows of a table apart, as far as a table has it; else they go by their places.
-KEYS: Final = ("id", "model", "seed", "benchmark", "question_id", "metric", "step", "quantity")
+KEYS: Final = ("id", "effect", "model", "seed", "benchmark", "question_id", "metric", "step", "quantity")
 
 
 class ClaimChange(BaseModel):
