@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from raml.claims.result import ClaimResult
-from raml.errors import InputError
 from raml.lineage import verify
 from raml.lineage.jobs import Job
 from raml.lineage.verify import Chain, verification
@@ -91,9 +90,3 @@ def test_tolerances_of_the_papers_numbers(folders: tuple[Path, Path], monkeypatc
     found = verified(folders[1], monkeypatch, beside(15.1), beside(10.0))
     assert found.outcome == "different" and "tolerance 5" in found.numbers[1].source
     assert verified(folders[1], monkeypatch, claim(against_reported=[]), beside(10.0)).outcome == "different"
-
-
-def test_an_artifact_of_which_nothing_is_known(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(FIGURE).unlink()
-    with pytest.raises(InputError, match="is neither here nor recorded"):
-        verified(folders[1], monkeypatch, claim())

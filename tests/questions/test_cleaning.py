@@ -49,22 +49,7 @@ BAD = {
         "Find the answer for the numbers of Exercise 12 in base 7.", "What is the current year modulo 7 and modulo 9?",
     ],
 }  # fmt: skip
-NO_ANSWER = [
-    "",
-    " ",
-    "None",
-    "N/A",
-    "n/a.",
-    "unknown",
-    "?",
-    "...",
-    "$$",
-    "-",
-    "see solution",
-    "proof",
-    r"\text{none}",
-    "无",
-]
+NO_ANSWER = ["", " ", "None", "n/a.", "unknown", "?", "...", "$$", "-", "see solution", r"\text{none}", "无"]
 ANSWERS = ["0", "-1", "no solution", "n", "none of the above 4", r"\frac{1}{2}", "x", "-x", "3.5", r"\emptyset"]
 
 

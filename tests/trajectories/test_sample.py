@@ -4,13 +4,10 @@ import polars as pl
 import pytest
 import torch
 from asked import PROVENANCE, question, save_model, save_questions
-from transformers import LlamaForCausalLM
 
-from raml.config import Sampling, validate
 from raml.schemas import Question, Trajectory
 from raml.step import run
 from raml.storage import read_provenance, read_table, write_table
-from raml.trajectories.engine import Request
 from raml.trajectories.sample import Job, main
 from raml.trajectories.sampler import TorchSampler
 from raml.trajectories.tokenizer import build_tokenizer, prompt_ids
@@ -88,23 +85,6 @@ def test_unequal_lists_are_refused_before_any_work(folder, capsys):
         "error: 2 --models, 2 --writers, 1 --outs: give as many of each, they go together one by one\n"
     )
     assert not (folder / "a.parquet").exists()
-
-
-def test_a_model_goes_to_the_gpu_if_there_is_one(folder, monkeypatch):
-    moved = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(LlamaForCausalLM, "to", lambda _, device: moved.append(device))
-    sample(folder)
-    assert moved == ["cuda"]
-
-
-def test_what_the_sampler_makes_follows_the_model(folder):
-    """The device `meta` stands in for a GPU: it refuses to work with what lies on the CPU."""
-    model = LlamaForCausalLM.from_pretrained(folder / "model").to("meta")
-    settings = validate(Sampling, CONFIG["sampling"], "here")
-    engine = TorchSampler(model, settings, [2], pad_id=0)
-    with pytest.raises(RuntimeError, match="meta"):  # a value is asked for, only after tensors have met
-        engine.sample([Request("q", (1, 5), 0)], 0)
 
 
 def test_only_questions_of_the_wanted_kinds_are_asked(folder, capsys):
