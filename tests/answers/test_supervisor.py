@@ -81,16 +81,6 @@ def test_math_verify_that_hangs_is_killed_in_time_and_the_next_comparison_works(
     supervisor.stop()
 
 
-def test_starts_when_needed_and_serves_many(run: Run) -> None:
-    supervisor = run(QUICK)
-    assert supervisor.pid is None
-    assert supervisor.equal("1", "1", 5)
-    pid = pid_of(supervisor)
-    assert not supervisor.equal("x" * 300_000, "1", 5)  # more than a pipe holds
-    assert supervisor.equal("2", "2", 5)
-    assert supervisor.pid == pid
-
-
 def test_an_interrupt_leaves_no_stale_reply(run: Run) -> None:
     supervisor = run(QUICK)
     assert supervisor.equal("1", "1", 5)

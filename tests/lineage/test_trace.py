@@ -93,8 +93,6 @@ def test_names_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (figures / name).touch()
     assert find("figures/fig1", "micro").path.as_posix() == "results/micro/figures/fig1.json"
     assert find("results/small/claims.json", "micro").scale == "small"
-    assert find(str(figures / "fig11.svg"), "small").path.as_posix() == "results/micro/figures/fig11.svg"
-    assert find("claims/fig3", "small").claim == "fig3"
     assert find("models/seed0/base", "micro").path.name == "model.safetensors"
     for name in ("", "../x", "/etc/passwd"):
         with pytest.raises(InputError, match="neither"):

@@ -123,12 +123,6 @@ def test_open_reasoner_zero_is_cleaned(world: Path) -> None:
     assert "`In the figure, what is $x$?`" in Path("cleaning.md").read_text()
 
 
-def test_what_others_have_cleaned_stays_as_it_is(world: Path) -> None:
-    tables = build(train={"dataset": "raw.json", "split": "train", **RAW}, n=10)
-    assert tables["cleaning"]["filter"].to_list() == ["empty", "not verifiable"]
-    assert "<p>" in "".join(tables["train"]["prompt"])
-
-
 def test_choices_are_shuffled_and_letters_compared(world: Path) -> None:
     rows = [row for row in build()["benchmarks"].to_dicts() if row["split"] == "gpqa"]
     assert {row["answer_type"] for row in rows} == {"choice"} and len({row["answer"] for row in rows}) > 2

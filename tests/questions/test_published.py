@@ -90,12 +90,6 @@ def test_train_leaves_out_what_a_benchmark_asks(world: Path, capsys: pytest.Capt
     assert read_provenance(world / "train.parquet").scale == "tiny"
 
 
-def test_repeats_are_asked_once(world: Path) -> None:
-    write_lines(world / "train.jsonl", [row(7), row(8), row(7), row(7)])
-    train, _ = build(world, published(world / "train.jsonl", world / "held_out", n=2))
-    assert sorted(train["answer"]) == ["14", "16"]
-
-
 def test_a_larger_n_adds_questions_and_changes_none(world: Path) -> None:
     few, _ = build(world, published(world / "train.jsonl", world / "held_out", n=4))
     more, _ = build(world, published(world / "train.jsonl", world / "held_out", n=9))
