@@ -15,13 +15,19 @@ TABLE = "results/minimal/tables/curves.parquet"
 FIGURE = "results/minimal/figures/fig3.svg"
 
 
-def claim(**changed: Any) -> ClaimResult:
-    values: dict[str, Any] = {
-        "id": "fig3", "exhibit": "fig3", "statement": "s", "paper": "p", "reported": None, "measured": -0.5,
-        "unit": "rho", "interval": (-0.6, -0.4), "n": {"questions": 20}, "verdict": "holds", "reason": "r",
-        "details": {}, "artifacts": [TABLE, FIGURE], "command": "c", "p_holm": 0.01, "verdict_holm": "holds",
+def claim(estimate: float = -0.5, **changed: Any) -> ClaimResult:
+    effect = {
+        "name": "rho", "label": "rho", "quantity": "q", "model": "m", "baseline": None, "over": "all benchmarks",
+        "unit": "rho", "estimate": estimate, "interval": (-0.6, -0.4), "threshold": 0.0, "side": "below",
+        "questions": 20, "seeds": 1, "verdict": "holds",
     }  # fmt: skip
-    return ClaimResult(**values | changed)
+    values: dict[str, Any] = {
+        "id": "fig3", "exhibit": "fig3", "statement": "s", "paper": "p", "quantity": "q", "reported": None,
+        "verdict": "holds", "reason": "r", "effects": [effect], "measured": {"rho": estimate},
+        "interval": {"rho": (-0.6, -0.4)}, "artifacts": [TABLE, FIGURE], "command": "c", "p_holm": 0.01,
+        "verdict_holm": "holds",
+    }  # fmt: skip
+    return ClaimResult.model_validate(values | changed)
 
 
 def job(rule: str, output: str, *inputs: str) -> Job:
@@ -60,15 +66,19 @@ def test_the_same_bytes_are_identical(folders: tuple[Path, Path], monkeypatch: p
 def test_other_bytes_with_a_number_in_the_interval(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     (folders[1] / TABLE).write_text("other")
     (folders[1] / FIGURE).unlink()
-    found = verified(folders[1], monkeypatch, claim(measured=-0.41))
-    assert found.outcome == "within tolerance" and found.differing == [TABLE, FIGURE] and found.fields == ["measured"]
+    found = verified(folders[1], monkeypatch, claim(-0.41))
+    assert (
+        found.outcome == "within tolerance"
+        and found.differing == [TABLE, FIGURE]
+        and found.fields == ["effects", "measured"]
+    )
     assert found.first is not None and (found.first.path, found.first.rule) == (TABLE, "probe")
     assert [(number.recorded, number.remade, number.allowed) for number in found.numbers] == [
         (-0.5, -0.41, (-0.6, -0.4))
     ]
 
 
-@pytest.mark.parametrize("changed", [{"measured": -0.39}, {"verdict": "inconclusive"}, {"measured": None}])
+@pytest.mark.parametrize("changed", [{"estimate": -0.39}, {"verdict": "inconclusive"}, {"effects": []}])
 def test_what_is_different(
     changed: dict[str, Any], folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
