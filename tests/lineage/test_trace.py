@@ -30,7 +30,7 @@ def tab2() -> dict[str, Any]:
 
 def test_a_claim_is_followed_to_the_questions(tab2: dict[str, Any]) -> None:
     rules = [stage["rule"] for stage in tab2["stages"]]
-    assert rules[:2] == ["decide", "score"] and rules[-1] == "build_questions"
+    assert rules[:3] == ["decide", "quantities", "score"] and rules[-1] == "build_questions"
     order = ["score", "sample_sft", "train_sft_long", "train_base", "pretrain", "build_questions"]
     assert [rule for rule in rules if rule in order] == order
     assert "landscape" not in rules  # other claims' measurements are not behind it
@@ -54,16 +54,16 @@ def test_recorded_hashes_are_set_against_the_workflow(tab2: dict[str, Any]) -> N
 
 
 def test_the_chain_is_shown() -> None:
-    ran = traced("results/micro/tables/tab1.md")
+    ran = traced("figures/fig3")
     assert ran.returncode == 0, ran.stderr
     for text in (
-        "1. tab1: 1 job",
-        "results/micro/tables/tab1.md  (here, sha256 ",
+        "1. draw_raw: 1 job",
+        "results/micro/figures/fig3.svg  (here, sha256 ",
         "seeds 0, 1, 2",
         "machine of the analysis: ",
     ):
         assert text in ran.stdout
-    assert "python -m raml.report.tab1 --scale micro --config ... " in ran.stdout
+    assert "python -m raml.report.draw_raw --scale micro --config ... " in ran.stdout
 
 
 @pytest.mark.parametrize(
