@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raml.answers import MARKER, extract_answer, extract_loose
-from raml.answers.braces import matching_braces
 
 plain = st.text(st.characters(exclude_characters="{}\\*", exclude_categories=["Cs"]), max_size=8)
 escaped = st.sampled_from([r"\{", r"\}", r"\\", r"\frac", r"\text"])
@@ -28,9 +27,7 @@ balanced = st.recursive(
         (rf"{MARKER}7}} or \boxed{{8}}", "7"),
         (f"{MARKER}7}} no, {MARKER}8", None),
         (f"{MARKER} }}", None),
-        (f"{MARKER}", None),
         (r"\boxed{7}", None),
-        ("The answer is 7.", None),
         ("", None),
     ],
 )
@@ -44,18 +41,13 @@ def test_extract_answer(completion: str, answer: str | None) -> None:
         (r"so \boxed{6}, no, \boxed{\frac{1}{2}} it is", r"\frac{1}{2}"),
         (r"The answer is 5. \boxed{7} \boxed{8", "7"),
         (r"The answer is 5. \boxed{}", "5"),
-        (f"{MARKER}7}} and chatter", "7"),
         ("The answer is 7.", "7"),
-        ("The answer is 7. Or is it?", "7"),
         ("the answer is 6\nWait. The ANSWER IS: 3.5\nDone.", "3.5"),
         ("**Answer:** 12 apples", "12 apples"),
-        ("**Answer: 12.**", "12"),
         ("answer :\n  $x + 1$ <eos>", "x + 1"),
         ("the answer isn't known", None),
         ("answers: many", None),
-        ("The answer is", None),
         ("The answer is .", None),
-        ("I give up", None),
         ("", None),
     ],
 )
@@ -67,21 +59,6 @@ def test_extract_loose(completion: str, answer: str | None) -> None:
 def test_any_balanced_content_comes_back(before: str, content: str, after: str) -> None:
     answer = " ".join(content.split()) or None
     assert extract_answer(f"{before}{MARKER}{content}}}{after}") == answer
-
-
-@given(st.text(alphabet="{}\\ax ", max_size=40))
-def test_matching_braces_agrees_with_counting(text: str) -> None:
-    """Independent definition: the closing brace is where the depth first returns to that of the opening."""
-    real = [i for i, c in enumerate(text) if c in "{}" and (i - len(text[:i].rstrip("\\"))) % 2 == 0]
-    expected = {}
-    for start in (i for i in real if text[i] == "{"):
-        depth = 0
-        for i in (i for i in real if i >= start):
-            depth += 1 if text[i] == "{" else -1
-            if depth == 0:
-                expected[start] = i
-                break
-    assert matching_braces(text) == expected
 
 
 @pytest.mark.parametrize("piece", ["\\boxed{", "{", MARKER, "** ", "answer is ", " "])

@@ -13,9 +13,7 @@ FORMATTED = [
     rf"{MARKER}\left\{{ 1 \right.}}",  # an escaped brace needs no partner
     f"{THINK_END} \n\n**Final Answer**\n\\boxed{{ 1 2 3 }} <eos>",
     "**  Final   Answer ** \\boxed {7}",
-    "**Final Answer**\\boxed{7}",
     f"${MARKER}7}}$.",
-    f"{MARKER}7}}.<|im_end|>\n",
     f"{MARKER}7}}<\uff5cend\u2581of\u2581sentence\uff5c>",
     f"{MARKER}7}} <eos> <pad> <pad>",
     f"first \\boxed{{6}} {{ no, {MARKER}7}}",  # a box without the marker, a stray brace
@@ -23,7 +21,6 @@ FORMATTED = [
 
 UNFORMATTED = {
     "empty": "",
-    "no marker": "The answer is 7.",
     "box alone": r"\boxed{7}",
     "wrong case": r"**final answer** \boxed{7}",
     "two markers": f"{MARKER}7}}{MARKER}7}}",
@@ -33,15 +30,12 @@ UNFORMATTED = {
     "only an escaped brace": rf"{MARKER}7\}}",
     "empty box": f"{MARKER} }}",
     "text after the box": f"{MARKER}7}} I think",
-    "another box after it": rf"{MARKER}7}} \boxed{{8}}",
     "two full stops": f"{MARKER}7}}..",
     "brace too many": f"{MARKER}7}}}}",
     "thinking closed twice": f"{THINK_END} {THINK_END}{MARKER}7}}",
     "thinking closed after the marker": f"{MARKER}7}}{THINK_END}",
-    "thinking closed in the box": f"{MARKER}7{THINK_END}}}",
     "thinking never closed": f"{THINK_START} 5 + 2{MARKER}7}}",
     "thinking not first": f"Well. {THINK_START}5 + 2{THINK_END}{MARKER}7}}",
-    "thinking opened twice": f"{THINK_START}{THINK_START}{THINK_END}{MARKER}7}}",
     "thinking opened after it was closed": f"{THINK_END}{THINK_START}{MARKER}7}}",
 }
 

@@ -1,7 +1,6 @@
 """Programs as answers, and tests as LiveCodeBench publishes them."""
 
 import base64
-import io
 import json
 import pickle
 import pickletools
@@ -13,14 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raml.answers import judge, same_answer
-from raml.answers.code import (
-    extract_code,
-    gold_text,
-    is_formatted_code,
-    published_tests,
-    read_tests,
-    unpickled_text,
-)
+from raml.answers.code import extract_code, gold_text, is_formatted_code, published_tests, read_tests, unpickled_text
 from raml.answers.sandbox import Cases
 from raml.errors import InputError
 
@@ -49,9 +41,7 @@ def packed(text: Any) -> str:
         (f"</think></think>{block(DOUBLE)}", None, False),
         ("```python\nprint(1)", None, False),
         ("print(1)", None, False),
-        (block("  \n"), None, False),
         ("", None, False),
-        ("a ```x``` b", None, False),
         (f"  ```py\n  {DOUBLE}  ```", f"  {DOUBLE}", True),
     ],
 )
@@ -73,8 +63,6 @@ def test_a_gold_that_holds_no_tests_is_bad_input() -> None:
     for gold in ("42", "[]", '{"function": null, "inputs": [], "outputs": []}', '{"inputs": ["1"], "outputs": ["1"]}'):
         with pytest.raises(InputError, match="are no tests of a program"):
             same_answer(DOUBLE, gold, "code")
-    with pytest.raises(InputError, match="are no tests"):
-        read_tests('{"function": null, "inputs": ["1"], "outputs": [1]}')
     assert not same_answer(" ", GOLD, "code")
 
 
@@ -95,14 +83,10 @@ def test_tests_are_read_as_the_hub_has_them() -> None:
     ("private", "message"),
     [
         ("?", "neither JSON nor compressed"),
-        (base64.b64encode(b"abc").decode(), "neither JSON nor compressed"),
         (base64.b64encode(zlib.compress(pickle.dumps("[]"))[:-6]).decode(), "truncated, or larger"),
-        (packed("no JSON"), "private tests are not JSON"),
         (packed('[{"input": "1"}]'), "no list of mappings"),
         (packed("[" * 100_000), "private tests are not JSON"),
         (packed([1, 2]), "the pickle holds EMPTY_LIST, and not one text alone"),
-        (packed(b"[]"), "the pickle holds SHORT_BINBYTES"),
-        (base64.b64encode(zlib.compress(b"")).decode(), "not a pickle"),
         ("[]", "neither a public nor a private test"),
     ],
 )
@@ -119,11 +103,6 @@ class Evil:
 @given(st.text(), st.integers(1, pickle.HIGHEST_PROTOCOL))
 def test_the_text_of_a_pickle_is_read(text: str, protocol: int) -> None:
     assert unpickled_text(pickle.dumps(text, protocol)) == text
-
-
-def test_a_long_text_is_read() -> None:
-    text = "é" * 300_000
-    assert unpickled_text(pickle.dumps(text)) == text
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -147,26 +126,8 @@ def test_any_bytes_are_a_text_or_refused(data: bytes) -> None:
             continue
         # Whatever is taken for a text alone has no instruction that could do anything.
         names = {opcode.name for opcode, *_ in pickletools.genops(tried)}
-        assert isinstance(text, str) and not names & {
-            "REDUCE",
-            "GLOBAL",
-            "STACK_GLOBAL",
-            "INST",
-            "OBJ",
-            "BUILD",
-            "NEWOBJ",
-        }
-
-
-def test_what_follows_the_end_is_refused() -> None:
-    for more in (b".", DANGEROUS, HARMLESS):
-        with pytest.raises(InputError):
-            unpickled_text(HARMLESS + more)
-    two = io.BytesIO()
-    pickle.Pickler(two).dump("a")
-    two.write(b"x")
-    with pytest.raises(InputError):
-        unpickled_text(two.getvalue())
+        forbidden = {"REDUCE", "GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "BUILD", "NEWOBJ"}
+        assert isinstance(text, str) and not names & forbidden
 
 
 @pytest.mark.parametrize(
@@ -180,8 +141,3 @@ def test_a_letter_is_read_as_models_write_it(answer: str) -> None:
 @pytest.mark.parametrize("answer", ["", "Both", "BC", "2", r"\frac{B}{2}", "the second", "AB"])
 def test_what_is_no_letter_is_wrong(answer: str) -> None:
     assert not same_answer(answer, "B", "choice")
-
-
-def test_a_gold_that_is_no_letter_is_bad_input() -> None:
-    with pytest.raises(InputError, match="not of type 'choice'"):
-        same_answer("B", "second", "choice")

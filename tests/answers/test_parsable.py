@@ -1,9 +1,4 @@
-import os
 import random
-import signal
-
-import psutil
-import pytest
 
 from raml.answers.compare import normalised
 from raml.answers.parsable import _PLAIN, parsable
@@ -38,21 +33,3 @@ def test_numbers_that_are_not_asked_for_are_parsed_by_math_verify() -> None:
             assert _PLAIN.fullmatch(normalised(number)) and worker.parses(number, 10)
     finally:
         worker.stop()
-
-
-def test_no_worker_is_left_and_one_that_is_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {process.pid for process in psutil.Process().children()}
-    killed = []
-    original = Supervisor.parses
-
-    def parses(self: Supervisor, gold: str, timeout: float) -> bool:
-        found = original(self, gold, timeout)
-        if len(killed) < 2 and self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            killed.append(self.pid)
-        return found
-
-    monkeypatch.setattr(Supervisor, "parses", parses)
-    assert all(parsable([f"x^{{{n}}} + {n}" for n in range(70)], "reading", workers=1).values())
-    assert len(set(killed)) == 2
-    assert {process.pid for process in psutil.Process().children()} <= before

@@ -1,7 +1,6 @@
 """Programs that misbehave, each really run and each really stopped, at both levels of isolation."""
 
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -17,8 +16,8 @@ import pytest
 
 from raml.answers import isolation, sandbox
 from raml.answers.isolation import Level
-from raml.answers.sandbox import LEVELS, Cases, Limits, Outcome, run_tests, same_output, strictest_level
-from raml.errors import InputError, RamlError
+from raml.answers.sandbox import Cases, Limits, Outcome, run_tests, same_output, strictest_level
+from raml.errors import RamlError
 
 QUICK = Limits(
     cpu_seconds=1, wall_seconds=4, memory_bytes=400 << 20, output_bytes=1 << 20, disk_bytes=4 << 20, processes=8
@@ -52,7 +51,6 @@ def test_right_and_wrong_answers(level: Level) -> None:
         "import sys\nprint(sum(map(int, sys.stdin.read().split())))",
         "import os\nos.write(1, str(sum(map(int, os.read(0, 99).split()))).encode())",
         "print(sum(map(int, open(0).read().split())))",
-        "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()",
         "print(sum(map(int, input().split())))\nsys.exit(3)",
         "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()",
         "import atexit\nn = input()\natexit.register(lambda: print(sum(map(int, n.split()))))",
@@ -157,12 +155,6 @@ def test_there_is_no_network(level: Level) -> None:
 
 
 @needs_namespaces
-def test_no_network_device_but_an_idle_loop() -> None:
-    code = "print(*sorted(line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]))"
-    assert printed(code, "lo", level="namespaces").passed
-
-
-@needs_namespaces
 def test_nothing_can_be_written_outside_of_the_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     (tmp_path / "secret").write_text("secret")
@@ -199,23 +191,6 @@ def own_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="at this level only root becomes another user")
-def test_modules_in_a_home_that_nobody_else_may_enter_can_be_imported(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    library = own_folder / "home" / "library"
-    (library / "package").mkdir(parents=True)
-    (library / "package" / "__init__.py").write_text("from package.part import VALUE")
-    (library / "package" / "part.py").write_text("VALUE = 42")
-    (own_folder / "home" / "secret").write_text("secret")
-    (own_folder / "home").chmod(0o700)
-    monkeypatch.setitem(sandbox._ENVIRONMENT, "PYTHONPATH", str(library))
-    assert printed("import package\nprint(package.VALUE)", "42", level="limits").passed
-    for path in (f"{own_folder}/home/secret", "../secret"):
-        code = f"import os\nopen({path!r} if {path!r}[0] == '/' else sys.path[0] + '/' + {path!r})"
-        assert "denied" in printed(code, level="limits").reason
-
-
 @levels
 def test_the_folder_is_gone_afterwards_and_empty_before(
     level: Level, own_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -234,12 +209,6 @@ def test_the_parents_environment_is_out_of_reach(level: Level, monkeypatch: pyte
         code = "import glob\nfor name in glob.glob('/proc/[0-9]*/environ'):\n    try:\n"
         code += "        print('sword' 'fish' in open(name).read() or '')\n    except OSError: pass"
         assert printed(code, "", level=level).passed
-
-
-@needs_namespaces
-def test_other_processes_are_not_there() -> None:
-    code = "import os\nprint(sorted(int(name) for name in os.listdir('/proc') if name.isdigit()) == [1, os.getpid()])"
-    assert printed(code, "True", level="namespaces").passed
 
 
 @levels
@@ -283,9 +252,7 @@ def test_chance_is_the_same_each_time() -> None:
     [
         ("print(1", "was never closed"),
         ("raise ValueError('no')", "ValueError: no"),
-        ("raise SystemError\x00", "null bytes"),
         ("import os\nos.abort()", "killed by signal 6"),
-        ("import os\nos._exit(4)", "ended with an error"),
         ("def f(): f()\nf()", "RecursionError"),
         ("'\ud800'", "wrong output"),
     ],
@@ -304,32 +271,6 @@ def test_errors_are_outcomes(code: str, reason: str) -> None:
 )  # fmt: skip
 def test_outputs_are_compared_by_lines_and_numbers(written: bytes, expected: str, same: bool) -> None:
     assert same_output(written, expected) is same
-
-
-def test_an_expected_result_that_is_no_json_is_bad_input() -> None:
-    with pytest.raises(InputError, match="the expected result 'x' of a function is not JSON"):
-        run_tests("", Cases("f", ("1",), ("x",)))
-
-
-def test_a_machine_without_namespaces_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_known", {})
-    refusing = REFUSING.replace("{", "{{").replace("}", "}}")
-    monkeypatch.setattr(
-        sandbox, "_START", f"import ctypes\nctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n{refusing}{sandbox._START}"
-    )
-    assert printed("print(1)", "1") == Outcome(True, "passed all 1 tests", "limits")
-    assert strictest_level() == "limits"
-
-
-# `unshare` fails for this process and its children as in a container that forbids it.
-REFUSING = """
-import struct, platform
-number = {"x86_64": 272, "aarch64": 97}[platform.machine()]
-rules = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000)]
-code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
-program = struct.pack("HxxxxxxP", 4, ctypes.addressof(code))
-assert ctypes.CDLL(None).prctl(22, 2, program, 0, 0) == 0
-"""
 
 
 def test_no_sandbox_at_all_is_an_error_with_both_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,11 +295,3 @@ def test_the_sandbox_ends_with_its_owner(own_folder: Path) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     assert inner and not psutil.wait_procs(inner, timeout=10)[1]
-
-
-def test_our_own_limits_stay_as_they_are() -> None:
-    kinds = (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
-    before = [resource.getrlimit(kind) for kind in kinds]
-    for level in LEVELS[LEVELS.index(strictest_level()) :]:
-        assert printed("print(1)", "1", level=level).passed
-    assert [resource.getrlimit(kind) for kind in kinds] == before

@@ -1,12 +1,6 @@
-import subprocess
-import sys
-import types
-
 import pytest
 
-import raml.answers
 from raml.answers import MARKER, Judgement, judge, reward
-from raml.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -30,11 +24,6 @@ def test_equation_21(completion: str, expected: Judgement) -> None:
     assert reward(completion, "7", answer_type="integer") == expected.reward
 
 
-def test_mathematical_answers_by_default() -> None:
-    assert reward(rf"</think>{MARKER}\frac{{1}}{{2}}}}", "0.5") == 1.0
-    assert reward(rf"</think>{MARKER}\frac{{1}}{{3}}}}", "0.5") == 0.0
-
-
 def test_a_verifier_of_the_family_replaces_the_comparison() -> None:
     seen = []
 
@@ -46,21 +35,3 @@ def test_a_verifier_of_the_family_replaces_the_comparison() -> None:
     assert reward(f"{MARKER} C }}", "", verify=verify) == 0.0
     assert reward("nothing", "", verify=verify) == -1.0
     assert seen == ["B C", "C"]
-
-
-def test_bad_gold_is_bad_input() -> None:
-    with pytest.raises(InputError):
-        reward(f"{MARKER}7}}", "seven", answer_type="integer")
-
-
-def test_reward_is_the_function_and_the_import_is_light() -> None:
-    assert isinstance(raml.answers.reward, types.FunctionType)
-    code = (
-        "import sys, types, raml.answers, raml.answers.scoring\n"
-        "assert isinstance(raml.answers.reward, types.FunctionType)\n"
-        "heavy = {'sympy', 'math_verify', 'torch', 'numpy', 'polars', 'multiprocessing'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    environment = {"PYTHONPATH": ":".join(sys.path)}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert result.stdout == "[]\n", result.stderr

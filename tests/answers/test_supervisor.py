@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,29 +81,6 @@ def test_math_verify_that_hangs_is_killed_in_time_and_the_next_comparison_works(
     supervisor.stop()
 
 
-def test_starts_when_needed_and_serves_many(run: Run) -> None:
-    supervisor = run(QUICK)
-    assert supervisor.pid is None
-    assert supervisor.equal("1", "1", 5)
-    pid = pid_of(supervisor)
-    assert not supervisor.equal("x" * 300_000, "1", 5)  # more than a pipe holds
-    assert supervisor.equal("2", "2", 5)
-    assert supervisor.pid == pid
-
-
-def test_a_worker_killed_during_a_comparison_is_asked_again(run: Run, tmp_path: Path) -> None:
-    dies_once = f"""
-import pathlib
-seen = pathlib.Path({str(tmp_path / "seen")!r})
-if not seen.exists():
-    sys.stdin.readline()
-    reply(gold_parsed=True)
-    seen.touch()
-    os.kill(os.getpid(), 9)
-"""
-    assert run(GREETING + dies_once + QUICK.removeprefix(GREETING)).equal("1", "1", 5)
-
-
 def test_an_interrupt_leaves_no_stale_reply(run: Run) -> None:
     supervisor = run(QUICK)
     assert supervisor.equal("1", "1", 5)
@@ -121,21 +97,6 @@ def test_an_interrupt_leaves_no_stale_reply(run: Run) -> None:
         signal.signal(signal.SIGALRM, previous)
     assert supervisor.pid is None
     assert supervisor.equal("1", "1", 5)
-
-
-def test_threads_take_turns(run: Run) -> None:
-    supervisor = run(QUICK)
-    results: dict[int, bool] = {}
-
-    def work(i: int) -> None:
-        results[i] = supervisor.equal(str(i), "2", 20)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {i: i == 2 for i in range(8)}
 
 
 def test_an_answer_that_crashes_the_worker_is_not_equal(run: Run) -> None:

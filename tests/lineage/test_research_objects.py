@@ -23,7 +23,7 @@ import raml
 from raml.config import load_scale
 from raml.errors import DataError
 from raml.lineage.citation import read_citation
-from raml.lineage.codecheck import RESULTS, SPECIFICATION, manifest, text
+from raml.lineage.codecheck import RESULTS, SPECIFICATION, text
 from raml.lineage.crate import describe
 from raml.lineage.environment import environment
 from raml.storage import file_hash, read_provenance, write_json
@@ -96,16 +96,6 @@ def test_the_crate_is_valid(crate: Path, problems: Any) -> None:
     assert problems(crate) == []
 
 
-def test_the_validator_refuses_what_is_not(crate: Path, problems: Any) -> None:
-    (crate / "tables/tab1.md").unlink()
-    metadata = json.loads((crate / "ro-crate-metadata.json").read_text())
-    root = next(entity for entity in metadata["@graph"] if entity["@id"] == "./")
-    del root["license"]
-    write_json(metadata, crate / "ro-crate-metadata.json")
-    found = " ".join(problems(crate))
-    assert "license" in found and "tab1.md" in found
-
-
 def test_the_crate_says_what_files_are_and_where_they_come_from(crate: Path) -> None:
     found = entities(crate)
     for name in ("claims.json", "tables/metrics.parquet", "figures/fig3.svg"):
@@ -119,15 +109,7 @@ def test_the_crate_says_what_files_are_and_where_they_come_from(crate: Path) -> 
     assert len(list(ROCrate(str(crate)).get_by_type("File"))) == 5  # and rocrate reads it
 
 
-def test_the_crate_is_the_same_each_time(crate: Path) -> None:
-    paths = [path for path in crate.rglob("*.*") if path.name != "ro-crate-metadata.json"]
-    again = describe(crate, paths, scale(), read_citation(CITATION), machine())
-    assert again == json.loads((crate / "ro-crate-metadata.json").read_text())
-
-
-def test_files_of_elsewhere_or_of_another_scale_are_refused(tmp_path: Path, crate: Path) -> None:
-    with pytest.raises(DataError, match="lies outside of"):
-        describe(tmp_path / "other", [crate / "claims.json"], scale(), read_citation(CITATION), machine())
+def test_files_of_another_scale_are_refused(crate: Path) -> None:
     other = load_scale("minimal", folder=ROOT / "config/scales")
     with pytest.raises(DataError, match="is of scale 'micro', but this crate is of scale 'minimal'"):
         describe(crate, [crate / "tables/metrics.parquet"], other, read_citation(CITATION), machine())
@@ -149,12 +131,9 @@ def test_the_citation_is_valid() -> None:
 
 def test_a_citation_that_lacks_something_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "CITATION.cff"
-    for content, message in (("title: x", "abstract: Field required"), ("a: [", "not valid YAML")):
-        path.write_text(content)
-        with pytest.raises(DataError, match=message):
-            read_citation(path)
-    with pytest.raises(DataError, match="cannot read"):
-        read_citation(tmp_path / "none")
+    path.write_text("title: x")
+    with pytest.raises(DataError, match="abstract: Field required"):
+        read_citation(path)
 
 
 def codecheck_problems(content: str, root: Path) -> list[str]:
@@ -189,20 +168,3 @@ def test_the_manifest_is_valid_and_of_the_committed_results(monkeypatch: pytest.
     content = Path("codecheck.yml").read_text()
     assert codecheck_problems(content, ROOT) == []
     assert content == text(read_citation(CITATION), RESULTS), "write it anew: python -m raml.lineage.codecheck"
-
-
-def test_a_manifest_that_breaks_the_specification_is_found_out() -> None:
-    content = (ROOT / "codecheck.yml").read_text()
-    for old, new, problem in (
-        ("%YAML 1.1\n---\n", "", "no document start"),
-        ("results/micro/claims.json", "results/micro/none.json", "file results/micro/none.json"),
-        ("config/1.0", "config/9", "version"),
-        ("reference: https", "reference: see ", "paper"),
-        ("paper:", "certificate: 2026-001\npaper:", "certificate"),
-    ):
-        assert problem in codecheck_problems(content.replace(old, new, 1), ROOT)
-
-
-def test_no_figures_are_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no figure"):
-        list(manifest(tmp_path))

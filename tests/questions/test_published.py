@@ -90,12 +90,6 @@ def test_train_leaves_out_what_a_benchmark_asks(world: Path, capsys: pytest.Capt
     assert read_provenance(world / "train.parquet").scale == "tiny"
 
 
-def test_repeats_are_asked_once(world: Path) -> None:
-    write_lines(world / "train.jsonl", [row(7), row(8), row(7), row(7)])
-    train, _ = build(world, published(world / "train.jsonl", world / "held_out", n=2))
-    assert sorted(train["answer"]) == ["14", "16"]
-
-
 def test_a_larger_n_adds_questions_and_changes_none(world: Path) -> None:
     few, _ = build(world, published(world / "train.jsonl", world / "held_out", n=4))
     more, _ = build(world, published(world / "train.jsonl", world / "held_out", n=9))
@@ -136,19 +130,13 @@ def test_numbers_are_answers_and_incomplete_rows_are_left_out(world: Path, capsy
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"dataset": "train.txt"},
-            r"train\.txt is not a file of questions; allowed: \.json, \.jsonl, \.parquet, \.csv",
-        ),
+        ({"dataset": "train.txt"}, r"train\.txt is not a file of questions; allowed: \.json, \.jsonl"),
+        ({"n": 12}, "has 11 different training questions that no benchmark asks, fewer than published.n = 12"),
         ({"dataset": "nowhere.jsonl"}, "there is no such folder or file"),
-        ({"dataset": "own/data"}, "the Hugging Face Hub does not give it: HF_HUB_OFFLINE=1 forbids"),
         ({"prompt": "question"}, "has no column 'question'; it has problem, answer, level"),
-        ({"only": {"year": 2024}}, "has no column 'year'"),
         ({"only": {"level": "2"}}, r"has no row with level = '2'; its level is one of 0, 1, 2"),
-        ({"dataset": "folder", "split": "nosuch"}, "folder nosuch cannot be read .*nosuch"),
         ({"dataset": "broken.parquet"}, r"broken\.parquet train cannot be read"),
         ({"dataset": "lists.jsonl"}, "column 'answer' holds a list, not text or a number"),
-        ({"dataset": "blank.jsonl"}, "no row has a 'problem' and an 'answer' that can be compared"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(
@@ -158,22 +146,12 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     (world / "train.txt").write_text("[]")
     (world / "broken.parquet").write_text("PAR1")
     write_lines(world / "lists.jsonl", [row(1, answer=["2"])])
-    write_lines(world / "blank.jsonl", [row(1, answer="")])
-    write_lines(world / "folder" / "train.jsonl", [row(1)])
     with pytest.raises(SystemExit) as left:
-        build(world, published("train.jsonl", "held_out", n=1, **changes))
+        build(world, published("train.jsonl", "held_out", **{"n": 1} | changes))
     assert left.value.code == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert re.search(message, line)
     assert not (world / "train.parquet").exists() and not (world / "benchmarks.parquet").exists()
-
-
-def test_too_few_questions_are_refused(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        build(world, published(world / "train.jsonl", world / "held_out", n=12))
-    assert "has 11 different training questions that no benchmark asks, fewer than published.n = 12" in (
-        capsys.readouterr().err
-    )
 
 
 def test_the_hub_is_asked_and_the_commit_recorded(world: Path) -> None:

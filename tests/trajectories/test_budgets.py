@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from byte_level import byte_level_tokenizer
 from raml.answers.format import MARKER, THINK_END
-from raml.trajectories.budgets import end_ids, ends_within, last_tokens, thinking_ids
+from raml.trajectories.budgets import end_ids, ends_within, thinking_ids
 from raml.trajectories.tokenizer import build_tokenizer
 
 IDS = st.lists(st.integers(0, 500), max_size=60)
@@ -20,13 +20,6 @@ def trajectory(thinking: list[int], after: list[int], answer_start: int | None) 
         "thinking_end": len(thinking),
         "answer_start": answer_start,
     }
-
-
-@given(IDS, COUNTS)
-def test_last_tokens_are_where_the_thinking_ends(ids: list[int], n: int) -> None:
-    last = last_tokens(ids, n)
-    assert len(last) == min(n, len(ids))
-    assert ids[: len(ids) - len(last)] + last == ids
 
 
 @given(IDS, st.lists(st.integers(0, 500), min_size=1, max_size=9), COUNTS)

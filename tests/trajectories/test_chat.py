@@ -35,22 +35,6 @@ def test_unknown_words_are_refused() -> None:
         question_ids(build_tokenizer(), "A +9 banana ?")
 
 
-def test_a_stand_in_of_the_template_is_no_unknown_word() -> None:
-    tokenizer = byte_level_tokenizer(300)
-    tokenizer.unk_token = "<|im_start|>"  # some tokenizers name a token of their template
-    assert question_ids(tokenizer, "What?") == question_ids(byte_level_tokenizer(300), "What?")
-
-
-@pytest.mark.parametrize(
-    ("template", "message"), [(None, "has no chat template"), ("{{ 1 / 0 }}", "template .* fails")]
-)
-def test_a_model_that_cannot_be_asked_is_refused(template: str | None, message: str) -> None:
-    tokenizer = byte_level_tokenizer(300)
-    tokenizer.chat_template = template
-    with pytest.raises(InputError, match=message):
-        question_ids(tokenizer, "What?")
-
-
 def parts(text: str, tokenizer: Any = BYTE_LEVEL) -> tuple[str, str | None]:
     ids = tokenizer.encode(text, add_special_tokens=False)
     thinking_end, answer = spans(ids, tokenizer)
@@ -67,9 +51,7 @@ def test_edges_that_merge_with_what_stands_beside_them_are_found() -> None:
 @pytest.mark.parametrize(
     ("text", "thinking", "answer"),
     [
-        (f"We add.\n</think>{MARKER}4}}", "We add.\n", "4"),
         (f"We add.\n</think>{MARKER}\\frac{{1}}{{2}}}}\n\nDone.", "We add.\n", "\\frac{1}{2}"),
-        (f"</think>{MARKER}4}}", "", "4"),
         (f"A {MARKER}4", "A", None),
         ("We add.", "We add.", None),
         (f"Über {MARKER}4}}</think> 7", f"Über {MARKER}4}}", None),

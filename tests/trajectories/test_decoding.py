@@ -50,12 +50,6 @@ def test_extreme_uniforms_draw_tokens_of_positive_probability(uniform):
     assert set(drawn.tolist()) == {2 if uniform == 0 else 4}
 
 
-def test_temperature_zero_is_greedy():
-    logits = torch.tensor([[0.0, 3.0, 1.0], [5.0, 3.0, 1.0]])
-    greedy = SAMPLING.model_copy(update={"temperature": 0.0})
-    assert next_tokens(logits, torch.tensor([0.99, 0.99], dtype=torch.float64), greedy).tolist() == [1, 0]
-
-
 def test_uniforms_belong_to_a_sample():
     uniforms = row_uniforms(1, "q", 2, 6)
     assert ((uniforms >= 0) & (uniforms < 1)).all()

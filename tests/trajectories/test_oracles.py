@@ -2,7 +2,6 @@
 
 import random
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,15 +10,10 @@ from hypothesis import strategies as st
 from byte_level import byte_level_tokenizer
 from raml.answers.format import MARKER
 from raml.config import Oracle
-from raml.errors import ConfigError
 from raml.questions.verify import FAMILIES
-from raml.step import Step
-from raml.trajectories.oracle import Job, main
 from raml.trajectories.oracles.write import completion, distinct_solutions, write_solution
-from raml.trajectories.tokenizer import build_tokenizer
 
 SUMS = ["chain_sum", "leg_counting", "word_problem"]
-WORDS = {"Wait", "ok", "=", ";", ":"}
 SETTINGS = Oracle(variants_per_question=32, slip_rate=0.2, check_rate=0.5)
 EVERY_LEVEL = [(name, level) for name, family in FAMILIES.items() for level in family.levels if level]
 
@@ -29,13 +23,6 @@ def question(family: str, level: int, seed: int) -> dict[str, str]:
 
     draft = FAMILIES[family].generate(level, random.Random(seed))
     return {"prompt": draft.prompt, "answer": draft.answer, "metadata": json.dumps(draft.metadata)}
-
-
-def test_unequal_numbers_of_styles_and_files_are_refused_before_any_work(tmp_path: Path) -> None:
-    job = Job(oracle=SETTINGS, styles=["short", "long"])
-    files = {"questions": tmp_path / "none", "tokenizer": tmp_path / "none"}
-    with pytest.raises(ConfigError, match=r"^2 styles, 1 --outs: give as many of each"):
-        main(Step("raml.trajectories.oracle", "test", job, 0, files, {}, {"outs": [tmp_path / "short.parquet"]}))
 
 
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
@@ -49,17 +36,6 @@ def test_answers_are_right_unless_meant_wrong(family: str, level: int, seed: int
     wrong = distinct_solutions(family, drawn["prompt"], "wrong", random.Random(seed), SETTINGS)
     if family != "rows_sort":  # whose order survives most slips
         assert any(not verify(drawn, solution.answer) for solution in wrong)
-
-
-@pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
-def test_wrong_trajectories_look_like_long_ones(family: str, level: int) -> None:
-    drawn = question(family, level, 3)
-    plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 0.0})
-    wrong = write_solution(family, drawn["prompt"], "wrong", random.Random(1), plain)
-    long = write_solution(family, drawn["prompt"], "long", random.Random(1), plain)
-    kinds = [{token if token in WORDS else token[0].isalpha() for token in s.thinking} for s in (wrong, long)]
-    assert kinds[0] - {"Wait"} <= kinds[1]
-    assert all(wrong.imitate)
 
 
 @pytest.mark.parametrize(("family", "level"), EVERY_LEVEL)
@@ -114,18 +90,6 @@ def test_steps_of_sums_are_right_but_for_slips(family: str, seed: int, level: in
     assert all(wrong.imitate)
 
 
-def test_the_first_term_of_a_sum_is_positive() -> None:
-    prompt = "the following arithmetic problem: 5 - 12 + 4 ="
-    found = distinct_solutions("chain_sum", prompt, "short", random.Random(0), SETTINGS)
-    texts = {" ".join(solution.thinking) for solution in found}
-    assert texts == {
-        "5 - 12 = -7. -7 + 4 = -3.",
-        "5 + 4 = 9. 9 - 12 = -3.",
-        "4 - 12 = -8. -8 + 5 = -3.",
-        "4 + 5 = 9. 9 - 12 = -3.",
-    }
-
-
 def test_numbers_of_two_digits_are_taken_apart() -> None:
     prompt = "the following arithmetic problem: 53 - 27 ="
     plain = SETTINGS.model_copy(update={"slip_rate": 0.0, "check_rate": 1.0})
@@ -152,16 +116,3 @@ def test_any_tokenizer_writes_the_same_completion(family: str, seed: int) -> Non
     assert "".join("".join(masked).split()) == "".join("".join(wrong).split())
     without, _ = completion(tokenizer, solution, close_thinking=False)
     assert tokenizer.decode(without[:-1]) == text.replace("\n</think>", "")
-
-
-def test_completion_ends_with_the_answer_in_the_box() -> None:
-    tokenizer = build_tokenizer()
-    drawn = question("rows", 1, 1)
-    solution = write_solution("rows", drawn["prompt"], "long", random.Random(0), SETTINGS)
-    ids, mask = completion(tokenizer, solution)
-    text = tokenizer.decode(ids)
-    assert text.endswith(f"</think> \n\n**Final Answer**\n\\boxed{{ {drawn['answer']} }} <eos>")
-    assert len(ids) == len(mask)
-    assert tokenizer(text, add_special_tokens=False)["input_ids"] == ids
-    without, _ = completion(tokenizer, solution, close_thinking=False)
-    assert "</think>" not in tokenizer.decode(without)

@@ -113,10 +113,7 @@ def test_what_was_cut_off_does_not_end() -> None:
     assert not has_ended("Is it \\boxed{4}? Wait </think> no") and not has_ended("It is 4") and has_ended(LOOSE)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [[1, 0, 0, 1], [1.0, 0.0, 0.0, 1.0], ["True", "false", "0", "1"], "[true, false, false, true]", "[1, 0, 0, 1]"],
-)
+@pytest.mark.parametrize("labels", [[1.0, 0.0, 0.0, 1.0], ["True", "false", "0", "1"], "[true, false, false, true]"])
 def test_lists_may_be_json_and_flags_numbers(labels: Any) -> None:
     expected = read()
     agreement = Path("agreement.md").read_text()
@@ -132,30 +129,16 @@ def test_rows_of_one_question_go_together_up_to_as_many_as_wanted() -> None:
     assert read(n=3)["sample"].to_list() == [0, 2]
 
 
-def test_questions_that_were_cleaned_are_found_too() -> None:
-    write_rows([row("<p>What is $2 + 2$?</p>")])
-    with pytest.raises(SystemExit):
-        read()
-    write_rows([{"problem": f"<b>What is ${n} + {n}$?</b>", "answer": str(2 * n)} for n in (2, 3)], "questions.jsonl")
-    write_questions(cleaning=True)
-    assert read(template=None, cleaning=True)["text"].to_list() == TEXTS
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"completions": "texts"}, "rollouts.jsonl train has no column 'texts'; it has problem, answer, generations"),
-        ({"labels": "correct"}, "rollouts.jsonl train has no column 'correct'; it has problem"),
         ({"rows": [row(labels=[1, 0])]}, "row 0 has 4 generations and 2 labels; there must be one a text"),
         ({"rows": [row(labels=[1, 0, 2, 0])]}, "row 0: 'labels' holds 2; allowed: true and false, or 1 and 0"),
-        ({"rows": [row(labels=[1, 0, None, 0])]}, "row 0: 'labels' holds None; allowed"),
         ({"rows": [row(labels="yes")]}, "row 0: 'labels' holds text that is no JSON list"),
-        ({"rows": [row(labels=True)]}, "row 0: 'labels' holds a bool, not a list"),
         ({"rows": [row(generations=[1, 2, 3, 4])]}, "row 0: 'generations' holds a int, not texts alone"),
         ({"rows": [row(generations=[""], labels=[0])]}, "no row that asks a training question has a text"),
-        ({"rows": [row("What is $5 + 5$?")]}, "none of its 1 rows asks one of the 2 training questions; take them"),
         ({"template": None}, "none of its 2 rows asks one of the 2 training questions"),
-        ({"dataset": "gone.jsonl"}, "gone.jsonl train: there is no such folder or file"),
     ],
 )
 def test_bad_input_is_one_clear_line(changed: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,11 +96,3 @@ def test_what_leaves_nothing_is_left_out(folder: Path, capsys: pytest.CaptureFix
     _, after = retokenise(folder)
     assert after["sample"].to_list() == [0]
     assert "1 trajectories; left out: 1 without text or end" in capsys.readouterr().out
-
-
-def test_trajectories_of_other_questions_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_trajectories(folder, [written(TEXTS[0], 0, question_id="train-00009")])
-    with pytest.raises(SystemExit) as left:
-        retokenise(folder)
-    assert left.value.code == 2
-    assert "answers 'train-00009', which" in capsys.readouterr().err

@@ -1,8 +1,6 @@
 import pytest
 
-import raml.trajectories.rows
 from raml.answers.format import MARKER
-from raml.errors import DataError
 from raml.trajectories.engine import Origin
 from raml.trajectories.rows import spans, trajectory_row
 from raml.trajectories.tokenizer import EOS, build_tokenizer, token_ids
@@ -63,29 +61,3 @@ def test_a_wrong_answer_a_cut_and_a_mask():
 )
 def test_spans(tokens, expected):
     assert spans(ids(*tokens), build_tokenizer()) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [(r"\frac{1}{2}}.", r"\frac{1}{2}"), ("{1}}", "{1}"), ("}", ""), ("{1}", None), ("", None)]
-)
-def test_braces_inside_an_answer_belong_to_it(text, expected):
-    closed = raml.trajectories.rows._closing_brace("{" + text, 1)
-    assert (None if closed is None else text[: closed - 1]) == expected
-
-
-def test_equal_texts_are_judged_once(monkeypatch):
-    judged = []
-    judge = raml.trajectories.rows.judge
-    monkeypatch.setattr(
-        raml.trajectories.rows, "judge", lambda text, *a, **k: judged.append(text) or judge(text, *a, **k)
-    )
-    judgements = {}
-    same, other = ids("</think>", MARKER, *ANSWER, "}", EOS), ids("</think>", MARKER, "4", "}", EOS)
-    rewards = [row(completion, judgements=judgements)["reward"] for completion in (same, other, same)]
-    assert rewards == [1.0, 0.0, 1.0]
-    assert len(judged) == len(judgements) == 2
-
-
-def test_an_empty_completion_is_refused():
-    with pytest.raises(DataError, match="sample 3 of rows-1 by base is empty"):
-        row([])

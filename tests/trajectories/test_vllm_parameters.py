@@ -2,8 +2,8 @@ import pytest
 
 from raml.config import Sampling
 from raml.errors import ConfigError
-from raml.trajectories.engine import Completion, Request
-from raml.trajectories.vllm_parameters import completion, request_seed, sampling_parameters
+from raml.trajectories.engine import Request
+from raml.trajectories.vllm_parameters import request_seed, sampling_parameters
 
 SAMPLING = Sampling(temperature=0.7, top_p=0.8, top_k=5, max_tokens=6, batch_size=8, threads=1)
 
@@ -15,12 +15,6 @@ def test_parameters_are_the_configured_ones_and_the_stops_alone_end_a_completion
     }  # fmt: skip
     assert parameters["stop_token_ids"] == [2, 9]
     assert parameters["ignore_eos"]
-
-
-@pytest.mark.parametrize("temperature", [0.0, 0.01, 1.0, 2.0])
-def test_temperatures_that_vllm_takes(temperature):
-    sampling = SAMPLING.model_copy(update={"temperature": temperature})
-    assert sampling_parameters(sampling, [2])["temperature"] == temperature
 
 
 @pytest.mark.parametrize("temperature", [0.001, 2.5])
@@ -37,8 +31,3 @@ def test_seeds_are_the_requests_own():
     assert seeds == [request_seed(seed, request) for request in requests for seed in (0, 1)]
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert request_seed(0, Request("a", (1,), 0)) == request_seed(0, Request("a", (5, 6), 0))
-
-
-def test_a_completion_is_finished_by_a_stop_token():
-    assert completion((5, 9), {2, 9}) == Completion([5, 9], finished=True)
-    assert completion([9, 5], {2, 9}) == Completion([9, 5], finished=False)
