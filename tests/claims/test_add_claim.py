@@ -24,7 +24,7 @@ ROOT = cut.ROOT
 TEXT = (ROOT / "docs/add-claim.md").read_text(encoding="utf-8")
 ENTRIES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 FUNCTION, LINE = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-(CALL,) = re.findall(r"^```\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+(CALL,) = re.findall(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def decided(entry: str, quantities: pl.DataFrame, folder: Path) -> ClaimResult:

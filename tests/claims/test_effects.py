@@ -6,7 +6,7 @@ import pytest
 from synthetic import BOOTSTRAP, around, quantities, quantity
 
 from raml.claims.effects import ALL, EffectSpec, EffectTable, effect_table, every, pairs
-from raml.claims.labels import effect_label, model_label, quantity_label
+from raml.claims.labels import model_label, pair_label, quantity_label
 from raml.evaluation.intervals import bootstrap_mean
 
 NAN = np.nan
@@ -144,11 +144,9 @@ def test_all_effects_and_pairs_in_a_table() -> None:
 
 
 def test_labels_for_people() -> None:
-    assert effect_label(spec("sft_long", "sft_short")) == "Pass@8: SFT long less SFT short"
-    fast = spec("sft_long/no_thinking", "sft_long", name="half fall/correct", over="rows")
-    assert effect_label(fast) == (
-        "first half-way crossing (correct trajectories): SFT long, no-thinking mode less thinking mode on rows"
-    )
+    assert pair_label(spec("sft_long", "sft_short")) == "SFT long less SFT short"
+    assert pair_label(spec("sft_long/no_thinking", "sft_long")) == "SFT long, no-thinking mode less thinking mode"
     kept = spec("sft_long/summary", "sft_long/thinking", share=0.5)
-    assert effect_label(kept) == "Pass@8: SFT long, summary less 50% of whole thinking"
+    assert pair_label(kept) == "SFT long, summary less 50% of whole thinking"
+    assert quantity_label("half fall/correct") == "first half-way crossing (correct trajectories)"
     assert model_label("zero_grpo_p0_5") == "Zero-GRPO (0.5% long)" and quantity_label("Pass@8") == "Pass@8"

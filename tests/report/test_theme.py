@@ -1,6 +1,7 @@
 import pytest
+from contrast import contrast
 
-from raml.report.theme import DARK, LIGHT, MODEL_COLOURS, SERIES, contrast, css_properties
+from raml.report.theme import DARK, LIGHT, MODEL_COLOURS, SERIES, css_properties
 
 TEXT = ("ink", "muted", "accent", "holds", "contradicted", "inconclusive", "not-run")
 

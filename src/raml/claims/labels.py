@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from raml.claims.effects import ALL, EffectSpec
+from raml.claims.effects import EffectSpec
 from raml.quantities.table import QUANTITIES, base_name
 
 # The paper's rows of Table 2, in its order, after the model that all of them start from; then what it has not.
@@ -81,9 +81,3 @@ def pair_label(spec: EffectSpec) -> str:
         ways = [VARIANTS.get(way, way) if way else PLAIN[one or two] for way in (one, two)]
         return f"{model_label(model)}, {ways[0]} less {share}{ways[1]}"
     return f"{model_label(spec.model)} less {share}{model_label(spec.baseline)}"
-
-
-def effect_label(spec: EffectSpec) -> str:
-    """`Pass@8: SFT long less SFT short`, with the benchmarks unless they are all."""
-    where = "" if spec.over == ALL else f" on {spec.over}"
-    return f"{quantity_label(spec.quantity)}: {pair_label(spec)}{where}"
