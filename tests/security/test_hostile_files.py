@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raml.report.scores import read_reported
 from safetensors.torch import save_file
 
 from raml import records
@@ -23,7 +24,6 @@ from raml.errors import RamlError
 from raml.lineage.citation import read_citation
 from raml.questions import program_tests
 from raml.questions.hub import read
-from raml.report.scores import read_reported
 from raml.schemas import Question
 from raml.storage import read_json, read_provenance, read_table
 from raml.trajectories.hub import load_named

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raml.training.launch import FIRST_PORT, PORTS, in_all_tasks, place
+from raml.training.launch import FIRST_PORT, PORTS, place
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,12 +34,6 @@ def test_tasks_meet_on_the_first_node(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
     ports = [int(place(task | {"SLURM_JOB_ID": str(job)})[-1]) for job in (1, 9_999, 10_000, 4_000_000_000)]
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports) and ports[0] != ports[1]
-
-
-def test_all_tasks_are_started_with_all_processors_and_end_together() -> None:
-    command = in_all_tasks(2, 2)
-    assert command[:3] == ["srun", "--nodes=2", "--ntasks=2"] and "--kill-on-bad-exit=1" in command
-    assert command[-2:] == ["-m", "raml.training.launch"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import torch
 from off_policy import Place, hardware, sft
 from safetensors import SafetensorError
 
-import raml.step
 from raml.errors import ConfigError, DataError, RamlError
 from raml.step import run
 from raml.training import loop
@@ -55,24 +54,6 @@ def test_the_last_complete_checkpoint_counts_and_others_are_deleted(tmp_path: Pa
     assert (work.folder / "checkpoint-9").exists()
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    one, other = Work.open(tmp_path, {"seed": 0}), Work.open(tmp_path, {"seed": 1})
-    moved = one.folder / "checkpoint-2"
-    checkpoint(other, 2).rename(moved)
-    with pytest.raises(DataError, match=rf"^{moved} was written under another configuration; delete {one.folder} and"):
-        one.last_checkpoint()
-    assert moved.exists()
-
-
-def test_a_work_folder_is_gone_at_once(tmp_path: Path) -> None:
-    place = Work.open(tmp_path, {})
-    place.model().mkdir()
-    place.set_aside()  # and killed before anything was deleted
-    assert not place.folder.exists()
-    assert not Work.open(tmp_path, {}).finished
-    assert [path.name for path in tmp_path.iterdir()] == [place.key]
-
-
 def test_the_identity_has_all_that_training_reads_of_its_start(tmp_path: Path) -> None:
     for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "raml.json"):
         (tmp_path / name).write_text(name)
@@ -105,44 +86,11 @@ def test_the_command_line_ends_with_2_and_one_line(tmp_path: Path, capsys: pytes
     assert not step.lists["outs"][0].exists()
 
 
-@pytest.mark.parametrize(("process", "waits"), [("0", []), ("1", [raml.step.PATIENCE])])
-def test_an_error_of_one_process_alone_is_told_by_it_and_to_the_launcher(
-    process: str,
-    waits: list[float],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def fail(_: Any) -> None:
-        raise RamlError("the reward failed")
-
-    waited: list[float] = []
-    monkeypatch.setattr(
-        raml.step.time, "sleep", waited.append
-    )  # in which the launcher ends it, if the first fails as well
-    monkeypatch.setenv("LOCAL_RANK", process)
-    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
-    fail.__module__ = module.__name__
-    with pytest.raises(SystemExit) as ended:
-        run(fail, module.SFT, arguments=["--scale", "test", "--config", sft().model_dump_json()])
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: the reward failed\n"
-    assert waited == waits
-    assert json.loads((tmp_path / "error.json").read_text())["message"]["message"] == "error: the reward failed"
-
-
 def _leave_foreign_checkpoint(work: Work) -> None:
     checkpoint(work, 2)
     marker = work.folder / "checkpoint-2" / "complete.json"
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "identity": "0" * 16}))
     raise KeyboardInterrupt
-
-
-def test_a_job_has_a_start_and_an_output_for_each_run(tmp_path: Path) -> None:
-    step = Place(tmp_path, "sft").prepare().step([sft(), sft()])
-    step.lists["outs"].pop()
-    with pytest.raises(ConfigError, match=r"^2 runs, 2 --starts, 1 --outs: give as many of each"):
-        train_all(step, [], lambda assignment: None)
 
 
 def keys(folder: Path, **changes: Any) -> list[str]:
@@ -308,29 +256,6 @@ def test_records_hold_what_was_logged_at_a_step_and_no_time() -> None:
     ]
 
 
-def test_progress_and_records_can_be_watched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place, seen = Place(tmp_path, "sft").prepare(), []
-    plain = Watch.on_step_end
-
-    def peek(self: Watch, *arguments: Any, **options: Any) -> None:
-        (live,) = place.work.glob("*/training.jsonl")
-        seen.append(len(live.read_text().splitlines()))
-        plain(self, *arguments, **options)
-
-    monkeypatch.setattr(Watch, "on_step_end", peek)
-    capsys.readouterr()
-    place.train([sft()])
-    assert seen == [0, 1, 2, 3, 4, 5]
-    shown = capsys.readouterr()
-    assert "SFT run0: 100%" in shown.err
-    assert "6/6" in shown.err
-    assert "loss=" in shown.err
-    assert shown.out == ""
-    assert "Writing model shards" not in shown.err
-
-
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -343,11 +268,6 @@ def test_progress_and_records_can_be_watched(
 def test_a_full_device_or_disk_is_named(error: Exception, message: str, tmp_path: Path) -> None:
     with pytest.raises(RamlError, match=rf"^SFT x: .*{message}"):
         fit(_failing(error), Work.open(tmp_path, {}), description="SFT x", advice="y")
-
-
-def test_other_errors_are_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        fit(_failing(RuntimeError("shapes cannot be multiplied")), Work.open(tmp_path, {}), description="", advice="")
 
 
 def _failing(error: Exception) -> Any:
