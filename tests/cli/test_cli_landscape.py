@@ -4,14 +4,12 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from tiny_model_folder import CONTEXT
 
-from raml.cli import survey
 from raml.probing.forced import forced_probe
 from raml.probing.landscape import ForcedAnswer, answer_nll_landscape
 from raml.probing.prompts import question_ids
@@ -103,14 +101,6 @@ def test_the_page_is_whole_and_says_how_it_was_made(raml_command: Command, line:
     assert {"landscape-surface-2", "landscape-contour-curve-2"} <= ids
 
 
-def test_without_a_trajectory_no_line_is_drawn(raml_command: Command, line: Line) -> None:
-    assert raml_command(*line.arguments()) == 0
-    figure = (line.out / "landscape.svg").read_text(encoding="utf-8")
-    assert "landscape-surface-2" in figure and "contour-curve" not in figure
-    page = (line.out / "index.html").read_text(encoding="utf-8")
-    assert "points outside" not in page and "time runs" not in page
-
-
 def check(raml_command: Command, capsys: pytest.CaptureFixture[str], line: Line, message: str, *more: object) -> None:
     assert raml_command(*line.arguments(*more)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -144,66 +134,3 @@ def test_bad_input_is_one_clear_line(
     raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], more: list[object], message: str
 ) -> None:
     check(raml_command, capsys, line, message, *more)
-
-
-def test_a_question_or_a_prompt_but_not_both(
-    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check(raml_command, capsys, line, "and not both", "--prompt", line.file("p", "rows"))
-    line.asked = ["--answer", "2"]
-    check(raml_command, capsys, line, "--instruction is not used with --prompt", "--prompt", line.file("p", "rows"))
-    check(raml_command, capsys, line, "give --question TEXT, or --prompt FILE")
-
-
-def test_lengths_are_checked_before_any_trajectory_is_followed(
-    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("raml.cli.survey.answer_nll_curves", None)  # a call would be a TypeError
-    short, long = line.file("short", THINKING), line.file("long", "A " * CONTEXT)
-    check(raml_command, capsys, line, "trajectory 2: prompt", "--trajectory", short, "--trajectory", long)
-    line.asked = [*line._pair(QUESTIONS[0], "3"), *line._pair("rows ?" + " A" * CONTEXT, "3")]
-    check(raml_command, capsys, line, "question 2: ", "--trajectory", short, "--trajectory", short)
-
-
-@pytest.mark.parametrize(("given", "curve", "grid"), [([], 1024, 8192), (["--token-budget", 7], 7, 7)])
-def test_the_token_budget_holds_for_curve_and_grid(
-    raml_command: Command, line: Line, monkeypatch: pytest.MonkeyPatch, given: list[object], curve: int, grid: int
-) -> None:
-    seen = {}
-
-    def spy(name: str) -> Callable[..., Any]:
-        original = getattr(survey, name)
-
-        def called(*arguments: Any, **options: Any) -> Any:
-            seen[name] = options["token_budget"]
-            return original(*arguments, **options)
-
-        return called
-
-    for name in ("answer_nll_curves", "answer_nll_landscape"):
-        monkeypatch.setattr(survey, name, spy(name))
-    line.asked = [*line._pair(QUESTIONS[0], ANSWERS[0])]
-    assert raml_command(*line.arguments("--trajectory", line.file("t", THINKING), *given)) == 0
-    assert seen == {"answer_nll_curves": curve, "answer_nll_landscape": grid}
-
-
-def test_a_folder_that_is_no_model(raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str]) -> None:
-    line.model = line.folder
-    check(raml_command, capsys, line, "holds no causal language model")
-
-
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(
-    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    (line.out / name).mkdir(parents=True)
-    line.model = "./missing"
-    assert raml_command(*line.arguments()) == 2
-    assert f"{name} is a folder" in capsys.readouterr().err
-
-
-def test_what_stood_in_the_folder_stays(raml_command: Command, line: Line) -> None:
-    line.out.mkdir()
-    (line.out / "notes.txt").write_text("mine")
-    assert raml_command(*line.arguments()) == 0
-    assert {path.name for path in line.out.iterdir()} == FILES | {"notes.txt"}

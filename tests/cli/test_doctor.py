@@ -7,11 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from raml.cli import doctor
-from raml.cli.common import remotes
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -55,11 +50,6 @@ def test_a_scale_that_needs_more_ends_with_one_line_and_exit_code_1(tmp_path: Pa
     assert ran.stderr.count("\n") == 1 and "Hub" in ran.stderr
 
 
-def test_an_unknown_scale_ends_with_exit_code_2() -> None:
-    ran = ask("--scale", "huge")
-    assert ran.returncode == 2 and "unknown scale 'huge'" in ran.stderr
-
-
 def test_gpus_and_partitions_are_named(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", "echo 'NVIDIA X, 570.1, 81559 MiB'; echo 'NVIDIA Y, 570.1, 24564 MiB'")
     program(tmp_path, "sinfo", "echo 'gpu* up 4'")
@@ -77,31 +67,3 @@ def test_a_vllm_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "vllm.py").write_text("__version__ = '0.31.0'")
     found = findings(PYTHONPATH=f"{ROOT / 'src'}:{tmp_path}")["vLLM"]
     assert found["status"] == "ok" and found["found"] == "0.31.0 can be imported"
-
-
-def test_packages_beside_the_lock_are_named(tmp_path: Path) -> None:
-    lock = tmp_path / "core.lock"
-    lock.write_text("polars==0.0.1\nno-such-package==1.0\n")
-    found = doctor._packages(lock)
-    assert found.status == "error"
-    assert "2 of 2 differ" in found.found and "no-such-package missing (lock: 1.0)" in found.found
-    assert doctor._packages(tmp_path / "none").mend == "call raml in the folder of a checkout"
-
-
-def test_a_remote_whose_folder_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert doctor._remote().mend == "call raml in a git checkout"
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "remote", "add", "store", "/no/such/folder"]):
-        program_of = [sys.executable, "-m", *command] if command[0] == "dvc" else command
-        subprocess.run(program_of, check=True)
-    found = doctor._remote()
-    assert found.status == "warning" and found.found == "remotes store; no folder behind store"
-
-
-def test_remotes_are_read_however_long_their_urls_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    url = "/" + "long/" * 30 + "name with blanks"
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "remote", "add", "--default", "store", url]):
-        program_of = [sys.executable, "-m", *command] if command[0] == "dvc" else command
-        subprocess.run(program_of, check=True)
-    assert remotes() == {"store": url}

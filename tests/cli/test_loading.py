@@ -14,22 +14,13 @@ import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
 from tiny_model_folder import tiny_model
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM
 from transformers.utils import logging
 
 from raml.cli.common import check_output_folder, load, output_folder
 from raml.errors import DataError, InputError, RamlError
 from raml.trajectories import hub
-from raml.trajectories.pretrained import load_tokenizer
 from raml.trajectories.tokenizer import build_tokenizer
-
-
-def test_a_folder_is_loaded_in_eval_mode(model_folder: Path) -> None:
-    model, tokenizer = load(str(model_folder))
-    assert not model.training
-    assert (model.dtype, model.device.type) == (torch.float32, "cuda" if torch.cuda.is_available() else "cpu")
-    assert tokenizer.bos_token == "<bos>"
-    assert load(str(model_folder), "cpu", "bfloat16").model.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -87,46 +78,6 @@ def test_weights_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     refused(r"holds no causal language model", quantization_config={"quant_method": "gptq", "bits": 4})
 
 
-def test_weights_of_other_parts_are_no_hindrance(tmp_path: Path) -> None:
-    tiny_model(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    for name in ("vision_tower.layers.0.weight", "score.weight"):
-        weights[name] = torch.zeros(1)
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert load(str(tmp_path)).model.config.num_hidden_layers == 2
-
-
-def test_a_model_whose_weights_are_not_in_the_cache_is_asked_of_the_hub(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached = tmp_path / "cached"
-    shutil.copytree(model_folder, cached)
-    known = AutoTokenizer.from_pretrained(model_folder)
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: known)
-
-    def in_cache(_: str, file: str, **__: Any) -> str | None:
-        return str(cached / file) if (cached / file).exists() else None
-
-    monkeypatch.setattr(hub, "try_to_load_from_cache", in_cache)
-    assert hub._is_cached("owner/name", None)
-    (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
-    assert not hub._is_cached("owner/name", None)
-    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-    assert not hub._is_cached("owner/name", None)
-    (cached / shards["b"]).touch()
-    assert hub._is_cached("owner/name", None)
-
-
-def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
-    tiny_model(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
-        load(str(tmp_path))
-    with pytest.raises(DataError, match="holds no tokenizer"):
-        load_tokenizer(tmp_path)
-
-
 def test_a_folder_without_tokenizer_is_refused(model_folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copy(model_folder / name, tmp_path)
@@ -161,18 +112,6 @@ def test_a_gpu_that_is_not_there_is_refused(model_folder: Path, monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="--device cuda: torch finds no GPU"):
         load(str(model_folder), "cuda")
-
-
-def test_a_model_too_large_for_the_memory_fails_with_one_line(
-    model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(torch.nn.Module, "to", full)
-    with pytest.raises(RamlError, match="does not fit into the memory") as failed:
-        load(str(model_folder), "cpu")
-    assert failed.value.exit_code == 1
 
 
 def test_an_output_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -22,14 +22,6 @@ def raml_plan(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: str = "
     return int(ended.value.code or 0)
 
 
-def test_the_plan_of_a_scale_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert raml_plan(monkeypatch, "--scale", "paper") == 0
-    shown = capsys.readouterr().out
-    for text in ("7.62 G parameters", "8 x NVIDIA A800", "sft_short_m32", "zero_grpo", "figure 11", "8 devices"):
-        assert text in shown
-    assert "prompts and completions as long as allowed" in shown
-
-
 @pytest.mark.parametrize("scale", ["micro", "minimal", "paper"])
 def test_eighty_columns_are_enough(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scale: str
@@ -44,36 +36,12 @@ def test_eighty_columns_are_enough(
     assert narrow.split() == wide.split()  # nothing is cut, and no cell is broken over two lines
 
 
-def test_what_a_plan_takes_for_granted_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    caveat = "with `engine.name: torch` it takes many times as long"
-    for scale, expected in (("paper", True), ("micro", False)):
-        assert raml_plan(monkeypatch, "--scale", scale) == 0
-        assert (caveat in " ".join(capsys.readouterr().out.split())) == expected
-
-
-def test_expected_lengths_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert raml_plan(monkeypatch, "--scale", "paper", "--completion-tokens", "4000") == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "completions of 4,000 tokens on average and prompts as long as allowed" in shown
-
-
 def test_all_numbers_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert raml_plan(monkeypatch, "--scale", "paper", "--json", "--config", "seeds=[0, 1, 2]") == 0
     made = json.loads(capsys.readouterr().out)
     assert made["seeds"] == 3
     assert {run["model"] for run in made["runs"]} >= {"sft_short", "sft_long", "dpo", "zero_grpo", "sft_grpo"}
     assert all(0 < run["memory_gb"] < 80 for run in made["runs"])
-
-
-def test_a_changed_value_changes_the_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    memories = []
-    for change in ("hardware.processes=8", "hardware.processes=64"):
-        assert raml_plan(monkeypatch, "--scale", "paper", "--json", "--config", change) == 0
-        [long] = [run for run in json.loads(capsys.readouterr().out)["runs"] if run["model"] == "sft_long"]
-        memories.append(long["memory_gb"] / long["rows_at_once"])
-    assert memories[1] < memories[0]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_model_folder import CONTEXT, tiny_model
+from tiny_model_folder import tiny_model
 from transformers import LlamaForCausalLM
 
 from raml.answers.format import MARKER
@@ -98,15 +97,6 @@ def test_the_page_holds_text_and_numbers(
     assert "every 3 tokens, and at the end" in page
 
 
-def test_several_trajectories_share_a_page(raml_command: Command, request_: Request, tmp_path: Path) -> None:
-    (tmp_path / "other.txt").write_text("ok")
-    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "other.txt") == 0
-    page = (request_.out / "index.html").read_text()
-    assert page.count("<option") == 2
-    names = read_table(request_.out / "curves.parquet", ProbeCurve)["trajectory_id"].unique()
-    assert sorted(name.rsplit("/", 1)[1] for name in names) == ["other", "thoughts"]
-
-
 def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, request_: Request, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("A 1 ; Wait A")
     command = [*request_.arguments(), "--trajectory", tmp_path / "other.txt"]
@@ -128,44 +118,6 @@ def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: 
     (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
     assert raml_command(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")) == 0
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
-
-
-def test_a_prompt_takes_no_question_and_no_instruction(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text("rows 3")
-    assert raml_command(*request_.arguments(prompt=prompt, instruction=None)) == 2
-    one_error(capsys, "give --question TEXT, or --prompt FILE with the exact prompt, and not both")
-    assert raml_command(*request_.arguments(prompt=prompt, question=None)) == 2
-    one_error(capsys, "--instruction is not used with --prompt FILE")
-
-
-def test_more_answers_than_can_be_told_apart_are_refused(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wrong = [part for digit in "34567" for part in ("--distractor", digit)]
-    assert raml_command(*request_.arguments(model="./missing"), *wrong) == 2
-    one_error(capsys, "5 distractors: 4 can be told apart")
-
-
-def test_texts_without_a_glyph_or_beyond_xml_are_drawn_without_a_warning(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    strange = tmp_path / "\u601d\u8003\x01.txt"
-    request_.trajectory.rename(strange)
-    assert raml_command(*request_.arguments(trajectory=strange)) == 0
-    assert "warning" not in capsys.readouterr().err
-    assert "\u601d\u8003\ufffd" in (request_.out / "curves.svg").read_text(encoding="utf-8")
-
-
-def test_other_files_in_the_folder_stay(raml_command: Command, request_: Request) -> None:
-    request_.out.mkdir()
-    (request_.out / "notes.txt").write_text("mine")
-    (request_.out / "index.html").write_text("old")
-    assert raml_command(*request_.arguments()) == 0
-    assert {path.name for path in request_.out.iterdir()} == {*FILES, "notes.txt"}
-    assert (request_.out / "index.html").read_text() != "old"
 
 
 LONG = " ".join(["A 1 ;"] * 30)
@@ -209,51 +161,6 @@ def test_bad_input_ends_with_one_line(
     changes, message = BAD[case]
     assert raml_command(*request_.arguments(**changes)) == 2
     one_error(capsys, message)
-    assert not request_.out.exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read: no such file or directory"),
-        (b"", "is empty"),
-        (b" \n\n", "is empty"),
-        (b"A \xff", "is not UTF-8 text (byte 2)"),
-        (b"A 1 \x0c", "holds the control character U+000C at character 5"),
-        (b"A sheep", "no token for 'sheep' in the trajectory"),
-        (
-            LONG.encode(),
-            f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory to",
-        ),
-    ],
-)
-def test_an_unusable_trajectory_ends_with_one_line(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
-) -> None:
-    request_.trajectory.unlink()
-    if content is not None:
-        request_.trajectory.write_bytes(content)
-    assert raml_command(*request_.arguments()) == 2
-    assert "thoughts" in one_error(capsys, message)
-    assert not request_.out.exists()
-
-
-def test_two_trajectories_of_one_name_are_refused(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "thoughts.txt").write_text("ok")
-    assert raml_command(*request_.arguments(), "--trajectory", tmp_path / "b" / "thoughts.txt") == 2
-    one_error(capsys, "two --trajectory files have the same name")
-
-
-def test_a_model_without_chat_template_is_refused(
-    raml_command: Command, request_: Request, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(model_folder, tmp_path / "plain")
-    (tmp_path / "plain" / "chat_template.jinja").unlink()
-    assert raml_command(*request_.arguments(model=tmp_path / "plain")) == 2
-    one_error(capsys, "the tokenizer has no chat template; write the exact prompt")
     assert not request_.out.exists()
 
 
@@ -304,15 +211,6 @@ def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
     for out in (request_.out, request_.out / "below"):
         assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
         one_error(capsys, "is a file; name a folder")
-
-
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    (request_.out / name).mkdir(parents=True)
-    assert raml_command(*request_.arguments(model="./missing")) == 2
-    one_error(capsys, f"{name} is a folder")
 
 
 def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:

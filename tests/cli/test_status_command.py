@@ -69,14 +69,6 @@ def test_a_run_on_another_machine_is_told_as_it_was_last_written(
     )
 
 
-def test_json_holds_the_same(raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    wrote()
-    assert raml_command("status", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["state"], told["done"], told["total"], told["slurm"]) == ("running", 12, 56, [])
-    assert told["running"][0]["progress"] == "dpo:  20%|##  | 2/10"
-
-
 def test_a_killed_run_is_told_in_one_line_with_how_to_go_on(
     raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,16 +122,6 @@ def test_a_finished_run_and_none_at_all_are_one_line(
     assert re.search(r"the last run \(micro\) ended \d+ s ago, 56 of 56 jobs done$", line)
 
 
-def test_a_run_that_has_not_drawn_its_jobs_yet_is_starting(
-    raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    taken = lock.take()
-    taken.hold(None)
-    assert raml_command("status") == 0
-    assert capsys.readouterr().out.startswith("a run is starting in ")
-    taken.release()
-
-
 def test_a_slurm_that_does_not_answer_is_told_of_a_run_on_slurm(
     checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,11 +135,3 @@ def test_a_slurm_that_does_not_answer_is_told_of_a_run_on_slurm(
     assert capsys.readouterr().out.endswith("Slurm does not answer (squeue)\n")
     assert raml_command("status", "--json") == 0
     assert json.loads(capsys.readouterr().out)["slurm"] is None
-
-
-def test_a_damaged_file_tells_nothing_and_harms_nothing(
-    checkout: Path, raml_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    (checkout / ".snakemake" / "raml-run.json").write_text('{"scale": 3')
-    assert raml_command("status") == 0
-    assert "no run was started here" in capsys.readouterr().out

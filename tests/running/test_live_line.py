@@ -3,7 +3,6 @@
 import io
 import logging
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -81,49 +80,6 @@ def test_what_it_knows_is_written_down() -> None:
     assert not state.ended_early()
 
 
-def test_a_job_that_begins_as_another_ends_is_written_down_a_moment_later() -> None:
-    followed = board(io.StringIO())
-    followed.begin()
-    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
-    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
-    followed.emit(record(LogEvent.JOB_INFO, **about(2)))
-    deadline = time.monotonic() + 20
-    while (run := state.read()) is None or [job.id for job in run.running] != [2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    followed.end("finished")
-
-
-def test_a_job_that_failed_and_was_done_when_tried_again_has_not_failed() -> None:
-    followed = board(io.StringIO())
-    followed.begin()
-    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
-    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1)))
-    assert ", 1 failed" in followed.line(None)
-    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
-    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
-    assert "failed" not in followed.line(None)
-    followed.end("finished")
-    run = state.read()
-    assert run is not None and run.failed == []
-
-
-def test_many_jobs_are_not_laid_out_again_and_again() -> None:
-    jobs = {
-        number: Job(benchmark=str(number), kind="probe", threads=1, priority=0, after=frozenset())
-        for number in range(2000)
-    }
-    followed = Board("paper", jobs, Expectation({}, {"probe": 60.0}), 2, by_threads=True, stream=io.StringIO())
-    followed.begin()
-    start = time.monotonic()
-    for number in range(5):
-        followed.emit(record(LogEvent.JOB_INFO, **about(number)))
-        followed.emit(record(LogEvent.JOB_FINISHED, job_id=number))
-        followed.emit(record(LogEvent.PROGRESS))
-        assert "2000 jobs done, about 16 h" in followed.line(None)
-    assert time.monotonic() - start < 2
-
-
 def test_a_terminal_that_is_gone_keeps_no_run_from_its_end(checkout: Path) -> None:
     gone = Terminal()
     followed = board(gone)
@@ -161,31 +117,6 @@ def test_a_failed_job_shows_the_last_lines_of_its_log(checkout: Path) -> None:
     assert lines[0] == f"failed: Train sft (train_sft); the end of {log}:"
     assert lines[-2:] == ["  | sft: 50%", "  | error: the model is not finite"]
     assert len(lines) == 1 + 20
-
-
-def test_a_job_without_a_word_was_killed() -> None:
-    shown = io.StringIO()
-    board(shown).emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(1, "missing.log")))
-    assert "missing.log is empty: it was killed" in shown.getvalue()
-
-
-def test_on_a_terminal_snakemake_says_only_what_goes_wrong() -> None:
-    on_terminal, in_file = board(Terminal()), board(io.StringIO())
-    chatter, warning = record(None), record(None, logging.WARNING)
-    job, broken = record(LogEvent.JOB_INFO), record(LogEvent.JOB_ERROR, logging.ERROR)
-    assert [on_terminal.lets_through(told) for told in (chatter, job, warning, broken)] == [False, False, True, False]
-    assert [in_file.lets_through(told) for told in (chatter, job, warning, broken)] == [True, True, True, False]
-    assert not in_file.lets_through(record(LogEvent.PROGRESS))
-
-
-def test_at_its_end_the_terminal_keeps_a_line() -> None:
-    shown = Terminal()
-    followed = board(shown)
-    followed.emit(record(LogEvent.JOB_INFO, **about(1)))
-    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
-    followed.emit(record(LogEvent.JOB_ERROR, logging.ERROR, **about(2)))
-    followed.end("failed")
-    assert shown.getvalue().splitlines()[-1] == "micro: 1 of 2 jobs done, 1 failed, after 0 s"
 
 
 def test_jobs_of_slurm_are_those_of_this_folder_that_snakemake_submitted() -> None:

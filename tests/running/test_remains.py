@@ -1,6 +1,5 @@
 """What a killed run leaves: jobs and their children are ended, stale locks of DVC dropped, living ones respected."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -112,24 +111,6 @@ def test_jobs_of_a_run_that_may_live_elsewhere_are_left_alone(checkout: Path, mo
         living.wait()
 
 
-def test_a_slurm_that_does_not_answer_or_cannot_cancel_is_one_line(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    squeue(checkout, monkeypatch, checkout)
-    programs = checkout / "programs"
-    (programs / "scancel").write_text("#!/bin/sh\necho 'scancel: error:\nAccess denied' >&2; exit 1\n")
-    monkeypatch.setattr(remains, "_PATIENCE", 0.5)
-    with pytest.raises(InputError, match=r"\(12: scancel: error: Access denied\)"):
-        remains.take_away(holder())
-    (programs / "scancel").write_text("#!/nowhere\n")
-    with pytest.raises(InputError, match="cannot cancel Slurm's jobs of a killed run: scancel 12: No such file"):
-        remains.take_away(holder())
-    (programs / "squeue").write_text("#!/bin/sh\nexit 1\n")
-    with pytest.raises(InputError, match="on Slurm, which may have its jobs and does not answer"):
-        remains.take_away(holder())
-    remains.take_away(holder().model_copy(update={"command": "snakemake --cores 2"}))
-
-
 def test_jobs_that_another_copy_of_the_lock_stands_for_are_left_alone(checkout: Path) -> None:
     """Such as of a checkout that was moved away meanwhile, or of another container at the same path."""
     other, child = job(checkout)
@@ -167,12 +148,6 @@ def dead() -> int:
     return process.pid
 
 
-def test_locks_of_a_dead_dvc_are_dropped(checkout: Path) -> None:
-    path = rwlock(checkout, used_by(dead()))
-    remains.take_away(None)
-    assert json.loads(path.read_text()) == {"write": {}, "read": {}}
-
-
 def test_a_half_written_list_of_locks_is_taken_away(checkout: Path) -> None:
     for text in ("", '{"write": {"results": {"pid": 1', "[]", '{"write": {"results": {}}}'):
         path = rwlock(checkout, text)
@@ -200,14 +175,6 @@ def test_locks_of_a_living_dvc_are_respected(checkout: Path) -> None:
     os.utime(path, (1000, 1000))  # as if the clock had been set since: this process is no later one
     remains.take_away(None)
     assert path.read_text() == text
-
-
-def test_a_list_that_is_being_written_is_left_alone(checkout: Path) -> None:
-    path = rwlock(checkout, "")
-    with (path.parent / "rwlock.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        remains.take_away(None)
-    assert path.exists()
 
 
 def test_the_dvc_above_is_found_or_known_to_be_gone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

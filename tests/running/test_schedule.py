@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raml.running.schedule import Expectation, Job, duration, remaining
+from raml.running.schedule import Expectation, Job, remaining
 
 HEADER = "s\th:m:s\tmax_rss\n"
 
@@ -38,12 +38,6 @@ def test_threads_take_cores_but_no_places_of_a_cluster() -> None:
     assert remaining(jobs, seconds, {}, 2, by_threads=True) == 20
     assert remaining(jobs, seconds, {}, 2, by_threads=False) == 10
     assert remaining({1: job(threads=8)}, {1: 5.0}, {}, 2, by_threads=True) == 5  # scaled down, as Snakemake does
-
-
-def test_important_jobs_come_first() -> None:
-    jobs = {1: job(), 2: job(priority=2), 3: job(2)}
-    assert remaining(jobs, {1: 10.0, 2: 1.0, 3: 20.0}, {}, 1, by_threads=True) == 31
-    assert remaining(jobs, {1: 10.0, 2: 1.0, 3: 20.0}, {}, 2, by_threads=True) == 21
 
 
 @given(st.data())
@@ -101,10 +95,3 @@ def test_without_any_times_nothing_is_expected_until_a_job_is_done(tmp_path: Pat
     expectation.done(job(), 7.0)
     assert expectation.of(job()) == 7
     assert expectation.of(job(kind="fig2")) == 7
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-3, "0 s"), (40.4, "40 s"), (61, "1 min"), (3599, "1 h 00 min"), (7500, "2 h 05 min")]
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -1,6 +1,7 @@
 """The GRPO step: prompts, their order, what is recorded, snapshots, and everything that cannot be trained on."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -155,23 +156,47 @@ def exit_of(capsys: pytest.CaptureFixture[str], folder: Path, settings: GRPO, **
     with pytest.raises(SystemExit) as ended:
         train(folder, settings, **hardware)
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1
+    assert len(error) == 1 and not (folder / "out").exists()
     return int(str(ended.value.code)), error[0]
 
 
-def test_a_failing_reward_ends_the_job_in_one_line(
+LOWER = r"lower grpo\.learning_rate; (there is no checkpoint before it|last good checkpoint: \S+/checkpoint-\d+)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "hardware", "exit_code", "message"),
+    [
+        ({"steps": 20, "learning_rate": 1e25}, {}, 1, rf"GRPO out diverged at step 1: \S+ predicts NaN; .*; {LOWER}"),
+        ({"steps": 20, "learning_rate": 3.0}, {}, 1, rf"GRPO out diverged at step \d+: the lowest reward .*; {LOWER}"),
+        ({"max_tokens": 250}, {}, 2, ".* exceed the model's context of 256; .*"),
+        ({}, {"rollouts": "vllm"}, 2, r".*hardware\.rollouts = vllm, but vLLM is not installed.*"),
+    ],
+)
+def test_what_cannot_be_trained_ends_in_one_line(
+    changes: dict[str, Any],
+    hardware: dict[str, Any],
+    exit_code: int,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("raml.trajectories.vllm_engine._is_installed", lambda _: False)  # here it may be
+    code, told = exit_of(capsys, tmp_path, grpo(**changes), **hardware)
+    assert code == exit_code and re.fullmatch(f"error: {message}", told), told
+
+
+def test_a_failing_reward_is_named_with_its_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any) -> bool:
         raise ValueError("no such\nlabel")
 
     monkeypatch.setattr(raml.training.rewards, "verify", fail)
-    code, message = exit_of(capsys, tmp_path, grpo())
-    assert code == 1
-    assert message.startswith("error: the reward of question ") and message.endswith(
-        "failed: ValueError: no such label"
-    )
-    assert not (tmp_path / "out").exists()
+    code, told = exit_of(capsys, tmp_path, grpo())
+    names = "|".join(row["id"] for row in ROWS)
+    failed = rf"error: the reward of question ({names}), sample \d+, failed: ValueError: no such label"
+    assert code == 1 and re.fullmatch(failed, told), told
 
 
 def test_checkpoints_lie_where_a_new_batch_begins(tmp_path: Path) -> None:

@@ -100,19 +100,14 @@ class Training:
 
 @pytest.mark.parametrize("make", [llama, qwen])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_operations_of_training_are_those_that_pytorch_counts(make: Callable[[], Any], checkpointing: bool) -> None:
-    counted = count_flops(Training(make, checkpointing=checkpointing).step)
+@pytest.mark.parametrize(("lora", "close"), [(None, 1e-6), (ADAPTERS, 0.05)])  # adapters: but for the first's inputs
+def test_operations_of_training_are_those_that_pytorch_counts(
+    make: Callable[[], Any], checkpointing: bool, lora: Lora | None, close: float
+) -> None:
+    counted = count_flops(Training(make, lora=lora, checkpointing=checkpointing).step)
     load = Load(ROWS, ROWS * TOKENS, ROWS * TOKENS**2, scored=ROWS * (TOKENS - 1))
-    assert training_flops(shape_of(make().config), load, checkpointing=checkpointing) == pytest.approx(counted, 1e-6)
-
-
-@pytest.mark.parametrize("make", [llama, qwen])
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_operations_of_adapters_but_for_the_first_layers_inputs(make: Callable[[], Any], checkpointing: bool) -> None:
-    counted = count_flops(Training(make, lora=ADAPTERS, checkpointing=checkpointing).step)
-    load = Load(ROWS, ROWS * TOKENS, ROWS * TOKENS**2, scored=ROWS * (TOKENS - 1))
-    formula = training_flops(shape_of(make().config), load, lora=ADAPTERS, checkpointing=checkpointing)
-    assert formula == pytest.approx(counted, rel=0.05)
+    formula = training_flops(shape_of(make().config), load, lora=lora, checkpointing=checkpointing)
+    assert formula == pytest.approx(counted, rel=close)
 
 
 def test_operations_of_writing_are_those_of_a_forward_pass() -> None:
