@@ -101,36 +101,24 @@ def test_the_page_is_whole_and_says_how_it_was_made(raml_command: Command, line:
     assert {"landscape-surface-2", "landscape-contour-curve-2"} <= ids
 
 
-def check(raml_command: Command, capsys: pytest.CaptureFixture[str], line: Line, message: str, *more: object) -> None:
-    assert raml_command(*line.arguments(*more)) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and message in error, error
-    assert not line.out.exists()
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--size", 4], "size = 4: must be odd"),
-        (["--radius", -1], "radius = -1.0: must be above 0"),
-        (["--token-budget", 0], "token_budget = 0: must be at least 1"),
-        (["--normalisation", "layer"], "--normalisation = 'layer': allowed are filter, tensor"),
         (["--size", 10**20 + 1], "must be at most 1001"),
-        (["--radius", 1e300], "--radius 1e+300: must be at most 1000"),
-        (["--seed", 10**20 - 1], "--seed 99999999999999999999: must be from 0 to 2^63 - 1"),
+        (["--normalisation", "layer"], "--normalisation = 'layer': allowed are filter, tensor"),
         (["--seed", -1], "--seed -1: must be from 0"),
-        (["--seed", "x"], "Invalid value for '--seed'"),
-        (["--question", "rows \x01", "--answer", "3"], "--question holds the control character U+0001"),
-        (["--question", "rows", "--answer", "3\x0c4"], "--answer holds the control character U+000C"),
         (["--answer", "3"], "2 questions but 3 answers: give one --answer for each"),
-        (["--question", " ", "--answer", "3"], "a --question is empty"),
+        (["--prompt", "p.txt"], "and not both"),
         (["--trajectory", "gone.txt"], "2 questions but 1 trajectories"),
         (["--trajectory", "gone.txt", "--trajectory", "gone.txt"], "--trajectory gone.txt cannot be read"),
-        (["--question", "rows ?", "--answer", "qqq"], "'qqq'"),
         (["--question", "rows ?" + " A" * CONTEXT, "--answer", "3"], f"exceed the model's context of {CONTEXT}"),
     ],
 )
 def test_bad_input_is_one_clear_line(
     raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], more: list[object], message: str
 ) -> None:
-    check(raml_command, capsys, line, message, *more)
+    assert raml_command(*line.arguments(*more)) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and message in error, error
+    assert not line.out.exists()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_model_folder import tiny_model
+from tiny_model_folder import CONTEXT, tiny_model
 from transformers import LlamaForCausalLM
 
 from raml.answers.format import MARKER
@@ -120,37 +120,23 @@ def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: 
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
 
 
-LONG = " ".join(["A 1 ;"] * 30)
 BAD: dict[str, tuple[dict[str, object], str]] = {
-    "unknown mode": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
-    "unknown device": ({"device": "tpu"}, "--device = 'tpu': allowed are auto, cpu, cuda"),
-    "unknown dtype": ({"dtype": "int8"}, "--dtype = 'int8': allowed are auto, float32, bfloat16"),
-    "stride": ({"stride": 0}, "--stride 0: must be at least 1"),
-    "budget": ({"token_budget": 0}, "--token-budget 0: must be at least 1"),
-    "blank answer": ({"answer": " "}, "the answer is blank"),
-    "unknown answer": ({"answer": "12345"}, "no token for '12345' in the answer"),
-    "unknown question": ({"question": "how many sheep?"}, "no token for 'how' in the prompt"),
-    "instruction": ({"instruction": None}, "no token for 'Work' in the instruction"),
-    "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
+    "choice": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
+    "minimum": ({"stride": 0}, "--stride 0: must be at least 1"),
+    "no number": ({"stride": "abc"}, "Invalid value for '--stride'"),
+    "unknown option": ({"guess": 1}, "No such option: --guess"),
+    "blank": ({"answer": " "}, "the answer is blank"),
+    "unknown word": ({"answer": "12345"}, "no token for '12345' in the answer"),
+    "nothing asked": ({"question": None}, "give --question TEXT, or --prompt FILE"),
+    "asked twice": ({"prompt": "prompt.txt"}, "give --question TEXT, or --prompt FILE with the exact prompt, and not"),
     "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
     "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
-    "blank end of thinking": ({"end_of_thinking": "", "mode": "both"}, "--end-of-thinking is blank"),
-    "distractor of the same tokens": ({"answer": "1 7 7", "distractor": "1  7 7"}, "an answer is given twice"),
     "long stride": ({"stride": 8}, "--stride 8: trajectory thoughts has only 7 tokens"),
-    "escape in the answer": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
-    "line end in the answer": ({"answer": "2\n"}, "--answer holds the control character U+000A"),
-    "escape in a distractor": ({"distractor": "3\x0c4"}, "--distractor holds the control character U+000C"),
-    "escape in the question": ({"question": "rows \x01"}, "--question holds the control character U+0001"),
-    "long out": ({"out": "o" * 300}, "file name too long; name another folder"),
-    "long model": ({"model": "m" * 300}, "file name too long"),
-    "long prompt": ({"prompt": "p" * 300, "question": None, "instruction": None}, "cannot be read: file name too long"),
+    "control character": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
+    "long name": ({"out": "o" * 300}, "file name too long; name another folder"),
     "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
-    "no number": (
-        {"stride": "abc"},
-        "Invalid value for '--stride'",
-    ),
-    "unknown option": ({"guess": 1}, "No such option: --guess"),
     "no model": ({"model": "./missing"}, "model ./missing: there is no such folder"),
+    "no file": ({"trajectory": "gone.txt"}, "gone.txt cannot be read: no such file or directory"),
 }
 
 
@@ -162,6 +148,22 @@ def test_bad_input_ends_with_one_line(
     assert raml_command(*request_.arguments(**changes)) == 2
     one_error(capsys, message)
     assert not request_.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b" \n\n", "is empty"),
+        (b"A \xff", "is not UTF-8 text (byte 2)"),
+        (b"A 1 ; " * 30, f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory"),
+    ],
+)
+def test_an_unusable_trajectory_ends_with_one_line(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    request_.trajectory.write_bytes(content)
+    assert raml_command(*request_.arguments()) == 2
+    assert "thoughts" in one_error(capsys, message)
 
 
 def test_nan_logits_end_with_exit_code_1(

@@ -72,11 +72,16 @@ def test_what_it_knows_is_written_down() -> None:
     assert state.ended_early()
     followed.emit(record(LogEvent.JOB_INFO, **about(1)))
     followed.emit(record(LogEvent.JOB_ERROR, **about(1, "none.log") | {"rule_msg": None}))
+    assert ", 1 failed" in followed.line(None)
     followed.end("failed")
     run = state.read()
     assert run is not None and run.state == "failed"
     assert [(job.rule, job.about, job.log) for job in run.failed] == [("train_sft", "Train sft", "none.log")]
+    followed.emit(record(LogEvent.JOB_INFO, **about(1)))  # tried again
+    followed.emit(record(LogEvent.JOB_FINISHED, job_id=1))
     followed.end("finished")
+    run = state.read()
+    assert run is not None and run.failed == []
     assert not state.ended_early()
 
 

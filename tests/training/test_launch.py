@@ -39,7 +39,7 @@ def test_tasks_meet_on_the_first_node(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("size", "processes", "told"),
     [
-        ("echo 2 2", 4, "srun --nodes=2 --ntasks=2 --kill-on-bad-exit=1"),
+        ("echo 2 2", 4, "srun --nodes=2 --ntasks=2 --cpu-bind=none --kill-on-bad-exit=1"),
         ("echo 1 8", 2, "accelerate"),
         ("echo 2 2", 3, "error: 2 tasks on 2 nodes cannot share 3 processes evenly"),
         (
