@@ -24,7 +24,6 @@ from raml.training.loop import Job
 from raml.training.rollouts import Prompt
 
 ROWS = questions().rows(named=True)
-PROMPTS = prompts_of(ROWS, TOKENIZER, grpo(), "questions")
 FIELDS = {
     "step", "loss", "grad_norm", "learning_rate", "reward", "reward_std", "accuracy", "group_accuracy", "formatted",
     "equal_reward_groups", "length", "truncated", "clip_fraction", "entropy",
