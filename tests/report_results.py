@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from raml.claims.result import ClaimResult
 from raml.config import Evaluation, Probing, Scale, Section, canonical_json, load_scale
-from raml.lineage.environment import Environment
 from raml.report import build, trajectories
 from raml.report.charts.svg import drawing, write_svg
+from raml.lineage.environment import Environment
 from raml.report.exhibit import Cell, Column, Exhibit, Reading, Row, Table, Token, read_sources, write_exhibit
-from raml.report.theme import LIGHT
 from raml.report.viewer_chunks import part_names
+from raml.report.theme import LIGHT
 from raml.schemas import ProbeCurve, Question, Trajectory, column_types
 from raml.step import run
 from raml.storage import Provenance, write_json, write_table

@@ -2,11 +2,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from synthetic import SETTINGS, evaluations
+
 from raml.claims.beats import decide
 from raml.claims.decision import ONE_SEED
 from raml.claims.sections import Beats
-from synthetic import SETTINGS, evaluations
-
 from raml.evaluation.intervals import Bootstrap
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)

@@ -1,11 +1,11 @@
 import polars as pl
 import pytest
-from raml.claims.best_or_level import decide
-from raml.claims.sections import BestOrLevel
-from raml.evaluation.summarise import summarise
 from synthetic import SETTINGS, evaluations
 
+from raml.claims.best_or_level import decide
+from raml.claims.sections import BestOrLevel
 from raml.evaluation.intervals import Bootstrap
+from raml.evaluation.summarise import summarise
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)
 TAB2 = BestOrLevel(

@@ -2,11 +2,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from synthetic import SETTINGS, evaluations
+
 from raml.claims.cold_start import decide
 from raml.claims.decision import ONE_SEED
 from raml.claims.sections import ColdStart
-from synthetic import SETTINGS, evaluations
-
 from raml.evaluation.intervals import Bootstrap
 from raml.runs import Regime
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
-from raml.claims.curve_trend import trajectory_trends
 from scipy.stats import binom
 from simulated import BETWEEN_QUESTIONS, WITHIN, K, N, curves, logistic, right
 
+from raml.claims.curve_trend import trajectory_trends
 from raml.evaluation.intervals import Cells, bootstrap_mean, cells
 from raml.evaluation.metrics import Floats, mg_pass_at_k, pass_at_k
 

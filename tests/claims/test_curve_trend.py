@@ -3,12 +3,12 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from raml.claims.curve_trend import decide, trajectory_trends
-from raml.claims.decision import judge
-from raml.claims.sections import CurveTrend
 from scipy.stats import spearmanr
 from synthetic import SETTINGS, curves
 
+from raml.claims.curve_trend import decide, trajectory_trends
+from raml.claims.decision import judge
+from raml.claims.sections import CurveTrend
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import ProbeCurve

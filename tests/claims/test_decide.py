@@ -4,16 +4,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from raml.claims.decision import ONE_SEED
-from raml.report.probed import figures_of, probed_model
 from synthetic import SETTINGS, curves, evaluations
 
 from raml.claims import decide
+from raml.claims.decision import ONE_SEED
 from raml.claims.registry import load_registry
 from raml.claims.result import ClaimResult
 from raml.claims.results import load_results
 from raml.config import available_scales, load_scale
 from raml.errors import ConfigError, DataError
+from raml.report.probed import figures_of, probed_model
 from raml.runs import Regime, Series
 from raml.schemas import (
     BlockResidual,

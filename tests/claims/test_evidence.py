@@ -2,8 +2,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from raml.claims.decision import difference_or_none, judge
 
+from raml.claims.decision import difference_or_none, judge
 from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
 from raml.claims.result import Side
 from raml.evaluation.intervals import Bootstrap, Interval, Replicates, Spread

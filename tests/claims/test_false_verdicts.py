@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
-from raml.claims.decision import Decision, difference_or_none, judge
-from raml.claims.sections import Beats, BestOrLevel, CurveTrend, ModePair, NotDominated
 from scipy.stats import binom
 from simulated import K, curves, evaluations, right
 
 from raml.claims import beats, best_or_level, curve_trend, mode_pair, not_dominated
+from raml.claims.decision import Decision, difference_or_none, judge
 from raml.claims.evidence import Condition, all_of, holm
+from raml.claims.sections import Beats, BestOrLevel, CurveTrend, ModePair, NotDominated
 from raml.evaluation.intervals import Bootstrap
 
 BEATS = Beats(

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from raml.claims.sections import Construction, Downhill, SameOutput
 from synthetic import SETTINGS
 
 from raml.claims import construction, downhill, same_output
+from raml.claims.sections import Construction, Downhill, SameOutput
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import BlockResidual, WeightUpdate
 

@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
-from raml.claims.kept_accuracy import decide
-from raml.claims.sections import KeptAccuracy
 from synthetic import SETTINGS
 
 from forced_answers import AFTER, SKILLS, THINKING, forced_answers
+from raml.claims.kept_accuracy import decide
+from raml.claims.sections import KeptAccuracy
 from raml.evaluation.intervals import Bootstrap
 
 BOOTSTRAP = Bootstrap(0, SETTINGS.bootstrap_resamples, SETTINGS.confidence)

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 from landscapes import bowls, falling
-from raml.claims.landscape_descent import decide, descents
-from raml.claims.sections import LandscapeDescent
 from synthetic import SETTINGS
 
+from raml.claims.landscape_descent import decide, descents
+from raml.claims.sections import LandscapeDescent
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 

@@ -2,12 +2,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from raml.claims.decision import ONE_SEED
-from raml.claims.method_lead import decide
-from raml.claims.sections import MethodLead
 from synthetic import SETTINGS
 
 from forced_answers import SKILLS, forced_answers
+from raml.claims.decision import ONE_SEED
+from raml.claims.method_lead import decide
+from raml.claims.sections import MethodLead
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import ForcedAnswer
 

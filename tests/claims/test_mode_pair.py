@@ -3,10 +3,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raml.claims.mode_pair import curve_quantities, decide, mode_pairs
-from raml.claims.sections import ModePair
 from synthetic import SETTINGS, shape
 
+from raml.claims.mode_pair import curve_quantities, decide, mode_pairs
+from raml.claims.sections import ModePair
 from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
 

@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from synthetic import SETTINGS, evaluations
+
 from raml.claims.decision import ONE_SEED
 from raml.claims.not_dominated import decide
 from raml.claims.sections import NotDominated
-from synthetic import SETTINGS, evaluations
-
 from raml.evaluation.intervals import Bootstrap, Interval
 from raml.schemas import Evaluation
 

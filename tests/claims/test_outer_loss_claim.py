@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from synthetic import SETTINGS
+
 from raml.claims.decision import ONE_SEED, Decision
 from raml.claims.outer_loss import decide
 from raml.claims.sections import OuterLossFalls, TechniqueRun
-from synthetic import SETTINGS
-
 from raml.evaluation.intervals import Bootstrap
 from raml.schemas import Evaluation, OuterLoss
 

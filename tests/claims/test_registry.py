@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from raml.claims.sections import BestOrLevel, CurveTrend
 
 from raml.claims.registry import load_registry, tolerance_of
+from raml.claims.sections import BestOrLevel, CurveTrend
 from raml.config import available_scales, load_scale
 from raml.errors import ConfigError
 

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raml.claims.role_change import decide, role_summaries, roles_of, superiority
-from raml.claims.sections import RoleChange
 from synthetic import SETTINGS, changes
 
 from raml.claims import role_change
+from raml.claims.role_change import decide, role_summaries, roles_of, superiority
+from raml.claims.sections import RoleChange
 from raml.evaluation.intervals import Bootstrap
 from raml.probing.roles import permutation_p_values
 from raml.schemas import TokenChange

@@ -11,13 +11,13 @@ import pytest
 from dose_response import MEANS, K, correct, sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import hypergeom, page_trend_test, rankdata, spearmanr
+from synthetic import SETTINGS
+
 from raml.claims.decision import ONE_SEED, as_json
 from raml.claims.dose_ranks import blocks, informative_cells, rank, spearman, thinned
 from raml.claims.sections import Trend
 from raml.claims.trend import decide
-from scipy.stats import hypergeom, page_trend_test, rankdata, spearmanr
-from synthetic import SETTINGS
-
 from raml.evaluation.intervals import Bootstrap
 from raml.evaluation.metrics import mg_pass_at_k, pass_at_k
 from raml.runs import Series

@@ -1,32 +1,33 @@
 """Whatever `config/claims.yaml` holds, it is a registry or one line that says why not."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 from fuzzing import cases, changed, damaged_text, values
 from hypothesis import example, given
 
-from raml.claims.registry import Claim, Exhibit, load_registry
+from raml.claims.registry import Claim, load_registry
 from raml.config import validate
 from raml.errors import ConfigError
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
-ENTRIES: list[dict[str, Any]] = yaml.safe_load((ROOT / "config" / "claims.yaml").read_text(encoding="utf-8"))["claims"]
+REGISTRY: dict[str, Any] = yaml.safe_load((ROOT / "config" / "claims.yaml").read_text(encoding="utf-8"))
+ENTRIES = [REGISTRY["defaults"] | entry for entry in REGISTRY["claims"] if "not_run" not in entry]
 REPORTED = {"table2": {"base": {"AIME24": {"P8": 12.5, "mG8": 3}}}, "figure9": {"values": [1, 2]}}
 SMALL = [
     {
-        "id": name, "exhibit": name, "statement": "s", "paper": "p", "measured": "m", "needs": "n",
-        "decidable_at": [], "not_run": "why", "command": "c", "reported": ["table2.base"] if name == "tab2" else [],
-        **({"tolerance": {"of": {"table2": 5.0}, "why": "w"}} if name == "tab2" else {}),
-    }
-    for name in get_args(Exhibit)
+        "id": "tab2", "exhibit": "tab2", "statement": "s", "paper": "p", "measured": "m", "needs": "n", "command": "c",
+        "decidable_at": [], "min_questions": 20, "not_run": "why", "reported": ["table2.base"],
+        "tolerance": {"of": {"table2": 5.0}, "why": "w"},
+    },
+    ENTRIES[0] | {"reported": []},
 ]  # fmt: skip
 WORDS = [
-    "claims:", "\n", "  ", "- ", "id: ", "tab2", "test: {name: beats}", "? ", ": ", "&a ", "*a", "<<: *a", "!!int ",
+    "claims:", "\n", "  ", "- ", "id: ", "tab2", "all: [{quantity: x}]", "? ", ": ", "&a ", "*a", "<<: *a", "!!int ",
     "!!python/object/apply:os.system [id]", "!!timestamp ", "2020-13-45", "[", "]", "{", "}", '"', "'", "|", ">", "#",
     "---", "...", "%YAML 1.2", "\t", "1_0", ".nan", "!!binary ", "!!set", "!!bool ", "0o9", "1:61:61", ",",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ import pytest
 from raml.claims.effects import EffectSpec, EffectTable
 from raml.config import Scale, canonical_json, load_scale
 from raml.errors import ConfigError
-from raml.lineage.timings import RuleTime, SeedTime, Times
 from raml.report import draw
 from raml.report.charts import bars
 from raml.report.context import context
@@ -20,6 +19,7 @@ from raml.report.draw import draw_exhibit
 from raml.report.entry import FigureEntry, Item, Panel, render
 from raml.report.exhibit import Cell, Exhibit, read_exhibit
 from raml.report.shown import Effects
+from raml.lineage.timings import RuleTime, SeedTime, Times
 from raml.report.training_curves import techniques, training
 from raml.schemas import TrainingRecord, column_types
 from raml.step import run

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from raml.errors import DataError
-from raml.report.charts.svg import drawing
 from raml.report.theme import DARK, LIGHT, contrast
+from raml.report.charts.svg import drawing
 from raml.report.viewer import LEVELS, MOST_ANSWERS, Followed, Series, Viewer, viewer_page
 from raml.report.viewer_figure import COLOURS, legend_columns
 from raml.report.viewer_figure import _draw as draw

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from raml.report.scores import read_reported
 from safetensors.torch import save_file
 
 from raml import records
@@ -93,7 +92,6 @@ def results(path: Path) -> None:
         ("claims.json", results),
         ("numbers.json", read_json),
         ("claims.yaml", lambda path: load_registry(path, path)),
-        ("reported.yaml", lambda path: read_reported(path, "table1")),
         ("CITATION.cff", read_citation),
         ("package.whl", lambda path: convert(path, path.parent / "out")),
     ],
