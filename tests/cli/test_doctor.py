@@ -7,11 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from raml.cli import doctor
-from raml.cli.common import remotes
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -72,24 +67,3 @@ def test_a_vllm_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "vllm.py").write_text("__version__ = '0.31.0'")
     found = findings(PYTHONPATH=f"{ROOT / 'src'}:{tmp_path}")["vLLM"]
     assert found["status"] == "ok" and found["found"] == "0.31.0 can be imported"
-
-
-def test_packages_beside_the_lock_are_named(tmp_path: Path) -> None:
-    lock = tmp_path / "core.lock"
-    lock.write_text("polars==0.0.1\nno-such-package==1.0\n")
-    found = doctor._packages(lock)
-    assert found.status == "error"
-    assert "2 of 2 differ" in found.found and "no-such-package missing (lock: 1.0)" in found.found
-    assert doctor._packages(tmp_path / "none").mend == "call raml in the folder of a checkout"
-
-
-def test_a_remote_whose_folder_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert doctor._remote().mend == "call raml in a git checkout"
-    url = "/" + "long/" * 30 + "name with blanks"
-    subprocess.run(["git", "init", "-q"], check=True)
-    for command in (["init", "-q"], ["remote", "add", "--default", "store", url]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], check=True)
-    assert remotes() == {"store": url}  # however long it is
-    found = doctor._remote()
-    assert found.status == "warning" and found.found == "remotes store; no folder behind store"

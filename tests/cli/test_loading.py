@@ -2,6 +2,9 @@
 
 import errno
 import json
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +13,14 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForMaskedLM
 from transformers.utils import logging
 
 from raml.cli.common import check_output_folder, load, output_folder
 from raml.errors import DataError, InputError, RamlError
 from raml.trajectories import hub
-from raml.trajectories.pretrained import load_tokenizer
+from raml.trajectories.tokenizer import build_tokenizer
 from tiny_model_folder import tiny_model
-
-
-def test_a_folder_is_loaded_in_eval_mode(model_folder: Path) -> None:
-    model, tokenizer = load(str(model_folder))
-    assert not model.training
-    assert (model.dtype, model.device.type) == (torch.float32, "cuda" if torch.cuda.is_available() else "cpu")
-    assert tokenizer.bos_token == "<bos>"
-    assert load(str(model_folder), "cpu", "bfloat16").model.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -82,25 +78,11 @@ def test_weights_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytes
     refused(r"holds no causal language model", quantization_config={"quant_method": "gptq", "bits": 4})
 
 
-def test_weights_of_other_parts_are_no_hindrance(tmp_path: Path) -> None:
-    tiny_model(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    for name in ("vision_tower.layers.0.weight", "score.weight"):
-        weights[name] = torch.zeros(1)
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert load(str(tmp_path)).model.config.num_hidden_layers == 2
-
-
-def test_a_broken_or_missing_tokenizer_is_refused(tmp_path: Path) -> None:
-    tiny_model(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{}")
-    for _ in range(2):
-        with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
-            load(str(tmp_path))
-        for path in tmp_path.glob("token*"):
-            path.unlink()
-    with pytest.raises(DataError, match="holds no tokenizer"):
-        load_tokenizer(tmp_path)
+def test_a_folder_without_tokenizer_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(model_folder / name, tmp_path)
+    with pytest.raises(DataError, match="holds no causal language model with its tokenizer"):
+        load(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["./missing", "/no/such/folder", "a/b/c", "no such name", "~/model"])
@@ -130,18 +112,6 @@ def test_a_gpu_that_is_not_there_is_refused(model_folder: Path, monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="--device cuda: torch finds no GPU"):
         load(str(model_folder), "cuda")
-
-
-def test_a_model_too_large_for_the_memory_fails_with_one_line(
-    model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(torch.nn.Module, "to", full)
-    with pytest.raises(RamlError, match="does not fit into the memory") as failed:
-        load(str(model_folder), "cpu")
-    assert failed.value.exit_code == 1
 
 
 def test_an_output_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -191,3 +161,29 @@ def test_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert failed.value.exit_code == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["probe", "landscape"])
+def test_an_encoder_is_refused_with_one_line(
+    raml_command: Callable[..., int], command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(tmp_path / "bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        initializer_range=0.4,
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    (tmp_path / "thoughts.txt").write_text("A 1 ; Wait A 2 ok")
+    capsys.readouterr()
+    asked = ["--question", "rows 3", "--instruction", "", "--answer", "2 1", "--trajectory", tmp_path / "thoughts.txt"]
+    assert raml_command(command, "--model", tmp_path / "bert", *asked, "--out", tmp_path / "out") == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "probing:" not in line and line.strip()]
+    assert len(errors) == 1 and re.match("error: .*no causal language model", errors[0]), errors
+    assert not (tmp_path / "out").exists()

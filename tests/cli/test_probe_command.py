@@ -2,14 +2,15 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from raml.answers.format import MARKER
 from raml.probing.curves import answer_nll_curve
@@ -50,9 +51,10 @@ def request_(model_folder: Path, tmp_path: Path) -> Request:
     return Request(model_folder, tmp_path)
 
 
-def test_the_table_holds_the_curves_of_the_library(ask: Command, request_: Request, model_folder: Path) -> None:
-    shown = ask(*request_.arguments(mode="both", distractor="2 3"))
-    assert shown.code == 0
+def test_the_table_holds_the_curves_of_the_library(
+    raml_command: Command, request_: Request, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command(*request_.arguments(mode="both", distractor="2 3")) == 0
     assert {path.name for path in request_.out.iterdir()} == FILES
     table = read_table(request_.out / "curves.parquet", ProbeCurve)
     model, tokenizer = load_pretrained(model_folder)
@@ -72,6 +74,7 @@ def test_the_table_holds_the_curves_of_the_library(ask: Command, request_: Reque
     assert table["correct"].is_null().all()
     assert read_provenance(request_.out / "curves.parquet").model_hash is not None
 
+    shown = capsys.readouterr()
     gold = table.filter((table["answer"] == ANSWER) & (table["mode"] == "thinking"))["nll"].to_numpy()
     drop = np.diff(gold).min()
     assert f"largest drop {-drop:.3g} nats at token {np.diff(gold).argmin() + 1}" in shown.out
@@ -79,8 +82,11 @@ def test_the_table_holds_the_curves_of_the_library(ask: Command, request_: Reque
     assert all(str(request_.out / name) in shown.out for name in FILES)
 
 
-def test_the_page_holds_text_and_numbers(ask: Command, request_: Request) -> None:
-    assert "after 7 tokens" in ask(*request_.arguments(stride=3)).out
+def test_the_page_holds_text_and_numbers(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raml_command(*request_.arguments(stride=3)) == 0
+    assert "after 7 tokens" in capsys.readouterr().out
     page = (request_.out / "index.html").read_text()
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
     (trajectory,) = data["trajectories"]
@@ -91,14 +97,13 @@ def test_the_page_holds_text_and_numbers(ask: Command, request_: Request) -> Non
     assert "every 3 tokens, and at the end" in page
 
 
-def test_strides_end_at_the_end_of_each_trajectory(ask: Command, request_: Request, tmp_path: Path) -> None:
+def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, request_: Request, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("A 1 ; Wait A")
     command = [*request_.arguments(), "--trajectory", tmp_path / "other.txt"]
-    assert ask(*command).code == 0
+    assert raml_command(*command) == 0
     every = read_table(request_.out / "curves.parquet", ProbeCurve)
-    assert ask(*command, "--stride", 2).code == 0
+    assert raml_command(*command, "--stride", 2) == 0
     some = read_table(request_.out / "curves.parquet", ProbeCurve)
-    assert (request_.out / "index.html").read_text().count("<option") == 2
     by_name = {name[0].rsplit("/", 1)[1]: rows for name, rows in some.group_by("trajectory_id")}
     assert sorted(by_name["thoughts"]["position"]) == [0, 2, 4, 6, 7]
     assert sorted(by_name["other"]["position"]) == [0, 2, 4, 5]
@@ -107,131 +112,116 @@ def test_strides_end_at_the_end_of_each_trajectory(ask: Command, request_: Reque
     np.testing.assert_allclose(both["nll"].to_numpy(), both["nll_right"].to_numpy(), atol=1e-5)
 
 
-def test_an_exact_prompt_replaces_the_template(ask: Command, request_: Request, tmp_path: Path) -> None:
-    assert ask(*request_.arguments()).code == 0
+def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+    assert raml_command(*request_.arguments()) == 0
     by_template = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"]
     (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
-    assert ask(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")).code == 0
+    assert raml_command(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")) == 0
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
 
 
-def test_what_does_not_go_together_is_refused(ask: Command, request_: Request, tmp_path: Path) -> None:
-    prompt, again = tmp_path / "prompt.txt", tmp_path / "b" / "thoughts.txt"
-    again.parent.mkdir()
-    for path in (prompt, again):
-        path.write_text("rows 3")
-    both = "give --question TEXT, or --prompt FILE with the exact prompt, and not both"
-    refused(ask(*request_.arguments(prompt=prompt, instruction=None)), both)
-    refused(ask(*request_.arguments(prompt=prompt, question=None)), "--instruction is not used with --prompt FILE")
-    refused(ask(*request_.arguments(), "--trajectory", again), "two --trajectory files have the same name")
-    wrong = [part for digit in "34567" for part in ("--distractor", digit)]
-    refused(ask(*request_.arguments(model="./missing"), *wrong), "5 distractors: 4 can be told apart")
-
-
-def test_texts_without_a_glyph_or_beyond_xml_are_drawn_without_a_warning(
-    ask: Command, request_: Request, tmp_path: Path
-) -> None:
-    strange = tmp_path / "\u601d\u8003\x01.txt"
-    request_.trajectory.rename(strange)
-    told = ask(*request_.arguments(trajectory=strange))
-    assert told.code == 0 and "warning" not in told.err
-    assert "\u601d\u8003\ufffd" in (request_.out / "curves.svg").read_text(encoding="utf-8")
-
-
-LONG = " ".join(["A 1 ;"] * 30)
 BAD: dict[str, tuple[dict[str, object], str]] = {
-    "unknown mode": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
-    "unknown device": ({"device": "tpu"}, "--device = 'tpu': allowed are auto, cpu, cuda"),
-    "unknown dtype": ({"dtype": "int8"}, "--dtype = 'int8': allowed are auto, float32, bfloat16"),
-    "stride": ({"stride": 0}, "--stride 0: must be at least 1"),
-    "budget": ({"token_budget": 0}, "--token-budget 0: must be at least 1"),
-    "unknown answer": ({"answer": "12345"}, "no token for '12345' in the answer"),
-    "instruction": ({"instruction": None}, "no token for 'Work' in the instruction"),
-    "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
-    "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
-    "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
-    "blank end of thinking": ({"end_of_thinking": "", "mode": "both"}, "--end-of-thinking is blank"),
-    "distractor of the same tokens": ({"answer": "1 7 7", "distractor": "1  7 7"}, "an answer is given twice"),
-    "long stride": ({"stride": 8}, "--stride 8: trajectory thoughts has only 7 tokens"),
-    "escape in the answer": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
-    "line end in the answer": ({"answer": "2\n"}, "--answer holds the control character U+000A"),
-    "escape in a distractor": ({"distractor": "3\x0c4"}, "--distractor holds the control character U+000C"),
-    "escape in the question": ({"question": "rows \x01"}, "--question holds the control character U+0001"),
-    "long out": ({"out": "o" * 300}, "file name too long; name another folder"),
-    "long model": ({"model": "m" * 300}, "file name too long"),
-    "long prompt": ({"prompt": "p" * 300, "question": None, "instruction": None}, "cannot be read: file name too long"),
-    "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
+    "choice": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
+    "minimum": ({"stride": 0}, "--stride 0: must be at least 1"),
     "no number": ({"stride": "abc"}, "Invalid value for '--stride'"),
     "unknown option": ({"guess": 1}, "No such option: --guess"),
+    "blank": ({"answer": " "}, "the answer is blank"),
+    "unknown word": ({"answer": "12345"}, "no token for '12345' in the answer"),
+    "nothing asked": ({"question": None}, "give --question TEXT, or --prompt FILE"),
+    "asked twice": ({"prompt": "prompt.txt"}, "give --question TEXT, or --prompt FILE with the exact prompt, and not"),
+    "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
+    "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
+    "long stride": ({"stride": 8}, "--stride 8: trajectory thoughts has only 7 tokens"),
+    "control character": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
+    "long name": ({"out": "o" * 300}, "file name too long; name another folder"),
+    "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
     "no model": ({"model": "./missing"}, "model ./missing: there is no such folder"),
+    "no file": ({"trajectory": "gone.txt"}, "gone.txt cannot be read: no such file or directory"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_ends_with_one_line(ask: Command, request_: Request, case: str) -> None:
+def test_bad_input_ends_with_one_line(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     changes, message = BAD[case]
-    refused(ask(*request_.arguments(**changes)), message)
+    assert raml_command(*request_.arguments(**changes)) == 2
+    one_error(capsys, message)
     assert not request_.out.exists()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read: no such file or directory"),
-        (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"A \xff", "is not UTF-8 text (byte 2)"),
-        (b"A 1 \x0c", "holds the control character U+000C at character 5"),
-        (b"A sheep", "no token for 'sheep' in the trajectory"),
-        (
-            LONG.encode(),
-            f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory to",
-        ),
+        (b"A 1 ; " * 30, f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory"),
     ],
 )
 def test_an_unusable_trajectory_ends_with_one_line(
-    ask: Command, request_: Request, content: bytes | None, message: str
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes, message: str
 ) -> None:
-    request_.trajectory.unlink()
-    if content is not None:
-        request_.trajectory.write_bytes(content)
-    told = ask(*request_.arguments())
-    refused(told, message)
-    assert "thoughts" in told.error()
-    assert not request_.out.exists()
+    request_.trajectory.write_bytes(content)
+    assert raml_command(*request_.arguments()) == 2
+    assert "thoughts" in one_error(capsys, message)
 
 
-def test_a_model_without_chat_template_is_refused(
-    ask: Command, request_: Request, model_folder: Path, tmp_path: Path
+def test_nan_logits_end_with_exit_code_1(
+    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(model_folder, tmp_path / "plain")
-    (tmp_path / "plain" / "chat_template.jinja").unlink()
-    refused(
-        ask(*request_.arguments(model=tmp_path / "plain")), "the tokenizer has no chat template; write the exact prompt"
-    )
-    assert not request_.out.exists()
-
-
-def test_nan_logits_end_with_exit_code_1(ask: Command, request_: Request, tmp_path: Path) -> None:
     tiny_model(tmp_path / "broken")
     weights = load_file(tmp_path / "broken" / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, tmp_path / "broken" / "model.safetensors", metadata={"format": "pt"})
-    refused(ask(*request_.arguments(model=tmp_path / "broken")), "the answer's NLL is not finite", 1)
+    assert raml_command(*request_.arguments(model=tmp_path / "broken")) == 1
+    one_error(capsys, "the answer's NLL is not finite")
     assert not request_.out.exists()
 
 
-def test_an_out_folder_that_cannot_be_is_refused_before_the_work(ask: Command, request_: Request) -> None:
+def test_out_of_memory_is_said_once_and_survived(
+    raml_command: Command, request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "2 1 ; 3 4 5"  # 6 tokens at 8 positions
+    assert raml_command(*request_.arguments(answer=long)) == 0
+    expected = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
+    forward = LlamaForCausalLM.forward
+    limit = 20  # the context alone has 15
+
+    def small(self: LlamaForCausalLM, *, input_ids: torch.Tensor, **options: Any) -> Any:
+        if input_ids.numel() > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", small)
+    capsys.readouterr()
+    assert raml_command(*request_.arguments(answer=long)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if line.startswith("warning: out of memory")]) == 1
+    nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
+    np.testing.assert_allclose(nll, expected, atol=1e-5)
+
+    limit = 0
+    assert raml_command(*request_.arguments(answer=long, out=request_.out.with_name("none"))) == 1
+    one_error(capsys, "out of memory")
+    assert not request_.out.with_name("none").exists()
+
+
+def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
+    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
     request_.out.write_text("a file")
     for out in (request_.out, request_.out / "below"):
-        refused(ask(*request_.arguments(out=out, model="./missing")), "is a file; name a folder")
+        assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
+        one_error(capsys, "is a file; name a folder")
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_a_folder_in_the_way_of_a_file_is_refused_before_the_work(ask: Command, request_: Request, name: str) -> None:
-    (request_.out / name).mkdir(parents=True)
-    refused(ask(*request_.arguments(model="./missing")), f"{name} is a folder")
-
-
-def refused(told: Any, message: str, code: int = 2) -> None:
-    assert told.code == code and message in told.error()
+def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:
+    """The error line, which holds `message`; nothing else but progress and warnings was printed."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0], captured.err
+    rest = [line for line in captured.err.splitlines() if not line.startswith(("error: ", "warning: "))]
+    assert all(re.match(r"\s*$|\r?probing:", line) for line in rest), rest
+    return errors[0]

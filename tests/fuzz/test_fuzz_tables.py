@@ -78,13 +78,6 @@ def test_damaged_files(folder: Path, originals: dict[str, bytes], data: st.DataO
 
 
 @cases(6_000)
-@given(content=st.binary(max_size=200), head=st.sampled_from([b"", b"PAR1"]), schema=st.sampled_from(SCHEMAS))
-def test_any_bytes(folder: Path, content: bytes, head: bytes, schema: type[dy.Schema]) -> None:
-    (folder / "any.parquet").write_bytes(head + content + head)
-    read(folder / "any.parquet", schema)
-
-
-@cases(6_000)
 @given(data=st.data(), schema=st.sampled_from(SCHEMAS))
 def test_other_columns(folder: Path, data: st.DataObject, schema: type[dy.Schema]) -> None:
     names = data.draw(st.lists(st.sampled_from([*column_types(schema), "colour"]), unique=True, max_size=30))

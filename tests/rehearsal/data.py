@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pickle
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,22 +18,20 @@ Row = dict[str, Any]
 
 def write_data(folder: Path) -> None:
     """Write all data sets, each into the folder below `folder` that has the name of its repository on the Hub."""
-    write_text(json.dumps(open_reasoner_zero(), ensure_ascii=False), folder / "orz_math_57k_collection.json")
-    _lines(math_500(), folder / "MATH-500" / "test.jsonl")
-    _parquet(aime(), folder / "aime_2024" / "data" / "train-00000-of-00001.parquet")
+    write_text(json.dumps(open_reasoner_zero()), folder / "orz_math_57k_collection.json")
+    _table(math_500(), folder / "MATH-500" / "test.jsonl")
+    _table(aime(), folder / "aime_2024" / "data" / "train-00000-of-00001.parquet")
     halves = {"v202412_hard_en": ENGLISH[5:7], "v202412_hard_cn": CHINESE}
     _configs({name: ("test", f"data/{name}.jsonl") for name in halves}, folder / "LiveMathBench")
     for name, asked in halves.items():
         rows = [{"question": text, "answer": ANSWER, "question_type": "Problem-Solving"} for text in asked]
-        _lines(rows, folder / "LiveMathBench" / "data" / f"{name}.jsonl")
-    _configs({"gpqa_main": ("train", "gpqa_main.csv"), "gpqa_diamond": ("train", "gpqa_diamond.csv")}, folder / "gpqa")
-    for name in ("gpqa_main", "gpqa_diamond"):
-        with atomic_path(folder / "gpqa" / f"{name}.csv") as path:
-            pl.DataFrame(gpqa()).write_csv(path)
-    half = len(PROGRAMMING) // 2
-    for name, numbers in {"test4": range(half), "test5": range(half, len(PROGRAMMING))}.items():
-        rows = [live_code_bench(number) for number in numbers]
-        _lines(rows, folder / "code_generation_lite" / f"{name}.jsonl")
+        _table(rows, folder / "LiveMathBench" / "data" / f"{name}.jsonl")
+    subsets = {name: ("train", f"{name}.csv") for name in ("gpqa_main", "gpqa_diamond")}
+    _configs(subsets, folder / "gpqa")
+    for _, file in subsets.values():
+        _table(gpqa(), folder / "gpqa" / file)
+    for name, numbers in {"test4": (0, 1), "test5": (2, 3)}.items():
+        _table([live_code_bench(number) for number in numbers], folder / "code_generation_lite" / f"{name}.jsonl")
 
 
 def open_reasoner_zero() -> list[list[Row]]:
@@ -117,24 +116,17 @@ def live_code_bench(number: int) -> Row:
         "starter_code": f"class Solution:\n    def {function}(self, n: int) -> int:\n        " if function else "",
         "difficulty": "easy",
         "public_test_cases": tests([number, 3]),
-        "private_test_cases": base64.b64encode(zlib.compress(pickled(tests([5, 7])))).decode(),
+        "private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(tests([5, 7]), 2))).decode(),
         "metadata": json.dumps({"func_name": function} if function else {}),
     }
 
 
-def pickled(text: str) -> bytes:
-    """A pickle of one text, as Python writes it in protocol 2 but for the note to remember it."""
-    content = text.encode()
-    return b"\x80\x02X" + len(content).to_bytes(4, "little") + content + b"."
-
-
-def _lines(rows: Sequence[Row], path: Path) -> None:
-    write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), path)
-
-
-def _parquet(rows: Sequence[Row], path: Path) -> None:
+def _table(rows: Sequence[Row], path: Path) -> None:
+    """Write rows as the kind of file that the name says."""
+    table = pl.DataFrame(rows)
+    write = {".jsonl": table.write_ndjson, ".parquet": table.write_parquet, ".csv": table.write_csv}[path.suffix]
     with atomic_path(path) as temporary:
-        pl.DataFrame(rows).write_parquet(temporary)
+        write(temporary)
 
 
 def _configs(subsets: dict[str, tuple[str, str]], folder: Path) -> None:

@@ -42,25 +42,23 @@ QWEN: Final = Kind(
 )
 
 
-def _full_width(name: str) -> str:
-    return "<\uff5c" + name.replace(" ", "\u2581") + "\uff5c>"
-
-
-END, BEGIN, USER, ASSISTANT = map(_full_width, ("end of sentence", "begin of sentence", "User", "Assistant"))
+# In full-width bars and with the underscores of SentencePiece.
+END, BEGIN, USER, ASSISTANT = (
+    f"<\uff5c{name}\uff5c>"
+    for name in ("end\u2581of\u2581sentence", "begin\u2581of\u2581sentence", "User", "Assistant")
+)
 
 DEEPSEEK: Final = Kind(
     special=(END, BEGIN, USER, ASSISTANT),
     further=(THINK_START, THINK_END),
     begin=BEGIN,
     template=(
-        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
-        + USER
-        + "{{ message['content'] }}{% else %}"
-        + ASSISTANT
-        + "{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}"
-        + ASSISTANT
-        + "<think>\n{% endif %}"
-    ),
+        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}USER{{ message['content'] }}"
+        "{% else %}ASSISTANT{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT<think>\n{% endif %}"
+    )
+    .replace("USER", USER)
+    .replace("ASSISTANT", ASSISTANT),
 )
 
 
@@ -81,12 +79,8 @@ def tokenizer(kind: Kind, end: str) -> PreTrainedTokenizerFast:
 def byte_level(texts: Iterable[str], vocabulary: int, special: Sequence[str], added: Sequence[str]) -> Tokenizer:
     """A tokenizer trained on `texts`, of at most `vocabulary` tokens and the `added` ones, which are whole texts."""
     trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORDS), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    bytes_alone = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    trained.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORDS), "isolated"), bytes_alone])
     trained.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,

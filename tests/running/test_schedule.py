@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raml.running.schedule import Expectation, Job, duration, remaining
+from raml.running.schedule import Expectation, Job, remaining
 
 HEADER = "s\th:m:s\tmax_rss\n"
 
@@ -16,35 +16,28 @@ def job(*after: int, threads: int = 1, priority: int = 0, kind: str = "probe", b
     return Job(benchmark=benchmark, kind=kind, threads=threads, priority=priority, after=frozenset(after))
 
 
-CHAIN = {1: job(), 2: job(), 3: job(1, 2), 4: job(3)}
-TOOK = {1: 10.0, 2: 4.0, 3: 5.0, 4: 1.0}
-TWO_THREADS = {1: job(threads=2), 2: job(threads=2)}
-URGENT = {1: job(), 2: job(priority=2), 3: job(2)}
+def test_jobs_share_the_cores_and_wait_for_their_inputs() -> None:
+    jobs = {1: job(), 2: job(), 3: job(1, 2), 4: job(3)}
+    seconds = {1: 10.0, 2: 4.0, 3: 5.0, 4: 1.0}
+    assert remaining(jobs, seconds, {}, 2, by_threads=True) == 16
+    assert remaining(jobs, seconds, {}, 1, by_threads=True) == 20
+    assert remaining({3: jobs[3], 4: jobs[4]}, seconds, {}, 2, by_threads=True) == 6
+    assert remaining({}, {}, {}, 2, by_threads=True) == 0
 
 
-@pytest.mark.parametrize(
-    ("jobs", "seconds", "running", "cores", "expected"),
-    [
-        (CHAIN, TOOK, {}, 2, 16),
-        (CHAIN, TOOK, {}, 1, 20),
-        ({3: CHAIN[3], 4: CHAIN[4]}, TOOK, {}, 2, 6),
-        ({}, {}, {}, 2, 0),
-        ({1: job(), 2: job(1)}, {1: 10.0, 2: 3.0}, {1: 4.0}, 2, 9),
-        ({1: job(), 2: job(1)}, {1: 10.0, 2: 3.0}, {1: 400.0}, 2, 3),  # longer than expected: any moment now
-        (TWO_THREADS, {1: 10.0, 2: 10.0}, {}, 2, 20),
-        ({1: job(threads=8)}, {1: 5.0}, {}, 2, 5),  # scaled down, as Snakemake does
-        (URGENT, {1: 10.0, 2: 1.0, 3: 20.0}, {}, 1, 31),
-        (URGENT, {1: 10.0, 2: 1.0, 3: 20.0}, {}, 2, 21),  # important ones come first
-    ],
-)
-def test_jobs_share_the_cores_and_wait_for_their_inputs(
-    jobs: dict[int, Job], seconds: dict[int, float], running: dict[int, float], cores: int, expected: float
-) -> None:
-    assert remaining(jobs, seconds, running, cores, by_threads=True) == expected
+def test_what_running_jobs_have_had_counts() -> None:
+    jobs = {1: job(), 2: job(1)}
+    seconds = {1: 10.0, 2: 3.0}
+    assert remaining(jobs, seconds, {1: 4.0}, 2, by_threads=True) == 9
+    assert remaining(jobs, seconds, {1: 400.0}, 2, by_threads=True) == 3  # longer than expected: any moment now
 
 
-def test_threads_take_no_places_of_a_cluster() -> None:
-    assert remaining(TWO_THREADS, {1: 10.0, 2: 10.0}, {}, 2, by_threads=False) == 10
+def test_threads_take_cores_but_no_places_of_a_cluster() -> None:
+    jobs = {1: job(threads=2), 2: job(threads=2)}
+    seconds = {1: 10.0, 2: 10.0}
+    assert remaining(jobs, seconds, {}, 2, by_threads=True) == 20
+    assert remaining(jobs, seconds, {}, 2, by_threads=False) == 10
+    assert remaining({1: job(threads=8)}, {1: 5.0}, {}, 2, by_threads=True) == 5  # scaled down, as Snakemake does
 
 
 @given(st.data())
@@ -102,10 +95,3 @@ def test_without_any_times_nothing_is_expected_until_a_job_is_done(tmp_path: Pat
     expectation.done(job(), 7.0)
     assert expectation.of(job()) == 7
     assert expectation.of(job(kind="fig2")) == 7
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-3, "0 s"), (40.4, "40 s"), (61, "1 min"), (3599, "1 h 00 min"), (7500, "2 h 05 min")]
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

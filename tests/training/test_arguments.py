@@ -12,7 +12,6 @@ from transformers import TrainingArguments
 from raml.errors import ConfigError
 from raml.training import arguments
 from raml.training.arguments import common_arguments, rows_at_once, rows_per_process
-from raml.training.start import shape_of
 from raml.training.watch import WINDOW
 
 
@@ -27,10 +26,6 @@ def test_a_batch_is_shared_evenly_among_the_processes_that_run(monkeypatch: pyte
         rows_per_process(7, two)
     with pytest.raises(ConfigError, match=r"hardware\.processes = 1, but this job runs in 2"):
         rows_per_process(6, hardware())
-
-
-def test_a_models_shape_is_its_architecture() -> None:
-    assert shape_of(start_model().config) == ARCHITECTURE
 
 
 @pytest.mark.parametrize(
@@ -64,16 +59,6 @@ def test_one_checkpoint_is_older_than_what_shows_a_divergence(between: int, kept
     arguments = TrainingArguments(**_arguments(checkpoint_steps=between))
     assert (arguments.save_steps, arguments.save_total_limit) == (between, kept)
     assert (kept - 1) * between > WINDOW
-
-
-def test_precision_and_checkpointing_are_the_configurations() -> None:
-    plain = TrainingArguments(**_arguments())
-    assert (plain.bf16, plain.fp16, plain.gradient_checkpointing) == (False, False, False)
-    assert plain.optim == "adamw_torch_fused"
-    assert (plain.logging_steps, plain.save_steps) == (1, 2)
-    half = TrainingArguments(**_arguments(precision="bf16", gradient_checkpointing=True))
-    assert half.bf16
-    assert half.gradient_checkpointing
 
 
 def _arguments(**changes: Any) -> dict[str, Any]:

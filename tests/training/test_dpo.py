@@ -11,7 +11,6 @@ import torch
 from off_policy import LORA, TOKENIZER, Place, dpo, hardware, start_model, trajectories
 from transformers import LlamaForCausalLM
 
-from raml.errors import ConfigError
 from raml.training import dpo as module
 from raml.training.dpo import make_trainer, training_pairs
 from raml.training.loop import fit
@@ -83,11 +82,3 @@ def test_the_step_learns_to_tell_right_from_wrong(tmp_path: Path, lora: Any) -> 
         for name, sign in (("chosen_ids", 1), ("rejected_ids", -1)):
             margin += sign * (log_probability(model, pair, name) - log_probability(start, pair, name))
     assert margin > 0
-
-
-def test_pairs_that_do_not_fit_the_context_are_refused(tmp_path: Path) -> None:
-    place = Place(tmp_path, "dpo").prepare()
-    config = place.folder / "start" / "config.json"
-    config.write_text(config.read_text().replace('"max_position_embeddings": 256', '"max_position_embeddings": 20'))
-    with pytest.raises(ConfigError, match=r"tokens together exceeds the model's context of 20; lower dpo\.max_tokens"):
-        place.train([dpo()])

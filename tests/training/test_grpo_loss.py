@@ -176,28 +176,6 @@ def test_what_the_engine_thinks_of_its_tokens_changes_nothing(
 
 
 @pytest.mark.parametrize("n", [16, 4])
-def test_passes_before_the_update_are_no_larger_than_those_of_the_update(
-    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = grpo(update_trajectories=n, iterations=2, steps=2, kl=0.1, learning_rate=0.01)
-    real, sizes = GRPOTrainer._get_per_token_logps_and_entropies, []
-
-    def watched(self: Any, model: Any, ids: Tensor, *rest: Any, batch_size: int | None = None, **more: Any) -> Any:
-        if batch_size is not None:
-            sizes.append((len(ids), batch_size))
-        return real(self, model, ids, *rest, batch_size=batch_size, **more)
-
-    whole = watched_run(tmp_path, settings, monkeypatch)
-    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", watched)
-    monkeypatch.setattr(raml.training.split, "micro_batch", lambda *_, rows, **__: rows // 2)
-    parted = watched_run(tmp_path, settings, monkeypatch)
-    assert set(sizes) == {(32, n)} and len(sizes) == 2  # the old policy's and the reference's, n of 2 n rows at once
-    for step in range(2):
-        both = parted.losses[2 * step : 2 * step + 2]
-        assert sum(both) == pytest.approx(whole.losses[step], rel=1e-5, abs=1e-5)
-
-
-@pytest.mark.parametrize("n", [16, 4])
 def test_neither_parts_nor_accumulation_nor_rows_left_out_change_loss_and_gradient(
     n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

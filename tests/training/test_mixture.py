@@ -70,11 +70,6 @@ def test_loss_is_on_the_completion_without_wrong_attempts() -> None:
     assert masked > 5
 
 
-def test_a_document_above_the_budget_is_a_batch_of_its_own() -> None:
-    batches = mixture(batch_tokens=8).batches(random.Random(0), drill_share=0.0)
-    assert [len(next(batches)) for _ in range(20)] == [1] * 20
-
-
 def test_batches_keep_the_token_budget_and_lose_no_document() -> None:
     drawn, rng = mixture(), random.Random(0)
     batches = drawn.batches(rng, drill_share=0.3)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raml.config import SFT, Architecture, Hardware, Lora, Scale, load_scale
+from raml.config import Architecture, Hardware, Lora, Scale, load_scale
 from raml.errors import ConfigError
 from raml.training.costs import Load, forward_flops, training_flops
 from raml.training.memory import USABLE, memory, micro_batch, parameters, trained_parameters
@@ -47,19 +47,6 @@ def test_full_training_holds_sixteen_bytes_a_weight_shared_by_all_devices() -> N
     assert whole.optimiser == pytest.approx(8 * held.optimiser, rel=1e-6)
 
 
-def test_adapters_need_neither_gradients_nor_moments_of_the_model() -> None:
-    held = memory(QWEN2_5_7B, GPUS, rows=1, tokens=1024, lora=LORA)
-    assert held.gradients + held.optimiser == pytest.approx(12 * trained_parameters(QWEN2_5_7B, LORA) / 8, rel=1e-6)
-    assert held.weights == pytest.approx(2 * parameters(QWEN2_5_7B) / 8, rel=0.02)
-
-
-def test_a_reference_is_one_more_frozen_model() -> None:
-    one, two = (memory(QWEN2_5_7B, GPUS, rows=1, tokens=1024, copies=copies) for copies in (1, 2))
-    assert two.frozen == 2 * parameters(QWEN2_5_7B) // 8
-    assert two.working - one.working == 2 * parameters(QWEN2_5_7B)  # gathered as a whole when it reads
-    assert two.weights == one.weights
-
-
 @settings(deadline=None)  # busy machines
 @given(
     rows=st.integers(1, 256),
@@ -95,14 +82,6 @@ def test_what_does_not_fit_is_refused_with_numbers() -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_memory_kept_by_others_makes_the_micro_batch_smaller() -> None:
-    sizes = [
-        micro_batch(QWEN2_5_7B, GPUS, rows=64, tokens=17408, lora=None, reserved=reserved) for reserved in (0, 0.4)
-    ]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] > sizes[1]
-
-
 def test_training_takes_six_operations_a_weight_and_token() -> None:
     short = Load.of([(0, 64)] * 8)  # attention is nothing beside the weights
     weights = parameters(QWEN2_5_7B) - QWEN2_5_7B.vocabulary * QWEN2_5_7B.hidden_size  # but not the embedding
@@ -110,11 +89,6 @@ def test_training_takes_six_operations_a_weight_and_token() -> None:
     assert forward_flops(QWEN2_5_7B, short) == pytest.approx(2 * weights * short.tokens, rel=0.01)
     repeated = training_flops(QWEN2_5_7B, short, checkpointing=True)
     assert repeated == pytest.approx(8 * weights * short.tokens, rel=0.1)
-
-
-def test_a_load_adds_up_over_sequences() -> None:
-    assert Load.of([(3, 5), (2, 2)]) == Load(rows=2, tokens=12, squares=64 + 16, scored=7)
-    assert Load.of([(3, 5)]) * 4 == Load.of([(3, 5)] * 4)
 
 
 def test_steps_and_sequences_of_every_run() -> None:
@@ -133,28 +107,6 @@ def test_steps_and_sequences_of_every_run() -> None:
     grpo = run_of(made, "zero_grpo")
     assert (grpo.steps, grpo.sequences) == (scale.grpo.steps, scale.grpo.steps * scale.grpo.batch_size)
     assert grpo.written_tokens == scale.grpo.steps * scale.grpo.batch_size * scale.grpo.max_tokens
-
-
-def test_a_gradient_from_fewer_rows_trains_on_fewer_and_writes_as_many() -> None:
-    made = plan(minimal(sweeps={"update_trajectories": [1]}))
-    few, all_rows = run_of(made, "grpo_n1"), run_of(made, "zero_grpo")
-    assert few.sequences is not None and all_rows.sequences is not None
-    assert few.sequences * minimal().grpo.update_trajectories == all_rows.sequences
-    assert few.written_tokens == all_rows.written_tokens
-    assert few.training_flops < all_rows.training_flops
-
-
-def test_a_reference_and_old_log_probabilities_cost_a_reading_each() -> None:
-    def read(**settings: Any) -> float:
-        grpo = {"steps": 2, "evaluate_at": [], **settings}
-        return run_of(plan(minimal(grpo=grpo)), "zero_grpo").training_flops
-
-    plain = read()
-    assert read(kl=0.1) - plain == pytest.approx(
-        run_of(plan(minimal(grpo={"steps": 2, "evaluate_at": []})), "zero_grpo").writing_flops
-    )
-    assert read(iterations=2) < read(kl=0.1)  # half as many batches are read
-    assert read(iterations=2) > plain
 
 
 def test_expected_lengths_lower_the_costs_and_leave_the_memory() -> None:
@@ -191,27 +143,6 @@ def test_figure_11_reads_what_is_kept_and_writes_answers() -> None:
     assert table.device_hours == pytest.approx(priced / speed / 3600)
 
 
-def test_a_trajectory_within_a_budget_costs_nothing_more() -> None:
-    def answers(completion: int) -> int:
-        made = plan(minimal(), Lengths(completion=completion)).evaluation
-        return next(table.completions for table in made if table.table == "figure 11")
-
-    trajectories = 3 * minimal().efficiency.n
-    assert [(answers(12) - answers(8)) // trajectories, (answers(17) - answers(12)) // trajectories] == [1, 1]
-
-
-def test_a_model_that_summarises_reads_whole_trajectories() -> None:
-    scale = load_scale("paper", {}, SCALES)
-    made = {table.table: table for table in plan(scale, Lengths(prompt=200, completion=4000)).evaluation}
-    summaries, settings = made["figure 11, summaries"], scale.efficiency
-    assert settings.summariser != "program" and "figure 11, summaries" not in {
-        t.table for t in plan(minimal()).evaluation
-    }
-    assert summaries.completions == (30 + 134 + 42) * settings.n * settings.summaries
-    assert summaries.read_tokens == summaries.completions * 4200
-    assert summaries.written_tokens == summaries.completions * settings.summariser.sampling.max_tokens
-
-
 def test_hours_are_operations_by_speed_and_seeds_multiply_them() -> None:
     made, twice = plan(minimal()), plan(minimal(seeds=[0, 1]))
     run = run_of(made, "sft_long")
@@ -219,18 +150,3 @@ def test_hours_are_operations_by_speed_and_seeds_multiply_them() -> None:
     assert run.device_hours == pytest.approx(run.training_flops / speed / 3600)
     assert twice.total_device_hours == pytest.approx(2 * made.total_device_hours)
     assert made.total_device_hours == pytest.approx(made.training_device_hours + made.evaluation_device_hours)
-
-
-def test_more_devices_share_the_rows() -> None:
-    several = {"processes": 2, "launcher": "ddp_cpu"}
-    one, two = run_of(plan(minimal()), "sft_long"), run_of(plan(minimal(hardware=several)), "sft_long")
-    assert one.rows_at_once is not None and two.rows_at_once is not None
-    assert one.rows_at_once * (one.accumulation or 0) == 2 * two.rows_at_once * (two.accumulation or 0)
-    assert plan(minimal(hardware=several)).total_hours == pytest.approx(plan(minimal()).total_hours / 2)
-
-
-def test_no_exposures_means_one_for_each_trajectory_that_is_written() -> None:
-    scale = minimal(sft={"long": {"exposures_per_question": None}})
-    assert isinstance(scale.sft["long"], SFT) and scale.oracle is not None
-    written = 6 * scale.oracle.variants_per_question
-    assert run_of(plan(scale), "sft_long").steps == written // scale.sft["long"].batch_size

@@ -15,20 +15,13 @@ from raml.schemas import Question
 from raml.step import Step
 from raml.storage import Provenance, file_hash, write_table
 from raml.training import anneal, pretrain
-from raml.training.mixture import Document
 from raml.training.model import build_model
-from raml.training.pretrain import IGNORED, collate, masked_loss, save_model, train
+from raml.training.pretrain import collate, masked_loss, save_model, train
 from raml.trajectories.pretrained import load_pretrained
 
 
 def model(seed: int = 0):
     return build_model(ARCHITECTURE, seed, bos=1, eos=2, pad=0)
-
-
-def test_collate_pads_right_and_masks() -> None:
-    batch = collate([Document([5, 6, 7], [False, True, True]), Document([8, 9], [False, True])], pad=0)
-    assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 0]]
-    assert batch.labels.tolist() == [[IGNORED, 6, 7], [IGNORED, 9, IGNORED]]
 
 
 def test_masked_loss_is_the_models_own_loss() -> None:

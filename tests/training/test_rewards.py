@@ -1,12 +1,7 @@
 """The reward of GRPO is that of a trajectory's row, judged once a text, and its failure names the sample."""
 
-from typing import Any
-
-import pytest
 from grpo_start import TOKENIZER, questions
 
-import raml.training.rewards
-from raml.errors import RamlError
 from raml.training.rewards import Reward
 from raml.trajectories.engine import PROGRAM
 from raml.trajectories.oracles.solution import Solution
@@ -47,28 +42,3 @@ def test_rewards_are_those_of_trajectory_rows() -> None:
 def test_shares_of_completions_and_of_groups_are_logged() -> None:
     _, logged = rewarded([*completions(), *[answered("A A A")] * 4], group_size=4)
     assert logged == {"accuracy": 2 / 8, "formatted": 6 / 8, "group_accuracy": 1 / 2}
-
-
-def test_a_text_is_judged_once_for_each_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = []
-    real = raml.training.rewards.judge
-    monkeypatch.setattr(
-        raml.training.rewards, "judge", lambda text, *rest, **more: judged.append(text) or real(text, *rest, **more)
-    )
-    rewarded([answered("A B C")] * 4, group_size=2)
-    assert len(judged) == 2
-
-
-def test_a_failing_verifier_is_named_with_question_and_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(question: Any, answer: str) -> bool:
-        if answer.split() == ["A", "A", "A"]:
-            raise ZeroDivisionError("by\nnought")
-        return False
-
-    monkeypatch.setattr(raml.training.rewards, "verify", fail)
-    with pytest.raises(RamlError) as caught:
-        rewarded([answered("A B C"), answered("A B C"), answered("A B C"), answered("A A A")], group_size=2)
-    assert str(caught.value) == (
-        f"the reward of question {ROWS[1]['id']}, sample 1, failed: ZeroDivisionError: by nought"
-    )
-    assert caught.value.exit_code == 1

@@ -71,15 +71,6 @@ def test_completions_are_the_samplers_at_the_configured_temperature(model: Any) 
     model.train()
 
 
-def test_the_model_is_left_in_training_mode_even_if_sampling_fails(model: Any, tmp_path: Path) -> None:
-    usual = model.config._attn_implementation
-    written(model, [0])
-    assert model.training and model.config._attn_implementation == usual
-    with pytest.raises(Exception, match="context"):
-        written(model, [0], max_tokens=1000)
-    assert model.training
-
-
 def test_split_weights_are_whole_while_sampling(model: Any, tmp_path: Path) -> None:
     expected = written(model, [0, 1])
     split, _ = load_pretrained(save_start(tmp_path / "model"))

@@ -19,9 +19,7 @@ from safetensors.torch import load_file
 
 from raml.config import Hardware, Training, canonical_json, load_scale
 from raml.schemas import Trajectory
-from raml.step import Step
 from raml.storage import file_hash, write_table
-from raml.training import grpo as grpo_step
 from raml.training.loop import Job
 
 pytestmark = pytest.mark.timeout(900)
@@ -39,25 +37,24 @@ UNWEIGHTED = {"entropy", "clip_fraction"}
 GRPO_RUN = grpo(steps=3, evaluate_at=[2], update_trajectories=8)
 
 
-def start_processes(config: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """`accelerate launch` with two processes of one thread each."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    ports = ["--num_processes", "2", "--main_process_port", "0"]  # 0: any that is free
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT / 'src'}",
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "ACCELERATE_USE_CPU": "true",
-    }
+def start(command: Sequence[str], **environment: str) -> "subprocess.Popen[str]":
+    """A process of one thread whose output is kept, in a group of its own."""
     return subprocess.Popen(
-        [*command, *ports, *arguments],
-        env=environment,
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+
+
+def start_processes(config: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """`accelerate launch` with two processes."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    ports = ["--num_processes", "2", "--main_process_port", "0"]  # 0: any that is free
+    return start([*command, *ports, *arguments], ACCELERATE_USE_CPU="true")
 
 
 def output_of(process: "subprocess.Popen[str]", *, code: int = 0) -> str:
@@ -96,22 +93,6 @@ def grpo_arguments(folder: Path, device: Hardware) -> list[str]:
             "--outs", str(folder / "models" / "run0")]  # fmt: skip
 
 
-def train_grpo(folder: Path) -> Path:
-    """GRPO in this process."""
-    prepare_grpo(folder)
-    step = Step(
-        module=grpo_step.__name__,
-        scale="test",
-        config=grpo_step.Job[type(GRPO_RUN)](runs=[GRPO_RUN], hardware=hardware()),  # type: ignore[misc]
-        seed=0,
-        files={"questions": folder / "questions.parquet", "work": folder / "work"},
-        names={},
-        lists={"starts": [folder / "start"], "outs": [folder / "models" / "run0"]},
-    )
-    grpo_step.main(step)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What one process trains, by technique: folders that hold `models/run0`."""
@@ -119,7 +100,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs: dict[str, Any] = {"sft": SFT_RUN, "dpo": DPO_RUN, "lora": LORA_RUN}
     for name, run in runs.items():
         Place(root / name, "dpo" if name == "dpo" else "sft").prepare().train([run])
-    return {name: root / name for name in runs} | {"grpo": train_grpo(root / "grpo")}
+    arguments = grpo_arguments(prepare_grpo(root / "grpo"), hardware())
+    output_of(start([sys.executable, "-m", "raml.training.grpo", *arguments]))
+    return {name: root / name for name in [*runs, "grpo"]}
 
 
 def check_equal(folder: Path, expected: Path, *, models: Sequence[str] = ("run0",)) -> None:
@@ -184,20 +167,9 @@ def test_what_all_processes_refuse_is_said_once(tmp_path: Path) -> None:
     place = Place(tmp_path, "sft").prepare()
     table = place.folder / "trajectories.parquet"
     write_table(trajectories().clear(), Trajectory, table, PROVENANCE)
-    process = subprocess.Popen(
+    process = start(
         [*launcher_of_the_workflow(TWO), "raml.training.sft", *off_policy_arguments(place, SFT_RUN, TWO)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT / 'src'}",
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
     printed = output_of(process, code=1)  # the launcher's own, whatever the processes end with
     error = f"error: {table}: nothing to train on; of 0 trajectories 0 are wrong, "
