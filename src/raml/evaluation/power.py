@@ -1,4 +1,4 @@
-"""How many questions, or training seeds, would put an effect clear of a line.
+"""How many questions, or training seeds, would put an effect clear of a threshold.
 
 The power is that of the t test with the error that an interval of `raml.evaluation.intervals` has: of questions, and
 of seeds as far as they differ beyond noise. Degrees of freedom are Satterthwaite's, the power that of the noncentral t.
@@ -10,7 +10,7 @@ from functools import partial
 from math import sqrt
 
 import numpy as np
-from scipy.stats import nct, t
+from scipy.special import nctdtr, stdtrit
 
 from raml.evaluation.intervals import Spread
 
@@ -20,10 +20,10 @@ MOST_SEEDS = 1_000
 
 
 def power(distance: float, spread: Spread, questions: int, seeds: int, confidence: float) -> float:
-    """The probability that the interval of an effect which lies `distance` from a line excludes the line there.
+    """The probability that the interval of an effect which lies `distance` from a threshold excludes the threshold.
 
     Args:
-        distance: of the effect from the line, in the effect's unit.
+        distance: of the effect from the threshold, in the effect's unit.
         spread: as measured.
         questions: at least 2.
         seeds: at least 1; of one nothing is known but the model itself, as for its interval.
@@ -40,8 +40,8 @@ def power(distance: float, spread: Spread, questions: int, seeds: int, confidenc
         return 1.0 if distance else 0.0
     parts = of_questions**2 / (questions - 1) + (of_seeds**2 / (seeds - 1) if seeds > 1 else 0.0)
     freedom = variance**2 / parts
-    reach = t.ppf((1 + confidence) / 2, freedom)
-    found = nct.sf(reach, freedom, abs(distance) / sqrt(variance))
+    reach = stdtrit(freedom, (1 + confidence) / 2)
+    found = 1 - nctdtr(freedom, abs(distance) / sqrt(variance), reach)
     return float(np.nan_to_num(found, nan=1.0))  # of a distance beyond what its series can sum
 
 
@@ -52,7 +52,7 @@ def needed(distance: float, spread: Spread, confidence: float, at_least: int) ->
     more seeds; if neither is enough, twice, four times .. as many questions and the fewest seeds with those.
 
     Args:
-        distance: of the measured effect from the line.
+        distance: of the measured effect from the threshold.
         spread: as measured.
         confidence: of the interval.
         at_least: questions that a test asks for.
