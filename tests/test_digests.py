@@ -90,28 +90,15 @@ def test_an_edit_is_seen_whatever_the_times(package: Path) -> None:
     assert digests.remembered_digest("raml.step") == before
 
 
-def test_a_file_that_is_edited_meanwhile_leaves_nothing(package: Path, kept: Path) -> None:
-    digests._current_sources()
-    (package / "step.py").write_text("x = 2\n")
-    edited = digests.remembered_digest("raml.step")
-    assert not kept.exists()
-    anew()
-    assert digests.remembered_digest("raml.step") == edited
-    assert kept.exists()
-
-
 @pytest.mark.parametrize(
     "spoil",
     [
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
-        lambda text: "{}",
         lambda text: text.replace('"raml.config": "', '"raml.config": "f'),
-        lambda text: text.replace('"raml.config"', '"raml.errors"'),
         lambda text: text.replace('"sources": "', '"sources": "f'),
-        lambda text: "\udcff",
     ],
-    ids=["cut off", "a list", "empty", "another digest", "another module", "other sources", "no text"],
+    ids=["cut off", "a list", "another digest", "other sources"],
 )
 def test_a_spoiled_file_is_not_believed(kept: Path, taken: list[str], spoil: Callable[[str], str]) -> None:
     true = digests.remembered_digest("raml.config")

@@ -16,7 +16,6 @@ from raml.storage import (
     atomic_folder,
     atomic_path,
     file_hash,
-    model_hash,
     read_json,
     read_provenance,
     read_table,
@@ -168,10 +167,3 @@ def test_a_full_disk_is_named(tmp_path: Path, error: Exception) -> None:
             raise error
         assert raised.value.exit_code == 1
         assert files(tmp_path) == []
-
-
-def test_hashes_follow_the_bytes(tmp_path: Path) -> None:
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"abc")
-    assert file_hash(weights) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert model_hash(tmp_path) == "ba7816bf8f01"

@@ -6,11 +6,6 @@ from raml.report.theme import DARK, LIGHT, MODEL_COLOURS, SERIES, css_properties
 TEXT = ("ink", "muted", "accent", "holds", "contradicted", "inconclusive", "not-run")
 
 
-def test_contrast_of_black_and_white_is_21() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#767c83", "#767c83") == 1
-
-
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("background", ["surface", "page"])
 def test_text_is_readable(theme: dict[str, str], background: str) -> None:

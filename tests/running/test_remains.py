@@ -111,20 +111,6 @@ def test_jobs_of_a_run_that_may_live_elsewhere_are_left_alone(checkout: Path, mo
         living.wait()
 
 
-def test_jobs_that_another_copy_of_the_lock_stands_for_are_left_alone(checkout: Path) -> None:
-    """Such as of a checkout that was moved away meanwhile, or of another container at the same path."""
-    other, child = job(checkout)
-    try:
-        (checkout / lock.FILE).rename(checkout / "moved")
-        (checkout / lock.FILE).touch()
-        remains.take_away(None)
-        assert other.poll() is None and alive(child)
-    finally:
-        for pid in (child, other.pid):
-            psutil.Process(pid).kill()
-        other.wait()
-
-
 def rwlock(checkout: Path, text: str) -> Path:
     path = checkout / ".dvc" / "tmp" / "rwlock"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -86,17 +86,6 @@ def test_where_there_are_no_locks_a_run_is_refused_and_a_look_goes_on(
     assert lock.is_held() is None
 
 
-def test_a_look_at_the_lock_changes_nothing(checkout: Path) -> None:
-    assert lock.is_held() is False
-    assert not (checkout / ".snakemake").exists()
-    taken = lock.take()
-    taken.hold(None)
-    assert lock.is_held() is True
-    taken.release()
-    assert lock.is_held() is False
-    assert lock.last_holder() is not None
-
-
 def test_a_run_on_another_machine_is_named_once_it_was_waited_for(checkout: Path) -> None:
     with holding() as process:
         found = lock.last_holder()
