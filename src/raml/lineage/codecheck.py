@@ -20,6 +20,7 @@ from raml.storage import write_text
 
 SPECIFICATION: Final = "https://codecheck.org.uk/spec/config/1.0/"
 RESULTS: Final = Path("results/micro")
+NO_EXHIBITS: Final = ("times", "forest", "forest-narrow")
 HEAD: Final = (
     "# Written by `python -m raml.lineage.codecheck` from CITATION.cff and the results. `make reproduce` makes each\n"
     "# file again, byte for byte on the same type of machine; README.md says what else is needed.\n"
@@ -32,10 +33,11 @@ def manifest(results: Path) -> Iterator[tuple[Path, str]]:
     Raises:
         DataError: there are no figures, or an exhibit beside one cannot be read.
     """
-    figures = [path for path in sorted((results / "figures").glob("*.svg")) if path.stem != "times"]
+    figures = [path for path in sorted((results / "figures").glob("*.svg")) if path.stem not in NO_EXHIBITS]
     if not figures:
         raise DataError(f"{results}/figures holds no figure; run the workflow first (`make reproduce`)")
     yield results / "claims.json", "Every claim of the paper with what was measured, its interval and the verdict"
+    yield results / "figures/forest.svg", "Every claim's effects against their thresholds"
     yield results / "tables/metrics.json", "Pass@k, mG-Pass@k and Avg@k of every model and benchmark"
     for path in figures:
         name = title(path.with_suffix(".json"))
