@@ -30,6 +30,7 @@ SCALE ?= micro
 SEED ?= 0
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
+DECIDING := decide draw build_report
 SETUP := .venv/.stamp
 VLLM := .venv/.vllm
 PASSED := .cache/tests-passed
@@ -47,7 +48,7 @@ reproduce: $(SETUP) $(if $(filter small%,$(SCALE)),$(SMOLLM2))
 	@$(BIN)/snakemake --cores $(CORES) all --config scale=$(SCALE)
 
 claims: $(SETUP)
-	@$(BIN)/snakemake --cores $(CORES) claims_phase --forcerun decide draw build_report --config scale=$(SCALE)
+	@$(BIN)/snakemake --cores $(CORES) claims_phase --allowed-rules $(DECIDING) claims_phase --forcerun $(DECIDING) --config scale=$(SCALE)
 
 ifdef TESTS
 test: $(SETUP)

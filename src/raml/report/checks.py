@@ -26,7 +26,7 @@ def check_claims(claims: Sequence[ClaimResult], path: Path, scale: str) -> None:
 def check_sections(sections: Sequence[Section], scale: str) -> None:
     """Refuse exhibits of another scale, and those drawn from files that have changed since or that git has lost.
 
-    Files that git does not keep may be missing.
+    Files that git does not keep may be missing. An exhibit of such files cannot be drawn again: it stays as it is.
 
     Raises:
         DataError: as above; it says which exhibit, which file, and what to run.
@@ -38,11 +38,12 @@ def check_sections(sections: Sequence[Section], scale: str) -> None:
                 f"{section.path} is of scale {section.exhibit.scale!r}, but this report is of scale {scale!r}; "
                 f"`{made_by(section.path, scale, force=True)}` makes it"
             )
+        lost = any(not in_git(path) and not Path(path).is_file() for path in section.sources)
         for source in section.exhibit.sources:
             path = Path(source.path)
             if path.is_file():
                 found = hashes[source.path] = hashes.get(source.path) or file_hash(path)[: len(source.sha256)]
-                if found != source.sha256:
+                if found != source.sha256 and not lost:
                     raise DataError(
                         f"{section.path} is stale: {path} has changed since (hash {found}, then {source.sha256}); "
                         f"`{section.command}` makes it again"
