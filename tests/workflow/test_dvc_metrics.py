@@ -76,7 +76,7 @@ def test_plots_of_two_states_stand_side_by_side(repository: Path) -> None:
         assert text in page
     assert (
         len(list((repository / "plots/static").iterdir()))
-        >= 2 * len(list((repository / RESULTS).glob("figures/*.svg"))) - 2
+        >= 2 * len(list((repository / RESULTS).glob("figures/*.svg"))) - 4
     )
 
 

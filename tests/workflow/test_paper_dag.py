@@ -31,7 +31,7 @@ PUBLISHED = {
         for rule, jobs in {"write": 8, "retokenise": 1}.items()
         for table in ("short", "long", "held_out_long")
     },
-    **{"fetch_community": 9, "sample_community": 9, "score_community": 1, "fig4": 1},
+    **{"fetch_community": 9, "sample_community": 9, "score_community": 1},
 }
 # With rollouts by vLLM, runs that share a process elsewhere.
 APART = {f"train_grpo_n{n}": 1 for n in (1, 2, 4, 8)}
@@ -43,8 +43,8 @@ MICRO_ONLY = {
 OUTER_LOOP = {
     **{"train_sft_short": 1, "train_sft_long": 1, "train_dpo": 1, "train_zero_grpo": 1, "train_sft_grpo": 1},
     **{"train_trajectories_short": 1, "train_trajectories_long": 1},
-    **{"sample_base": 1, "sample_sft": 1, "sample_policies": 1, "sample_sweep": 2, "score": 1, "summarise": 1},
-    **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1, "draw_curves": 7},
+    **{"sample_base": 1, "sample_sft": 1, "sample_policies": 1, "sample_sweep": 2, "score": 1},
+    **{"probe": 3, "token_roles": 1, "landscape": 1, "weight_updates": 2, "outer_loss": 1},
     "efficiency": 1,
     **APART,
 }
@@ -77,7 +77,7 @@ def test_each_further_seed_trains_and_fetches_no_model_again(checkout: Checkout)
     one = checkout.planned("--config", "scale=paper")
     three = checkout.planned("--config", "scale=paper", "seeds=[0,1,2]")
     assert {rule: count for rule, count in three.items() if rule in PUBLISHED} == PUBLISHED
-    per_seed = [rule for rule in OUTER_LOOP if rule not in ("score", "summarise", "draw_curves")]
+    per_seed = [rule for rule in OUTER_LOOP if rule != "score"]
     assert {rule: three[rule] for rule in per_seed} == {rule: 3 * one[rule] for rule in per_seed}
 
 
@@ -118,8 +118,8 @@ def test_any_scale_can_have_community_models(checkout: Checkout) -> None:
     engine = {"name": "torch", "dtype": "float32"}
     model = {"model": "/some/folder", "revision": "main", "engine": engine, "training": "on_policy", "questions": 1}
     planned = checkout.planned("--config", "scale=minimal", f"community={json.dumps({'a': model, 'b.1': model})}")
-    expected = {"fetch_community": 2, "sample_community": 2, "score_community": 1, "fig4": 1}
-    assert {rule: count for rule, count in planned.items() if "community" in rule or rule == "fig4"} == expected
+    expected = {"fetch_community": 2, "sample_community": 2, "score_community": 1}
+    assert {rule: count for rule, count in planned.items() if "community" in rule} == expected
 
 
 @pytest.fixture(scope="module")
