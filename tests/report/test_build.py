@@ -133,17 +133,17 @@ def test_tables_can_be_had_as_csv(pages: dict[str, str]) -> None:
 
 
 def test_scales_stand_side_by_side_even_if_their_files_are_older(results: Results, tmp_path: Path) -> None:
-    old: dict[str, Any] = {"verdict": "holds", "verdict_holm": None, "measured": 0.3, "details": {}}
-    new = CLAIMS[2] | {"surprise": [1], "verdict_holm": ["odd"]}
-    others = [tmp_path / f"{name}/claims.json" for name in ("old", "minimal", "broken", "list")]
-    for path, content in zip(others, ([old | {"id": "fig3"}, new], [], [], {"a": 1}), strict=True):
+    old = {"id": "fig3", "verdict": "holds", "verdict_holm": None, "measured": 0.3, "details": {}}
+    new = CLAIMS[2] | {"command": "x"}
+    others = [tmp_path / f"{name}/claims.json" for name in ("old", "minimal", "broken", "other")]
+    for path, content in zip(others, ([old], [], [], [new]), strict=True):
         write_json(content, path)
     others[2].write_text("{")
     results.build(tmp_path / "report", others=others)
     text = Page((tmp_path / "report/scales.html").read_text(encoding="utf-8")).text
     assert f"Figure 3 {CLAIMS[1]['statement']} minimal Holds Holds fall: SFT long: -7.93 (-8.10 to -7.76)" in text
-    assert "6 questions, 2 seeds broken - - - list - - - old Holds - -" in text
-    assert "old Contradicted - fall: SFT long: -4.0" in text
+    assert "6 questions, 2 seeds broken - - - old - - - other - - -" in text
+    assert "other Contradicted Inconclusive fall: SFT long: -4.0" in text
 
 
 def test_the_banner_says_at_what_scale(text: str) -> None:

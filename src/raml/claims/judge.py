@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from raml.claims.effects import Effect, EffectSpec, Quantities
+from raml.claims.effects import FINE, Effect, EffectSpec, Quantities
 from raml.claims.evidence import Condition, Evidence, after_holm, all_of, any_of, holm
-from raml.claims.labels import pair_label, quantity_label
+from raml.claims.labels import RESTRICTIONS, pair_label, quantity_label
 from raml.claims.registry import Claim, EffectEntry, Registry, is_pool, specs_of
 from raml.claims.result import ClaimResult, DecidingEffect, Side, Verdict
 from raml.errors import ConfigError
@@ -104,6 +104,9 @@ def judge(
         return untested, None
     found = [(entry, spec, quantities.effect(spec)) for entry, spec in specs_of_claim(claim, registry, names)]
     if not found or any(effect is None for *_, effect in found):
+        for _, spec, effect in found:
+            if effect is None:
+                check_restrictions(claim.id, spec.quantity, quantities)
         absent = list(
             dict.fromkeys(f"{quantity_label(s.quantity)} of {pair_label(s)}" for _, s, e in found if e is None)
         )
@@ -169,6 +172,18 @@ def judge_effect(claim: Claim, effect: Effect, side: Side, threshold: float) -> 
     if claim.level_needs_room and effect.interval and (ends := _ends(effect.means)):
         return replace(judged, verdict="inconclusive", ends=ends)
     return judged
+
+
+def check_restrictions(claim: str, quantity: str, quantities: Quantities) -> None:
+    """Refuse a quantity without rows whose restrictions nobody knows: a slip, and not what a scale lacks.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    base, *parts = quantity.split("/")
+    alike = [name for name in sorted(quantities.names) if name.partition("/")[0] == base and not FINE.search(name)]
+    if alike and quantity not in quantities.names and any(part not in RESTRICTIONS for part in parts):
+        raise ConfigError(f"config/claims.yaml: claim {claim!r}: nothing is {quantity!r}; there are {', '.join(alike)}")
 
 
 def correct(results: Sequence[ClaimResult], corrected: Sequence[float | None], confidence: float) -> None:

@@ -1,6 +1,5 @@
 """The results of all claims: what stands after correction, and an interval drawn against its threshold."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,8 +40,3 @@ def strip(effect: DecidingEffect) -> Strip | None:
         round(50 + (value - middle) / width * 100 * (1 - 2 * MARGIN), 1) for value in values
     )
     return Strip(lower, estimate, upper, threshold, (threshold, 100.0) if effect.side == "above" else (0.0, threshold))
-
-
-def exhibits_of(claims: Sequence[ClaimResult]) -> list[str]:
-    """The claims' exhibits in order."""
-    return list(dict.fromkeys(claim.exhibit for claim in claims))

@@ -22,7 +22,7 @@ from raml.config import Scale, Section, config_hash
 from raml.errors import DataError
 from raml.lineage.environment import read_environment
 from raml.report import scales
-from raml.report.board import ORDER, exhibits_of
+from raml.report.board import ORDER
 from raml.report.charts.forest import NARROW, WIDE, forest
 from raml.report.checks import check_claims, check_sections
 from raml.report.listing import followed_model
@@ -103,7 +103,7 @@ def main(step: Step[Scale]) -> None:
     page = jinja.get_template("index.html.j2").render(
         here="index.html",
         claims=claims,
-        exhibits=exhibits_of(claims),
+        exhibits=list(dict.fromkeys(claim.exhibit for claim in claims)),
         sections=sections,
         parameters=max(model.parameters for model in models),
         forest=dict(zip(("broad", "narrow"), map(inline_svg, lists["forest"]), strict=True)),

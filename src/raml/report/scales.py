@@ -1,21 +1,17 @@
-"""The committed scales side by side. Files of other scales may be older than this code: what cannot be read is None."""
+"""The committed scales side by side. Of a file that is older than this code nothing is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from raml.claims.result import ClaimResult, DecidingEffect
+from raml.claims.results import load_results
 from raml.errors import DataError
-from raml.report.board import ORDER
-from raml.storage import read_json
 
 
 @dataclass(frozen=True)
 class AtScale:
-    """A claim at one scale; None stands for what its file does not say, or says in a form that we do not know."""
+    """A claim at one scale; None where its file says nothing of it."""
 
     scale: str
     verdict: str | None = None
@@ -53,8 +49,8 @@ def compare(claims: Sequence[ClaimResult], scale: str, others: Sequence[Path]) -
             claim.id,
             claim.statement,
             [
-                AtScale(scale, claim.verdict, claim.verdict_holm, claim.effects),
-                *(_at(name, of_scale.get(claim.id, {})) for name, of_scale in found.items()),
+                _at(scale, claim),
+                *(_at(name, of_scale.get(claim.id)) for name, of_scale in found.items()),
             ],
         )
         for claim in claims
@@ -76,24 +72,13 @@ def lines(compared: Sequence[Compared]) -> list[list[object]]:
     return rows
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The claims of a file by id, as they stand there; none of a file that holds no such list."""
+def _read(path: Path) -> dict[str, ClaimResult]:
+    """The claims of a file by id; none of one that cannot be read."""
     try:
-        found = read_json(path)
+        return {one.id: one for one in load_results(path, path.parent.name)}
     except DataError:
         return {}
-    entries = found if isinstance(found, list) else []
-    return {str(one["id"]): one for one in entries if isinstance(one, dict) and "id" in one}
 
 
-def _at(scale: str, entry: dict[str, Any]) -> AtScale:
-    said = map(entry.get, ("verdict", "verdict_holm"))
-    verdict, after = (value if isinstance(value, str) and value in ORDER else None for value in said)
-    try:
-        effects = [
-            DecidingEffect.model_validate({name: one[name] for name in DecidingEffect.model_fields if name in one})
-            for one in entry["effects"]
-        ]
-    except (ValidationError, KeyError, TypeError):
-        effects = None
-    return AtScale(scale, verdict, after, effects)
+def _at(scale: str, claim: ClaimResult | None) -> AtScale:
+    return AtScale(scale, claim.verdict, claim.verdict_holm, claim.effects) if claim else AtScale(scale)
