@@ -129,7 +129,7 @@ def test_snakemake_looks_for_jobs_to_start_when_one_has_ended(copy_of_built: Che
     ran = copy_of_built.run("--verbose")
     assert ran.returncode == 0, ran.stderr
     said = ran.stdout + ran.stderr
-    assert 5 < said.count("Ready jobs: ") <= said.count("Finished jobid: ")
+    assert 2 < said.count("Ready jobs: ") <= said.count("Finished jobid: ")
 
 
 def test_snakemakes_own_report_shows_the_exhibits_with_captions(copy_of_built: Checkout) -> None:
