@@ -12,7 +12,7 @@ from raml.running import lock, state
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
 
-FROM_CLAIMS = {"decide": 1, "claim_metrics": 1, "environment": 1, "build_report": 1, "crate": 1}
+FROM_CLAIMS = {"decide": 1, "draw": 1, "draw_raw": 1, "environment": 1, "build_report": 1, "crate": 1}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_without_records_everything_is_made_anew(clone: Checkout, built: Built) 
 
 def test_a_damaged_file_is_made_again(copy_of_built: Checkout) -> None:
     os.truncate(copy_of_built.root / "results" / "minimal" / "evaluations" / "evaluations.parquet", 100)
-    assert copy_of_built.planned("summarise") == {"score": 1, "summarise": 1}
+    assert copy_of_built.planned("quantities") == {"score": 1, "quantities": 1}
 
 
 def test_a_file_of_other_bytes_is_made_anew(clone: Checkout) -> None:
