@@ -18,6 +18,7 @@ import yaml
 from raml.claims import decide
 from raml.config import Scale, load_scale
 from raml.quantities import measure
+from raml.quantities.job import Job, job_of
 from raml.step import Step
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,12 +57,12 @@ def cut(results: Path) -> None:
         rows.write_parquet(MICRO / path, compression="zstd", compression_level=19, metadata=whence)
 
 
-def measuring(out: Path) -> Step[Scale]:
+def measuring(out: Path) -> Step[Job]:
     """The step that measures the quantities of the input."""
     lists = {name: [MICRO / path for path in paths(name)] for name in measure.TABLES}
     lists |= {"trajectories": [MICRO / path for path in WRITTEN.values()], "community": []}
     files = dict(zip(("questions", "train"), (MICRO / path for path in QUESTIONS), strict=True)) | {"out": out}
-    return Step("raml.quantities.measure", "micro", scale(), 0, files, {}, lists, {"styles": list(WRITTEN)})
+    return Step("raml.quantities.measure", "micro", job_of(scale()), 0, files, {}, lists, {"styles": list(WRITTEN)})
 
 
 def make(folder: Path, only: Collection[str] = ()) -> None:

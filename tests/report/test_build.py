@@ -224,7 +224,6 @@ INFINITE = CLAIMS[1]["effects"][0] | {"interval": [-1.0, float("inf")]}
         (EXHIBIT, {"scale": "small"}, "fig3.json is of scale 'small', but this report is of scale 'minimal'"),
         (EXHIBIT, {"sha256": "0" * 12}, "fig3.json is stale: .*curves.parquet has changed since .* `snakemake .*"),
         (EXHIBIT, {"path": "results/minimal/gone"}, "gone, which .*fig3.json was made from, .*scale=minimal` makes it"),
-        (EXHIBIT, {"path": "results/minimal/probes/gone"}, ""),  # git does not keep it: the exhibit stays
     ],
 )
 def test_what_does_not_fit_together_is_refused_in_one_line(
@@ -241,19 +240,33 @@ def test_what_does_not_fit_together_is_refused_in_one_line(
     if name == EXHIBIT:
         given = {"exhibits": [tmp_path / name, *map(results.exhibit, EXHIBITS[1:])]}
         first, *others = exhibit_json["sources"]
-        others = others if message else [one | {"sha256": "0" * 12} for one in others]
         content = exhibit_json | {"scale": change.pop("scale", "minimal")} if change else {}
         content |= {"sources": [first | (change or {}), *others]}
     if change is not None:
         (tmp_path / name).write_text(json.dumps(content))
-    if not message:
-        assert results.build(tmp_path / "report", **given).is_file()
-        return
     with pytest.raises(SystemExit, match="2"):
         results.build(tmp_path / "report", **given)
     assert not (tmp_path / "report").exists()
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message, line)
+
+
+def test_without_its_measurements_an_exhibit_stays_when_effects_change(
+    results: Results, exhibit_json: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = exhibit_json["sources"]
+    gone, changed = first | {"path": "results/minimal/probes/gone"}, second | {"sha256": "0" * 12}
+    effects = tmp_path / "tables" / "effects.parquet"
+    effects.parent.mkdir()
+    effects.touch()
+    given = {"claims": tmp_path / CLAIM, "exhibits": [tmp_path / EXHIBIT, *map(results.exhibit, EXHIBITS[1:])]}
+    (tmp_path / CLAIM).write_text(json.dumps([CLAIMS[1]]))
+    (tmp_path / EXHIBIT).write_text(json.dumps(exhibit_json | {"sources": [gone, changed | {"path": str(effects)}]}))
+    assert results.build(tmp_path / "report", **given).is_file()
+    (tmp_path / EXHIBIT).write_text(json.dumps(exhibit_json | {"sources": [gone, changed]}))
+    with pytest.raises(SystemExit, match="2"):
+        results.build(tmp_path / "again", **given)
+    assert "fig3.json is stale" in capsys.readouterr().err
 
 
 def test_half_written_figures_and_other_locks_are_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_after_dvc_pull_changes_rerun_exactly_their_jobs(published: Path, tmp_pa
     scramble_times(clone.root)
     assert clone.planned() == {}
     of_landscape = origin.planned("--forcerun", "landscape")
-    assert of_landscape["landscape"] == of_landscape["fig2"] == 1 and "sample_base" not in of_landscape
+    assert of_landscape["landscape"] == of_landscape["draw_raw"] == 1 and "sample_base" not in of_landscape
     assert clone.planned("--config", "scale=minimal", "landscape={radius: 0.5}") == of_landscape
     source = clone.root / "src" / "raml" / "probing" / "landscapes.py"
     text = source.read_text()

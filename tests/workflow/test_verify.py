@@ -12,23 +12,26 @@ pytestmark = [pytest.mark.dag, pytest.mark.timeout(1800)]
 
 def test_a_claim_comes_out_again(copy_of_built: Checkout, tmp_path: Path) -> None:
     before = copy_of_built.artifacts()
-    told = raml(copy_of_built.root, "verify", "fig3", "--scale", "minimal", "--folder", str(tmp_path / "again"))
-    assert "fig3 at scale minimal: identical" in told
+    told = raml(copy_of_built.root, "verify", "fig11", "--scale", "minimal", "--folder", str(tmp_path / "again"))
+    assert "fig11 at scale minimal: identical" in told
     assert copy_of_built.artifacts() == before and copy_of_built.planned() == {}
-    made = {path.relative_to(tmp_path / "again") for path in (tmp_path / "again" / "results").rglob("*.svg")}
-    assert made == {Path("results/minimal/figures/fig3.svg")}  # other claims' jobs did not run
+    results = tmp_path / "again" / "results" / "minimal"
+    made = {path.relative_to(results).as_posix() for path in results.rglob("*.parquet") if "evaluations" in path.parts}
+    assert made == {"evaluations/efficiency/seed0.parquet"}  # other claims' jobs did not run
 
 
 def test_what_differs_is_found_and_the_rest_taken_as_given(copy_of_built: Checkout) -> None:
     root = copy_of_built.root
-    figure = root / "results" / "minimal" / "figures" / "fig3.svg"
-    figure.write_text(figure.read_text() + "<!-- -->")
-    told = raml(root, "verify", "fig3", "--scale", "minimal", "--given", "--json", code=4)
+    table = root / "results" / "minimal" / "evaluations" / "efficiency" / "seed0.parquet"
+    table.write_bytes(table.read_bytes() + b" ")
+    told = raml(root, "verify", "fig11", "--scale", "minimal", "--given", "--json", code=4)
     found = json.loads(told[: told.index("\n}") + 2])
-    assert found["outcome"] == "different" and found["differing"] == ["results/minimal/figures/fig3.svg"]
+    assert found["outcome"] == "different" and found["differing"] == [
+        "results/minimal/evaluations/efficiency/seed0.parquet"
+    ]
     assert found["first"]["changed"] == ["the file here, which is not as recorded"]
     (root / "results" / "minimal" / "models" / "seed0" / "sft_long" / "model.safetensors").write_bytes(b"other")
-    told = raml(root, "verify", "fig3", "--scale", "minimal", "--given", code=2)
+    told = raml(root, "verify", "fig11", "--scale", "minimal", "--given", code=2)
     assert "sft_long/model.safetensors is not as recorded" in told
 
 
@@ -37,8 +40,8 @@ def test_what_differs_is_found_and_the_rest_taken_as_given(copy_of_built: Checko
     [
         (("fig99",), "has no claim 'fig99'; it has prop2.1"),
         (("sec4.3",), "was not tested at scale minimal"),
-        (("fig3", "--folder", "src"), "--folder src lies in this checkout"),
-        (("fig3", "--folder", ".."), "--folder .. is not empty"),
+        (("fig11", "--folder", "src"), "--folder src lies in this checkout"),
+        (("fig11", "--folder", ".."), "--folder .. is not empty"),
     ],
 )
 def test_bad_input_ends_with_one_line(copy_of_built: Checkout, arguments: tuple[str, ...], message: str) -> None:

@@ -1,5 +1,6 @@
 """From measurements to claims and the report: quantities, effects, verdicts, exhibits, the site."""
 
+from raml.quantities.job import job_of
 from raml.report.listing import exhibits_of, raw_exhibits
 from raml.report.viewer_chunks import part_names
 
@@ -38,7 +39,7 @@ rule quantities:
     benchmark:
         "<benchmarks>/quantities.tsv"
     params:
-        **step("raml.quantities.measure", SCALE),
+        **step("raml.quantities.measure", job_of(SCALE)),
         probes=lambda wildcards, input: " ".join(f"--{name} {input[name]}" for name in PROBES),
         styles=list(SCALE.sft),
     message:

@@ -20,14 +20,13 @@ from raml.claims.paper import compare
 from raml.claims.registry import Registry, load_registry
 from raml.claims.result import ClaimResult
 from raml.config import Scale
-from raml.errors import DataError
 from raml.evaluation.intervals import Bootstrap
-from raml.quantities.measure import paths_of
+from raml.quantities.measure import check_scales, paths_of
 from raml.quantities.table import QuantityTable, tables_of
 from raml.runs import regimes
 from raml.schemas import MetricTable
 from raml.step import Step, run
-from raml.storage import read_provenance, read_table, write_json, write_table
+from raml.storage import read_table, write_json, write_table
 
 INPUTS: Final = ["quantities", "claims", "reported"]
 OUTPUTS: Final = ["effects", "out", "metrics", "metrics_json", "verdicts"]
@@ -83,8 +82,7 @@ def read_quantities(path: Path, scale: Scale, seed: int, confidence: float | Non
         DataError: the file is missing, truncated, of another schema, or of another scale.
     """
     table = read_table(path, QuantityTable)
-    if (other := read_provenance(path).scale) != scale.scale:
-        raise DataError(f"{path} is of scale {other!r}, and what is decided are the claims of {scale.scale!r}")
+    check_scales([path], scale.scale)
     settings = scale.evaluation
     return Quantities(table, Bootstrap(seed, settings.bootstrap_resamples, confidence or settings.confidence))
 

@@ -26,7 +26,8 @@ from raml.errors import DataError, InputError
 from raml.evaluation.intervals import Bootstrap
 from raml.lineage.jobs import Job, jobs_behind, option
 from raml.lineage.trace import claim_called
-from raml.quantities.measure import TABLES, job_of, measure, paths_of
+from raml.quantities.job import job_of
+from raml.quantities.measure import TABLES, measure, paths_of
 from raml.quantities.table import tables_of
 from raml.schemas import Question
 from raml.storage import file_hash, read_table

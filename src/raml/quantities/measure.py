@@ -1,6 +1,6 @@
 """All quantities of a scale, from its measurement tables.
 
-    python -m raml.quantities.measure --scale S --config '<the scale>' --questions Q \
+    python -m raml.quantities.measure --scale S --config '<the job>' --questions Q \
         --evaluations E --curves C .. --roles R .. --landscape L .. --updates U .. --blocks B .. --outer O .. \
         --answers A .. --train results/S/questions/train.parquet --styles short long --trajectories T .. \
         [--community C] --out results/S/tables/quantities.parquet
@@ -12,12 +12,11 @@ from typing import Final
 
 import dataframely as dy
 import polars as pl
-from pydantic import Field
 
-from raml.config import SFT, Scale, Section
-from raml.config import Evaluation as Settings
+from raml.config import Scale
 from raml.errors import ConfigError, DataError
 from raml.quantities.curves import curve_quantities
+from raml.quantities.job import Job
 from raml.quantities.landscape import landscape_quantities
 from raml.quantities.outer import outer_quantities
 from raml.quantities.roles import role_quantities
@@ -25,7 +24,6 @@ from raml.quantities.scores import answer_quantities, score_quantities, trend_qu
 from raml.quantities.solutions import solution_quantities
 from raml.quantities.table import QuantityTable, complete, empty
 from raml.quantities.updates import block_quantities, update_quantities
-from raml.runs import Series, series
 from raml.schemas import (
     BlockResidual,
     Evaluation,
@@ -65,31 +63,22 @@ PATHS: Final = {
 """Where the workflow writes each, below results/<scale>/."""
 
 
-class Job(Section):
-    """What quantities depend on."""
-
-    evaluation: Settings
-    series: dict[str, Series] = Field(description="models of the sweeps by the value that they vary")
-    sft: dict[str, SFT] = Field(description="by style of the trajectories")
-    answers: int = Field(gt=0, description="answers to a question in fig11: the k of its Avg@k and Pass@k")
-
-
-def main(step: Step[Scale]) -> None:
+def main(step: Step[Job]) -> None:
     """Write the table of all quantities.
 
     Raises:
         ConfigError: there are not as many styles as tables of trajectories, or one is unknown.
         DataError: an input cannot be read, or is of another scale.
     """
-    job, styles, lists = job_of(step.config), step.name_lists["styles"], step.lists
+    job, styles, lists = step.config, step.name_lists["styles"], step.lists
     check_lengths({"styles": styles, "trajectories": lists["trajectories"]})
     if unknown := sorted(set(styles) - set(job.sft)):
         raise ConfigError(f"--styles has {unknown[0]!r}; allowed are the styles of sft: {', '.join(job.sft)}")
-    check_scales([path for paths in lists.values() for path in paths], step.scale)
     schemas = TABLES | ({"community": Evaluation} if lists["community"] else {})
     tables = {name: pl.concat(read_table(path, schema) for path in lists[name]) for name, schema in schemas.items()}
     written = {style: read_table(path, Trajectory) for style, path in zip(styles, lists["trajectories"], strict=True)}
     questions, train = (read_table(step.files[name], Question) for name in ("questions", "train"))
+    check_scales([path for paths in lists.values() for path in paths], step.scale)
     quantities = pl.concat([measure(tables, questions, job), of_training(written, train, job)])
     write_table(quantities, QuantityTable, step.files["out"], step.provenance())
 
@@ -136,13 +125,6 @@ def of_training(written: Mapping[str, pl.DataFrame], questions: pl.DataFrame, jo
     return complete(pl.concat([empty(), *rows]), {})
 
 
-def job_of(scale: Scale) -> Job:
-    """What of a scale its quantities depend on."""
-    return Job(
-        evaluation=scale.evaluation, series=series(scale), sft=dict(scale.sft.items()), answers=scale.efficiency.n
-    )
-
-
 def paths_of(table: str, scale: Scale) -> list[Path]:
     """Where a scale's measurements of one of `TABLES` lie."""
     path = f"results/{scale.scale}/{PATHS[table]}"
@@ -168,7 +150,7 @@ def check_scales(paths: Sequence[Path], scale: str) -> None:
 if __name__ == "__main__":
     run(
         main,
-        Scale,
+        Job,
         inputs=["questions", "train"],
         many=[*TABLES, "trajectories"],
         many_or_none=["community"],
