@@ -41,7 +41,7 @@ class Layout:
 
 
 WIDE: Final = Layout("forest", 1100, 10, 126, 60, (555, 845), 864, 33, stacked=False)
-NARROW: Final = Layout("forest-narrow", 380, 8, 8, 56, (14, 366), 8, 52, stacked=True)
+NARROW: Final = Layout("forest-narrow", 380, 8, 8, 50, (14, 366), 8, 52, stacked=True)
 
 
 @dataclass(frozen=True)
