@@ -90,7 +90,10 @@ def test_two_runs_in_two_folders_are_the_same_bytes(built: Built, new_checkout: 
         ('updates={"draws": 2}', {"weight_updates": 2, **END}),
         ('efficiency={"summaries": 1}', {"efficiency": 1, **END}),
         ('evaluation={"confidence": 0.9}', END),
-        ('device={"utilisation": 0.9, "tflops": 1.0}', END),
+        (
+            'device={"utilisation": 0.9, "tflops": 1.0}',
+            {rule: jobs for rule, jobs in END.items() if rule != "quantities"},
+        ),
         (
             'oracle={"check_rate": 0.5}',
             {**WRITTEN, **TRAINED, "sample_base": 1, **RESAMPLED, **PROBED, **RETRAINED},
