@@ -70,7 +70,7 @@ def test_everything_is_written_the_same_twice(folder: Path) -> None:
     assert results["tab2"].artifacts == ["results/micro/evaluations/evaluations.parquet"]
     assert results["tab2"].reported and results["tab2"].against_reported is None  # not the paper's questions
     assert results["fig5"].verdict == "not_run" and results["fig5"].reason.startswith(
-        "This scale has no first half-way"
+        "Not measured at this scale: first half-way"
     )
     assert set(metrics["metric"]) == {"Pass@8", "mG-Pass@8"} and set(metrics["n_questions"]) == {8}
     rows = metrics.filter(model="sft_long", benchmark="rows", metric="Pass@8")

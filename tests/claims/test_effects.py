@@ -145,8 +145,8 @@ def test_all_effects_and_pairs_in_a_table() -> None:
 
 def test_labels_for_people() -> None:
     assert pair_label(spec("sft_long", "sft_short")) == "SFT long less SFT short"
-    assert pair_label(spec("sft_long/no_thinking", "sft_long")) == "SFT long, no-thinking mode less thinking mode"
+    assert pair_label(spec("sft_long/no_thinking", "sft_long")) == "SFT long (no-thinking mode less thinking mode)"
     kept = spec("sft_long/summary", "sft_long/thinking", share=0.5)
-    assert pair_label(kept) == "SFT long, summary less 50% of whole thinking"
+    assert pair_label(kept) == "SFT long (summary less 50% of whole thinking)"
     assert quantity_label("half fall/correct") == "first half-way crossing (correct trajectories)"
     assert model_label("zero_grpo_p0_5") == "Zero-GRPO (0.5% long)" and quantity_label("Pass@8") == "Pass@8"

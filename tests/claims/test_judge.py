@@ -61,8 +61,8 @@ def test_all_must_hold_or_any_suffices(leads: tuple[float, float], together: str
     if leads == (0.2, 0.002):
         assert one.reason == "Pass@8 of SFT long less SFT short lies above 0."
         both = decided(claim(all=TWO, threshold=0.0), *tables)
-        assert both.reason == "MG-Pass@8 of SFT long less SFT short may lie on either side of 0."
-        assert both.needed and f"about {both.needed['questions']} questions would decide it" in both.limits.lower()
+        assert both.reason == "mG-Pass@8 of SFT long less SFT short may lie on either side of 0."
+        assert both.needed and f"about {both.needed['questions']} questions" in both.limits
     if leads == (0.2, 0.2):
         assert one.reason == "Pass@8 and mG-Pass@8 of SFT long less SFT short lie above 0."
 
@@ -73,7 +73,7 @@ def test_entries_may_have_sides_and_thresholds_of_their_own() -> None:
     both = [{"quantity": "Pass@8", "model": "sft_long"}, shorter]
     one = decided(claim(all=both), *tables)
     assert one.verdict == "holds" and [effect.threshold for effect in one.effects] == [0.5, 12]
-    assert one.reason == "Pass@8 of SFT long lies above 0.5; Tokens of an answer of SFT long lies below 12."
+    assert one.reason == "Pass@8 of SFT long lies above 0.5; tokens of an answer of SFT long lies below 12."
     assert decided(claim(all=[both[0], shorter | {"side": "above"}]), *tables).verdict == "contradicted"
 
 
@@ -99,7 +99,7 @@ def test_level_needs_room(end: float) -> None:
 def test_too_few_questions_decide_nothing_however_clear() -> None:
     one = decided(claim(), quantity("Pass@8", "sft_long", around(0.9, questions=19, seeds=3)))
     assert (one.verdict, one.p) == ("inconclusive", None) and one.effects[0].interval
-    assert one.reason == "Pass@8 of SFT long: 19 questions, and the claim asks for 20."
+    assert one.reason == "Pass@8 of SFT long: 19 of the 20 questions that the claim asks for."
     alone = decided(claim(), quantity("Pass@8", "sft_long", [[0.9], [0.8]]))
     assert (
         alone.effects[0].estimate == pytest.approx(0.85) and alone.interval == {} and alone.needed == {"questions": 20}
@@ -116,7 +116,7 @@ def test_a_claim_about_what_is_absent_is_not_run_and_says_what() -> None:
     )
     assert (one.verdict, one.p, one.effects, evidence) == ("not_run", None, [], None)
     assert one.reason == (
-        "This scale has no Pass@8 of SFT long less SFT short and no mG-Pass@8 of SFT long less SFT short."
+        "Not measured at this scale: Pass@8 of SFT long less SFT short; mG-Pass@8 of SFT long less SFT short."
     )
     near = decided(claim(all=[TWO[0] | {"over": "within domain"}], threshold=0.0), scores({"sft_long": 0.5}))
     assert near.verdict == "not_run"
@@ -145,7 +145,7 @@ def test_limits_name_single_benchmarks_floors_seeds_and_what_holds_by_constructi
     one = claim(all=[{"quantity": "Pass@8", "model": "sft_long", "baseline": "sft_short"}], threshold=0.0)
     mixed = decided(one, lead(0.3, "rows"), lead(-0.1, "path"), lead(0.0, "hard", 0.0), lead(0.3, "far"))
     assert mixed.verdict == "holds"
-    assert mixed.limits == "On path alone it is contradicted; on hard scores are at the floor."
+    assert mixed.limits == "On path alone it is contradicted; on hard Pass@8 is at the floor."
     worse = decided(one, lead(-0.4, "rows"), lead(0.1, "path"), lead(0.1, "near"))
     assert (worse.verdict, worse.limits) == ("contradicted", "On path and near alone it holds.")
     few = lead(-0.1, "path").filter(pl.col("question_id") < "path-010")
@@ -163,7 +163,7 @@ def test_seeds_that_disagree_leave_a_claim_open_and_ask_for_more_seeds() -> None
     cells = around(0.55, 0.02, seeds=3) + np.array([[0.2], [-0.2], [0.0]])
     one = decided(claim(), quantity("Pass@8", "sft_long", cells))
     assert one.verdict == "inconclusive" and one.needed and one.needed["seeds"] > 3
-    assert one.limits == f"About {one.needed['seeds']} training seeds would decide it."
+    assert f"{one.needed['seeds']} training seeds" in one.limits
 
 
 def test_holms_correction_counts_all_tested_claims() -> None:

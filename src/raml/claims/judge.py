@@ -110,7 +110,7 @@ def judge(
         absent = list(
             dict.fromkeys(f"{quantity_label(s.quantity)} of {pair_label(s)}" for _, s, e in found if e is None)
         )
-        reason = f"This scale has no {' and no '.join(absent)}." if absent else "This scale trains no such models."
+        reason = f"Not measured at this scale: {'; '.join(absent)}." if absent else "This scale trains no such models."
         return untested.model_copy(update={"reason": reason}), None
     judged = [judge_effect(claim, effect, *claim.threshold_of(entry)) for entry, _, effect in found if effect]
     verdict = min((one.verdict for one in judged), key=WORST_FIRST.index)
@@ -207,11 +207,11 @@ def reason_of(verdict: Verdict, judged: Sequence[Judged], *, any_suffices: bool)
     if any_suffices and verdict == "inconclusive":
         deciding = [one for one in judged if one.verdict != "contradicted"]
     if few := [one for one in deciding if one.effect.questions < one.min_questions and verdict == "inconclusive"]:
-        return f"{_clause(verdict, few)}."
+        return _sentence([_clause(verdict, few)])
     groups: dict[tuple[str, Side, float], list[Judged]] = {}
     for one in deciding:
         groups.setdefault((one.ends, one.side, one.threshold), []).append(one)
-    return "; ".join(_clause(verdict, group) for group in groups.values()) + "."
+    return _sentence(_clause(verdict, group) for group in groups.values())
 
 
 def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, needed: Mapping[str, int] | None) -> str:
@@ -220,11 +220,17 @@ def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, ne
     clauses += _at_ends(judged, quantities)
     seeds = min(one.effect.seeds for one in judged)
     if needed:
-        clauses.append(_needed(needed, seeds))
+        clauses.append(_needed(needed))
     if seeds == 1:
         clauses.append(ONE_SEED)
+    return _sentence(clauses)
+
+
+def _sentence(clauses: Iterable[str]) -> str:
+    """All clauses as one sentence; none of none."""
     text = "; ".join(clauses)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    first = text[:1] if text.startswith("mG-") else text[:1].upper()
+    return f"{first}{text[1:]}." if text else ""
 
 
 def _clause(verdict: Verdict, judged: Sequence[Judged]) -> str:
@@ -235,19 +241,20 @@ def _clause(verdict: Verdict, judged: Sequence[Judged]) -> str:
     by_names: dict[str, list[str]] = {}
     for pair, names in by_pair.items():
         by_names.setdefault(_listed(names), []).append(pair)
-    text = ", and ".join(f"{names} of {_listed(pairs)}" for names, pairs in by_names.items())
+    subject = ", and ".join(f"{names} of {_listed(pairs)}" for names, pairs in by_names.items())
     several, one = len(judged) > 1, judged[0]
-    subject = f"{text[0].upper()}{text[1:]}"
     if one.effect.questions < one.min_questions and verdict == "inconclusive":
-        least = min(one.effect.questions for one in judged)
-        return f"{subject}: {least} questions, and the claim asks for {one.min_questions}"
+        fewest, most = (pick(one.effect.questions for one in judged) for pick in (min, max))
+        questions = f"{fewest} to {most}" if fewest < most else f"{fewest}"
+        return f"{subject}: {questions} of the {one.min_questions} questions that the claim asks for"
     if one.ends:
         return f"{subject} show nothing: both models are {one.ends}"
+    threshold = f"{one.threshold:g}".replace("-", "\N{MINUS SIGN}")
     if verdict == "inconclusive":
-        return f"{subject} may lie on either side of {one.threshold:g}"
+        return f"{subject} may lie on either side of {threshold}"
     other: dict[Side, Side] = {"above": "below", "below": "above"}
     side = one.side if verdict == "holds" else other[one.side]
-    return f"{subject} {'lie' if several else 'lies'} {side} {one.threshold:g}"
+    return f"{subject} {'lie' if several else 'lies'} {side} {threshold}"
 
 
 def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> list[str]:
@@ -268,18 +275,16 @@ def _alone(claim: Claim, judged: Sequence[Judged], quantities: Quantities) -> li
 
 
 def _at_ends(judged: Sequence[Judged], quantities: Quantities) -> list[str]:
-    """Benchmarks on which all models of a score are at the floor, or saturated."""
-    clauses = []
-    for end in ("at the floor", "saturated"):
-        places: list[str] = []
-        for name in _benchmarks([one for one in judged if _is_score(one.effect.spec)], quantities):
-            specs = [one.effect.spec.model_copy(update={"over": name}) for one in judged if _is_score(one.effect.spec)]
-            effects = [effect for spec in specs if (effect := quantities.effect(spec))]
-            if any(_ends(effect.means) == end for effect in effects):
-                places.append(name)
-        if places:
-            clauses.append(f"on {_listed(places)} scores are {end}")
-    return clauses
+    """Benchmarks on which both models of a score are at the floor, or saturated, for at least one pair."""
+    scores = [one for one in judged if _is_score(one.effect.spec)]
+    places: dict[tuple[str, str], dict[str, None]] = {}
+    for name in _benchmarks(scores, quantities):
+        for one in scores:
+            effect = quantities.effect(one.effect.spec.model_copy(update={"over": name}))
+            if effect and (end := _ends(effect.means)):
+                places.setdefault((one.effect.spec.quantity, end), {})[name] = None
+    some = " for at least one pair" if len({pair_label(one.effect.spec) for one in scores}) > 1 else ""
+    return [f"on {_listed(names)} {metric} is {end}{some}" for (metric, end), names in places.items()]
 
 
 def _benchmarks(judged: Sequence[Judged], quantities: Quantities) -> list[str]:
@@ -300,13 +305,13 @@ def _ends(means: Sequence[float]) -> str:
     return "saturated" if min(means) > 1 - FLOOR else ""
 
 
-def _needed(needed: Mapping[str, int], seeds: int) -> str:
-    """`about 6 training seeds would decide it`."""
+def _needed(needed: Mapping[str, int]) -> str:
+    """`to decide it four times in five takes about 63 questions and 6 training seeds, if effects are as measured`."""
     if "seeds" not in needed:
         return f"it needs {needed['questions']} questions"
-    if needed["seeds"] > seeds:
-        return f"about {needed['seeds']} training seeds would decide it"
-    return f"about {needed['questions']} questions would decide it"
+    seeds = f"{needed['seeds']} training seed{'s' if needed['seeds'] > 1 else ''}"
+    questions = f"{needed['questions']:,} questions"
+    return f"to decide it four times in five takes about {questions} and {seeds}, if effects are as measured"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -53,13 +53,13 @@ RESTRICTIONS: Final[Mapping[str, str]] = {
 
 
 def model_label(model: str) -> str:
-    """`SFT long` for `sft_long`; a variant after a comma, of further base models their share of long documents."""
+    """`SFT long` for `sft_long`; a variant in brackets, of further base models their share of long documents."""
     name, _, variant = model.partition("/")
     stem, _, share = name.partition("_p")
     label = MODEL_LABELS.get(name) or SERIES.get(name, name)
     if share and stem in MODEL_LABELS:
         label = f"{MODEL_LABELS[stem]} ({share.replace('_', '.')}% long)"
-    return f"{label}, {VARIANTS.get(variant, variant)}" if variant else label
+    return f"{label} ({VARIANTS.get(variant, variant)})" if variant else label
 
 
 def quantity_label(quantity: str) -> str:
@@ -79,5 +79,5 @@ def pair_label(spec: EffectSpec) -> str:
     share = "" if spec.share == 1 else f"{spec.share:.0%} of "
     if model == base:
         ways = [VARIANTS.get(way, way) if way else PLAIN[one or two] for way in (one, two)]
-        return f"{model_label(model)}, {ways[0]} less {share}{ways[1]}"
+        return f"{model_label(model)} ({ways[0]} less {share}{ways[1]})"
     return f"{model_label(spec.model)} less {share}{model_label(spec.baseline)}"

@@ -171,9 +171,10 @@ def label(exhibit: str) -> str:
 
 
 def claim_name(claim: str) -> str:
-    """A claim's name for people: `Figure 5` for `fig5`, `Figure 5, worse` for `fig5-worse`."""
+    """A claim's name for people: `Figure 5` for `fig5`, `Figure 5, end` for `fig5-end`."""
     exhibit, _, rest = claim.partition("-")
-    return f"{label(exhibit)}, {rest.replace('-', ' ')}" if rest else label(exhibit)
+    plain = {"grpo": "GRPO", "cross": "other domains", "worse": "final NLL"}.get(rest, rest.replace("-", " "))
+    return f"{label(exhibit)}, {plain}" if rest else label(exhibit)
 
 
 def in_order(models: Sequence[str]) -> list[str]:
