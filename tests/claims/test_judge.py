@@ -36,7 +36,7 @@ def test_an_effect_lies_on_a_side_of_its_threshold_or_spans_it(mean: float, abov
         one = decided(claim(side=side), quantity("Pass@8", "sft_long", around(mean, seeds=3)))
         assert (one.verdict, one.effects[0].verdict, one.effects[0].side) == (verdict, verdict, side)
         assert one.p is not None and (one.p < 0.05) == (verdict != "inconclusive")
-        said = f"lies {'above' if mean > 0.5 else 'below'} 0.5." if verdict != "inconclusive" else "either side of 0.5."
+        said = f"lies {'above' if mean > 0.5 else 'below'} 50%." if verdict != "inconclusive" else "either side of 50%."
         assert one.reason.startswith("Pass@8 of SFT long ") and one.reason.endswith(said)
         assert one.measured == {"Pass@8 of sft_long on all benchmarks": pytest.approx(mean)}
         assert one.n == {"questions": 30, "seeds": 3} and one.effects[0].unit == "share"
@@ -73,7 +73,7 @@ def test_entries_may_have_sides_and_thresholds_of_their_own() -> None:
     both = [{"quantity": "Pass@8", "model": "sft_long"}, shorter]
     one = decided(claim(all=both), *tables)
     assert one.verdict == "holds" and [effect.threshold for effect in one.effects] == [0.5, 12]
-    assert one.reason == "Pass@8 of SFT long lies above 0.5; tokens of an answer of SFT long lies below 12."
+    assert one.reason == "Pass@8 of SFT long lies above 50%; tokens of an answer of SFT long lies below 12."
     assert decided(claim(all=[both[0], shorter | {"side": "above"}]), *tables).verdict == "contradicted"
 
 

@@ -103,7 +103,7 @@ def test_every_claim_is_there_with_its_verdict_and_effects(pages: dict[str, str]
 
 
 def test_what_stands_after_correction_leads(text: str) -> None:
-    assert "After correction for 3 tests, 1 verdict stands: Figure 3 (holds), of which 1 by construction." in text
+    assert "After correction for 3 tests, 1 verdict stands: Figure 3 (holds, by construction)." in text
     assert "Holds: 0, and 1 by construction" in text
     assert "Contradicted inconclusive after correction p = 0.060, uncorrected 0.020" in text
 
@@ -300,7 +300,7 @@ def test_facts_of_models_come_from_a_file(tmp_path: Path) -> None:
 def test_labels_and_reported_values() -> None:
     names = ["Figure 16", "Table 2", "Proposition 2.1", "Section 4.3", "odd"]
     assert [label(name) for name in ("fig16", "tab2", "prop2.1", "sec4.3", "odd")] == names
-    assert [claim_name(name) for name in ("fig5", "tab2-grpo")] == ["Figure 5", "Table 2, grpo"]
+    assert [claim_name(name) for name in ("fig5", "tab2-grpo")] == ["Figure 5", "Table 2, GRPO"]
     values = {"figure9": {"steps": [1, 2], "values": None}, "sft_long": {"P8": 36.69}}
     assert reported(values) == [("steps", "1, 2"), ("sft long P8", "36.69")]
     assert reported(None) == []

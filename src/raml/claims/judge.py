@@ -249,7 +249,9 @@ def _clause(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return f"{subject}: {questions} of the {one.min_questions} questions that the claim asks for"
     if one.ends:
         return f"{subject} show nothing: both models are {one.ends}"
-    threshold = f"{one.threshold:g}".replace("-", "\N{MINUS SIGN}")
+    is_share = QUANTITIES[base_name(one.effect.spec.quantity)].unit == SHARE and one.threshold != 0
+    unit = "" if not is_share else " points" if one.effect.spec.baseline else "%"
+    threshold = f"{100 * one.threshold if is_share else one.threshold:g}{unit}".replace("-", "\N{MINUS SIGN}")
     if verdict == "inconclusive":
         return f"{subject} may lie on either side of {threshold}"
     other: dict[Side, Side] = {"above": "below", "below": "above"}

@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from raml.claims.result import ClaimResult, DecidingEffect, Verdict
+from raml.quantities.table import SHARE
+from raml.report.numbers import measurement, short
+from raml.report.shown import points
 
 ORDER: Final[dict[Verdict, int]] = {"holds": 0, "contradicted": 1, "inconclusive": 2, "not_run": 3}
+DASH: Final = "\N{EN DASH}"
 MARGIN: Final = 0.12
 """Of a strip's width, beside the interval and the threshold."""
 
@@ -24,6 +28,21 @@ class Strip:
 def stands(claim: ClaimResult) -> bool:
     """Whether the claim holds or is contradicted after Holm's correction too."""
     return claim.verdict_holm in ("holds", "contradicted")
+
+
+def effect_texts(effect: DecidingEffect) -> dict[str, str]:
+    """`estimate`, `interval`, `threshold` and `unit` as people read them; shares in percentage points."""
+    is_share = effect.unit == SHARE
+    texts = {"estimate": DASH, "interval": DASH, "unit": "percentage points" if is_share else effect.unit}
+    texts["threshold"] = short(100 * effect.threshold if is_share else effect.threshold)
+    if effect.estimate is not None:
+        lower, upper = effect.interval or (effect.estimate, effect.estimate)
+        texts["estimate"], interval = measurement(effect.estimate, (lower, upper))
+        if is_share:
+            texts["estimate"], interval = points(effect.estimate), f"{points(lower)} to {points(upper)}"
+        if effect.interval:
+            texts["interval"] = interval if lower < upper else "no spread"
+    return texts
 
 
 def strip(effect: DecidingEffect) -> Strip | None:

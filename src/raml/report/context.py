@@ -70,6 +70,7 @@ def context(
         "paper": paper,
         "paper_model": PAPER_MODEL,
         "size": numbers.millions(size),
+        "base_model": f"{Path(scale.base.model).name} ({numbers.millions(size)} parameters)" if scale.base else "",
         "k": k,
         "n": n,
         "metrics": [f"Pass@{k}", f"mG-Pass@{k}"],

@@ -18,7 +18,7 @@ from raml.claims.labels import MODEL_LABELS, model_label
 from raml.claims.result import ClaimResult
 from raml.errors import DataError
 from raml.report import downloads, numbers, theme
-from raml.report.board import stands, strip
+from raml.report.board import effect_texts, stands, strip
 from raml.report.context import PAPER_MODEL
 from raml.report.exhibit import Column, Exhibit, Row, Source, read_exhibit
 
@@ -103,6 +103,7 @@ def environment() -> Environment:
         "anchor": anchor,
         "claim_name": claim_name,
         "strip": strip,
+        "effect_texts": effect_texts,
         "model_label": model_label,
         "in_order": in_order,
         "attrs": lambda one, *names: [getattr(one, name) for name in names],

@@ -48,7 +48,7 @@ def skipped(
 def _sentence(rows: Sequence[PassedOver], too_long: int) -> str:
     total = PassedOver(*map(sum, zip(*map(astuple, rows), strict=True)))
     return (
-        f"Skipped were, of {total.ended:,} samples that ended with an answer, {total.empty:,} without thinking "
+        f"Skipped: of {total.ended:,} samples that ended with an answer, {total.empty:,} had no thinking "
         f"({total.empty_correct:,} of them correct); of {total.incorrect:,} incorrect samples, {total.unfinished:,} "
-        f"that did not end with an answer; and {too_long:,} that do not fit into the context."
+        f"did not end with an answer; {too_long:,} did not fit the context."
     )

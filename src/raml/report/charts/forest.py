@@ -148,9 +148,9 @@ def _mark(effect: DecidingEffect, claim: ClaimResult, layout: Layout, y: float) 
         return None
     half, sign = (effect.interval[1] - effect.interval[0]) / 2, 1 if effect.side == "above" else -1
     middle, *ends = (sign * (value - effect.threshold) / half for value in (effect.estimate, *effect.interval))
-    arrow = next((side for side in (-1, 1) if side * middle > REACH - 0.3), 0)
+    arrow = next((side for side in (-1, 1) if max(side * end for end in ends) > REACH), 0)
     lower, upper = (layout.x(max(-REACH, min(REACH, end))) for end in sorted(ends))
-    if arrow:
+    if arrow * middle > REACH - 0.3:
         lower, upper = sorted((layout.x(arrow * REACH), layout.x(arrow * (REACH - 1))))
         middle = arrow * (REACH - 0.7)
     return Mark(

@@ -46,12 +46,12 @@ def grid(
 
 
 def legend(figure: Figure, series: Sequence[Item], note: str, *, line: bool = False) -> None:
-    """A row of marks and labels above the panels, and a note under it."""
+    """A row of marks and labels above the panels, and a note at its right; phones show the left side first."""
     handles = [handle(item, line=line) for item in {item.label: item for item in series if item.label}.values()]
     if handles:
-        figure.legend(handles=handles, loc="outside upper right", ncols=min(len(handles), 6), columnspacing=1.4)
+        figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6), columnspacing=1.4)
     if note:
-        figure.text(0.006, 0.995, note, color=LIGHT["muted"], va="top")
+        figure.text(0.994, 0.995, note, color=LIGHT["muted"], ha="right", va="top")
 
 
 def handle(item: Item, *, line: bool = False) -> Line2D:
