@@ -231,11 +231,8 @@ def test_pages_hold_the_numbers_drawn_and_say_what_was_skipped(drawn: Path) -> N
     assert rho.rows[0].cells[2].text.startswith("\N{MINUS SIGN}1.00") and rho.rows[0].cells[2].small
     assert shown.rows[0].cells[0].text == f"A {tables.HOSTILE} ?" and len(shown.rows) == 4
     assert [len(one.readings) for one in (fig3, fig5, fig12)] == [1, 0, 1]
-    assert any(
-        "of 156 samples that ended with an answer, 24 without thinking (12 of them correct); of 96 incorrect samples, "
-        "12 that did not end with an answer; and 12 that do not fit" in one
-        for one in fig3.done
-    )
+    skipped = next(one for one in fig3.done if one.startswith("Skipped"))
+    assert re.findall(r"[\d,]*\d", skipped) == ["156", "24", "12", "96", "12", "12"]
     differences = fig5.tables[1]
     assert [column.heading for column in differences.columns[2:5]] == ["thinking", "no-thinking", "difference"]
     assert "half of the fall is first made after a share" in fig5.description
