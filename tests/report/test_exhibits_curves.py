@@ -1,5 +1,6 @@
 """Figures 3, 5, 12 to 16: which trajectories are shown, what is drawn where, and what the pages say."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
