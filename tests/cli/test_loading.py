@@ -2,7 +2,6 @@
 
 import errno
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 from transformers.utils import logging
 
-from raml.cli.common import check_output_folder, load, output_folder
+from raml.cli.own_model import load, output_folder
 from raml.errors import DataError, InputError, RamlError
 from raml.trajectories import hub
 from raml.trajectories.tokenizer import build_tokenizer
@@ -114,76 +113,38 @@ def test_a_gpu_that_is_not_there_is_refused(model_folder: Path, monkeypatch: pyt
         load(str(model_folder), "cuda")
 
 
-def test_an_output_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+def test_an_output_folder_gets_all_files_or_none(tmp_path: Path) -> None:
+    out, other = tmp_path / "new" / "out", tmp_path / "new" / "out" / "other"
+    with pytest.raises(RuntimeError), output_folder(out) as folder:
         (folder / "a").write_text("a")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     for content in ("first", "second"):
-        with output_folder(tmp_path / "out") as folder:
+        with output_folder(out) as folder:
             (folder / "a").write_text(content)
-        assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [("a", content)]
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+        other.write_text("mine")
+        assert {path.name: path.read_text() for path in out.iterdir()} == {"a": content, "other": "mine"}
+    assert out.stat().st_mode == out.parent.stat().st_mode  # others may read it as usual
+    with pytest.raises(RuntimeError), output_folder(out) as folder:
         (folder / "a").write_text("third")
         raise RuntimeError
-    assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [("a", "second")]
-
-
-def test_only_the_files_of_a_run_are_touched(tmp_path: Path) -> None:
-    mine = [tmp_path / ".out.tmp" / "a", tmp_path / "old" / ".raml" / "a"]
-    for file in mine:
-        file.parent.mkdir(parents=True)
-        file.write_text("mine")
-    for out in (tmp_path / "out", tmp_path / "old", tmp_path / "new" / "below"):
-        with output_folder(out) as folder:
-            (folder / "b").write_text("ours")
-        assert (out / "b").read_text() == "ours"
-        assert out.stat().st_mode == tmp_path.joinpath("old").stat().st_mode  # others may read it as usual
-    assert [file.read_text() for file in mine] == ["mine", "mine"]
-    assert {path.name for path in tmp_path.iterdir()} == {".out.tmp", "out", "old", "new"}
-    assert {path.name for path in (tmp_path / "old").iterdir()} == {".raml", "b"}
-
-
-def test_a_folder_with_the_name_of_a_file_is_refused_before_anything_moves(tmp_path: Path) -> None:
-    (tmp_path / "index.html").mkdir()
-    with pytest.raises(InputError, match=r"index\.html is a folder"):
-        check_output_folder(tmp_path, ["a", "index.html"])
-    with pytest.raises(InputError, match=r"index\.html is a folder"), output_folder(tmp_path) as folder:
-        for name in ("a", "index.html"):
-            (folder / name).write_text("ours")
-    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"a": "second", "other": "mine"}
 
 
 def test_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
-    with (
-        pytest.raises(RamlError, match=r"cannot write .*out: No space left") as failed,
-        output_folder(tmp_path / "out"),
-    ):
+    with pytest.raises(RamlError, match=r"cannot write .*out: No space left"), output_folder(tmp_path / "out"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert failed.value.exit_code == 1 and list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["probe", "landscape"])
-def test_an_encoder_is_refused_with_one_line(
-    raml_command: Callable[..., int], command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_encoder_is_refused_with_one_line(ask: Callable[..., Any], command: str, tmp_path: Path) -> None:
     tokenizer = build_tokenizer()
     tokenizer.save_pretrained(tmp_path / "bert")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        initializer_range=0.4,
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path / "bert")
     (tmp_path / "thoughts.txt").write_text("A 1 ; Wait A 2 ok")
-    capsys.readouterr()
-    asked = ["--question", "rows 3", "--instruction", "", "--answer", "2 1", "--trajectory", tmp_path / "thoughts.txt"]
-    assert raml_command(command, "--model", tmp_path / "bert", *asked, "--out", tmp_path / "out") == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if "probing:" not in line and line.strip()]
-    assert len(errors) == 1 and re.match("error: .*no causal language model", errors[0]), errors
+    texts = ["--question", "rows 3", "--instruction", "", "--answer", "2 1", "--trajectory", tmp_path / "thoughts.txt"]
+    told = ask(command, "--model", tmp_path / "bert", *texts, "--out", tmp_path / "out")
+    assert told.code == 2 and "no causal language model" in told.error()
     assert not (tmp_path / "out").exists()
