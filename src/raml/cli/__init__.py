@@ -19,18 +19,9 @@ app = typer.Typer(
     help="Reasoning as meta-learning, reproduced.",
 )
 for command in (
-    claims.claims,
-    compare.compare,
-    trace.trace,
-    verify.verify,
-    restore.restore,
-    doctor.doctor,
-    probe.probe,
-    landscape.landscape,
-    plan.plan,
-    times.times,
-    status.status,
-):
+    claims.claims, compare.compare, trace.trace, verify.verify, restore.restore, doctor.doctor, probe.probe,
+    landscape.landscape, plan.plan, times.times, status.status,
+):  # fmt: skip
     app.command()(command)
 
 

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from raml.cli import own_model
 from raml.cli.output import print_line
-from raml.cli.own_model import check_length, load, origin, output_folder, precision, prompts_of
 from raml.config import Normalisation, Section
-from raml.probing.curves import TOKEN_BUDGET as CURVE_TOKEN_BUDGET
-from raml.probing.curves import Curve, answer_nll_curves
+from raml.probing.curves import Curve
 from raml.probing.forced import forced_probe
 from raml.probing.landscape import TOKEN_BUDGET, ForcedAnswer, Landscape, answer_nll_landscape, check_grid
 from raml.probing.projection import project, share_reached
 from raml.probing.text import known
-from raml.probing.tree import Probe
 from raml.progress import progress
 from raml.report.charts.surfaces import draw_surfaces
 from raml.report.charts.svg import drawing, write_svg
@@ -84,10 +82,10 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
         RamlError: the NLL is not finite, out of memory, or `out` cannot be written.
     """
     check_grid(request.size, request.radius, request.token_budget or TOKEN_BUDGET)
-    result = measure(request, load(request.model, device, dtype))
-    provenance = origin(request, __name__, request.model, request.seed)
+    result = measure(request, own_model.load(request.model, device, dtype))
+    provenance = own_model.origin(request, __name__, request.model, request.seed)
     title, summary = f"Answer-NLL landscape of {request.model}", list(result.summary())
-    with output_folder(out) as folder:
+    with own_model.output_folder(out) as folder:
         write_table(_table(request, result), LandscapePoint, folder / "landscape.parquet", provenance)
         figure = folder / "landscape.svg"
         with drawing():
@@ -109,12 +107,12 @@ def measure(request: Request, pretrained: "Pretrained") -> Result:
     """
     model, tokenizer = pretrained
     probes = [forced_probe(tokenizer, answer) for answer in request.answers]
-    prompts = prompts_of(pretrained, request.questions, request.prompts, request.instruction)
+    prompts = own_model.prompts_of(pretrained, request.questions, request.prompts, request.instruction)
     texts = [known(tokenizer, text, f"trajectory {place}") for place, text in enumerate(request.trajectories, 1)]
     for place, (prompt, probe) in enumerate(zip(prompts, probes, strict=True), 1):
-        check_length(pretrained, f"question {place}", prompt, texts[place - 1] if texts else None, [probe])
+        own_model.check_length(pretrained, f"question {place}", prompt, texts[place - 1] if texts else None, [probe])
     curves = [
-        _curve(pretrained, prompt, tokens.ids, probe, request.token_budget)
+        own_model.measure_curves(pretrained, prompt, [tokens], [probe], request.token_budget)[0][0]
         for prompt, tokens, probe in zip(prompts, texts, probes, strict=False)
     ]
     asked = [
@@ -135,26 +133,10 @@ def measure(request: Request, pretrained: "Pretrained") -> Result:
     return Result(
         landscape=landscape,
         surfaces=_surfaces(request, landscape, curves),
-        precision=precision(pretrained),
+        precision=own_model.precision(pretrained),
         model_bytes=sum(parameter.nbytes for parameter in model.parameters()),
         seconds=time.perf_counter() - start,
     )
-
-
-def _curve(
-    pretrained: "Pretrained", prompt: tuple[int, ...], trajectory: tuple[int, ...], probe: Probe, budget: int | None
-) -> Curve:
-    with progress("probing", len(trajectory) + 1, "point") as line:
-        [curves] = answer_nll_curves(
-            pretrained.model,
-            prompt,
-            [trajectory],
-            [probe],
-            token_budget=budget or CURVE_TOKEN_BUDGET,
-            progress=line.update,
-        )
-    curve: Curve = curves[0]
-    return curve
 
 
 def _surfaces(request: Request, landscape: Landscape, curves: list[Curve]) -> list[Surface]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from raml.config import Section
 from raml.errors import InputError, RamlError
+from raml.progress import progress
 from raml.provenance import provenance
 from raml.storage import Provenance, model_hash
 
 if TYPE_CHECKING:
+    from raml.probing.curves import Curve
     from raml.probing.text import Tokens
     from raml.probing.tree import Probe
     from raml.trajectories.hub import Pretrained
@@ -66,6 +68,41 @@ def check_length(
             f"the model's context of {context}; "
             + (f"shorten the trajectory to {room} tokens" if room > 0 else "the prompt leaves no room; shorten it")
         )
+
+
+def measure_curves(
+    pretrained: "Pretrained",
+    prompt: tuple[int, ...],
+    trajectories: "Sequence[Tokens]",
+    probes: "Sequence[Probe]",
+    token_budget: int | None,
+    stride: int = 1,
+) -> "list[Curve]":
+    """Of each trajectory [probes, positions]; they share the prompt's keys and values if every position is probed."""
+    from raml.probing.curves import TOKEN_BUDGET, answer_nll_curves
+
+    positions = [positions_of(tokens, stride) for tokens in trajectories]
+    with progress("probing", sum(map(len, positions)) * len(probes), "point") as line:
+
+        def curves(tokens: "Sequence[Tokens]", at: Sequence[int] | None) -> "list[Curve]":
+            return answer_nll_curves(
+                pretrained.model,
+                prompt,
+                [one.ids for one in tokens],
+                probes,
+                positions=at,
+                token_budget=token_budget or TOKEN_BUDGET,
+                progress=line.update,
+            )
+
+        if stride == 1:
+            return curves(trajectories, None)
+        return [curves([one], at)[0] for one, at in zip(trajectories, positions, strict=True)]
+
+
+def positions_of(tokens: "Tokens", stride: int) -> Sequence[int]:
+    """Every `stride`-th position of a trajectory, from 0, and its last."""
+    return [*range(0, len(tokens.ids), stride), len(tokens.ids)]
 
 
 def precision(pretrained: "Pretrained") -> str:

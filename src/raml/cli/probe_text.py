@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from raml.cli import own_model
 from raml.cli.output import print_line
-from raml.cli.own_model import check_length, load, origin, output_folder, precision, prompts_of
 from raml.config import Section
 from raml.errors import InputError
-from raml.probing.curves import TOKEN_BUDGET, Curve, Probe, answer_nll_curves
 from raml.probing.forced import default_end_of_thinking, forced_probe
 from raml.probing.text import Tokens, known, pieces
-from raml.progress import progress
 from raml.report.numbers import number
 from raml.report.viewer import MOST_ANSWERS, Followed, Mode, Series, Viewer, viewer_page
 from raml.report.viewer_figure import write_figure
@@ -53,14 +51,14 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
             f"{len(request.answers) - 1} distractors: {MOST_ANSWERS - 1} can be told apart from each other in a "
             "figure; follow the others in a run of their own"
         )
-    pretrained = load(request.model, device, dtype)
+    pretrained = own_model.load(request.model, device, dtype)
     texts = {
         name: known(pretrained.tokenizer, text, f"trajectory {name}") for name, text in request.trajectories.items()
     }
     viewer = _probe(request, pretrained, texts)
     page = viewer_page(viewer)
-    with output_folder(out) as folder:
-        provenance = origin(request, __name__, request.model)
+    with own_model.output_folder(out) as folder:
+        provenance = own_model.origin(request, __name__, request.model)
         write_table(_table(viewer, texts), ProbeCurve, folder / "curves.parquet", provenance)
         write_figure(viewer, folder / "curves.svg")
         write_text(page, folder / "index.html")
@@ -88,54 +86,28 @@ def _probe(request: Request, pretrained: "Pretrained", texts: dict[str, Tokens])
             "an answer is given twice, token by token; distractors must differ from the answer and from each other"
         )
     exact = [] if request.prompt is None else [request.prompt]
-    [prompt] = prompts_of(pretrained, [] if exact else [request.question], exact, request.instruction)
+    [prompt] = own_model.prompts_of(pretrained, [] if exact else [request.question], exact, request.instruction)
     for name, tokens in texts.items():
-        check_length(pretrained, f"trajectory {name}", prompt, tokens, probes)
+        own_model.check_length(pretrained, f"trajectory {name}", prompt, tokens, probes)
         if request.stride > len(tokens.ids):
             raise InputError(f"--stride {request.stride}: trajectory {name} has only {len(tokens.ids)} tokens")
-    curves = _curves(pretrained, prompt, list(texts.values()), probes, request)
-    facts = [("Precision", precision(pretrained))]
+    curves = own_model.measure_curves(
+        pretrained, prompt, list(texts.values()), probes, request.token_budget, request.stride
+    )
+    facts = [("Precision", own_model.precision(pretrained))]
     if request.stride > 1:
         facts.append(("Probed", f"every {request.stride} tokens, and at the end"))
     trajectories = [
         Followed(
             name=name,
             tokens=pieces(request.trajectories[name], tokens.spans),
-            positions=_positions(tokens, request.stride),
+            positions=own_model.positions_of(tokens, request.stride),
             nll=curve.tolist(),
         )
         for (name, tokens), curve in zip(texts.items(), curves, strict=True)
     ]
     question = request.question or str(request.prompt)
     return Viewer(request.model, question, facts, series, trajectories, end_of_thinking=closing)
-
-
-def _positions(tokens: Tokens, stride: int) -> Sequence[int]:
-    """Every `stride`-th position of a trajectory, from 0, and its last."""
-    return [*range(0, len(tokens.ids), stride), len(tokens.ids)]
-
-
-def _curves(
-    pretrained: "Pretrained", prompt: tuple[int, ...], texts: Sequence[Tokens], probes: list[Probe], request: Request
-) -> list[Curve]:
-    """Of each trajectory [probes, positions]; they share the prompt's keys and values if every position is probed."""
-    positions = [_positions(tokens, request.stride) for tokens in texts]
-    with progress("probing", sum(map(len, positions)) * len(probes), "point") as line:
-
-        def curves(tokens: Sequence[Tokens], at: Sequence[int] | None) -> list[Curve]:
-            return answer_nll_curves(
-                pretrained.model,
-                prompt,
-                [one.ids for one in tokens],
-                probes,
-                positions=at,
-                token_budget=request.token_budget or TOKEN_BUDGET,
-                progress=line.update,
-            )
-
-        if request.stride == 1:
-            return curves(texts, None)
-        return [curves([one], at)[0] for one, at in zip(texts, positions, strict=True)]
 
 
 def _table(viewer: Viewer, texts: dict[str, Tokens]) -> pl.DataFrame:
