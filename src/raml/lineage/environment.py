@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from raml.config import Section
 from raml.errors import DataError
-from raml.lineage.checked import checked
+from raml.lineage.parsing import parse
 from raml.step import Step, run
 from raml.storage import read_json, write_json
 
@@ -79,7 +79,7 @@ def read_environment(path: Path) -> Environment:
     Raises:
         DataError: the file is missing, not JSON or something else.
     """
-    return checked(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
+    return parse(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
 
 
 def processor() -> str:

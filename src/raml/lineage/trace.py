@@ -16,9 +16,9 @@ from raml import records
 from raml.claims.result import ClaimResult
 from raml.claims.results import load_results
 from raml.errors import InputError
-from raml.lineage.checked import checked
 from raml.lineage.environment import Environment, read_environment
 from raml.lineage.jobs import BY_HAND, Job, Made, jobs_behind, option
+from raml.lineage.parsing import parse
 from raml.storage import Provenance, file_hash, read_json, read_provenance
 
 
@@ -195,7 +195,7 @@ def _file(name: str, sources: Mapping[str, tuple[Provenance, str]], record: Mapp
         provenance, source = read_provenance(path), name
     elif here and beside.is_file():
         what = f"{beside} does not say where its model comes from"
-        provenance, source = checked(Provenance, read_json(beside), what, "; delete the model and rerun"), str(beside)
+        provenance, source = parse(Provenance, read_json(beside), what, "; delete the model and rerun"), str(beside)
     config = "".join(option(record["shellcmd"], "config")[:1]) if record else ""
     digests = re.findall(r"(?m)^'([0-9a-f]{12})'$", "\n".join(record["params"])) if record else []
     return File(
@@ -215,5 +215,5 @@ def _sources(figures: Path) -> dict[str, tuple[Provenance, str]]:
     return {
         source.path: (source, str(path))
         for path in sorted(figures.glob("*.json"))
-        for source in checked(Sources, read_json(path), f"{path} is no exhibit with its sources", hint).sources
+        for source in parse(Sources, read_json(path), f"{path} is no exhibit with its sources", hint).sources
     }
