@@ -39,6 +39,7 @@ def main() -> None:
     The exit code is 0, 1 (failed), 2 (bad input; the help is shown where there was none) or 130 (interrupted).
     """
     warnings.showwarning = _show_warning
+    warnings.filterwarnings("ignore", module="transformers|torch|huggingface_hub")  # about their own affairs
     try:
         for number, argument in enumerate(sys.argv[1:], 1):
             if any("\ud800" <= character <= "\udfff" for character in argument):

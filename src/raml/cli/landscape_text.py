@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -26,9 +25,7 @@ from raml.report.landscapes import Surface
 from raml.report.numbers import count, number, percent
 from raml.schemas import LandscapePoint
 from raml.storage import write_table, write_text
-
-if TYPE_CHECKING:
-    from raml.trajectories.hub import Pretrained
+from raml.trajectories.hub import Pretrained, load_named
 
 
 class Request(Section):
@@ -82,7 +79,7 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
         RamlError: the NLL is not finite, out of memory, or `out` cannot be written.
     """
     check_grid(request.size, request.radius, request.token_budget or TOKEN_BUDGET)
-    result = measure(request, own_model.load(request.model, device, dtype))
+    result = measure(request, load_named(request.model, device=device, dtype=dtype))
     provenance = own_model.origin(request, __name__, request.model, request.seed)
     title, summary = f"Answer-NLL landscape of {request.model}", list(result.summary())
     with own_model.output_folder(out) as folder:
@@ -98,7 +95,7 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
     print_line(f"page: {out / 'index.html'}\nfigure: {out / 'landscape.svg'}\ntable: {out / 'landscape.parquet'}")
 
 
-def measure(request: Request, pretrained: "Pretrained") -> Result:
+def measure(request: Request, pretrained: Pretrained) -> Result:
     """Measure the landscapes, and the curve of each trajectory.
 
     Raises:

@@ -1,7 +1,6 @@
 """What `raml probe` and `raml landscape` share: the user's model, its prompts, and writing a folder of results."""
 
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +17,6 @@ if TYPE_CHECKING:
     from raml.probing.text import Tokens
     from raml.probing.tree import Probe
     from raml.trajectories.hub import Pretrained
-
-
-def load(model: str, device: str = "auto", dtype: str = "auto") -> "Pretrained":
-    """Model, in eval mode on its device, and tokenizer; nothing but our own errors is printed.
-
-    Raises:
-        InputError: no such model, no such device, or a model that does not fit the memory.
-    """
-    warnings.filterwarnings("ignore", module="transformers|torch|huggingface_hub")
-    from raml.trajectories.hub import load_named
-
-    return load_named(model, device=device, dtype=dtype)
 
 
 def prompts_of(

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,9 +18,7 @@ from raml.report.viewer import MOST_ANSWERS, Followed, Mode, Series, Viewer, vie
 from raml.report.viewer_figure import write_figure
 from raml.schemas import ProbeCurve, column_types
 from raml.storage import write_table, write_text
-
-if TYPE_CHECKING:
-    from raml.trajectories.hub import Pretrained
+from raml.trajectories.hub import Pretrained, load_named
 
 
 class Request(Section):
@@ -51,7 +48,7 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
             f"{len(request.answers) - 1} distractors: {MOST_ANSWERS - 1} can be told apart from each other in a "
             "figure; follow the others in a run of their own"
         )
-    pretrained = own_model.load(request.model, device, dtype)
+    pretrained = load_named(request.model, device=device, dtype=dtype)
     texts = {
         name: known(pretrained.tokenizer, text, f"trajectory {name}") for name, text in request.trajectories.items()
     }
@@ -68,7 +65,7 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
     print_line(f"page: {out / 'index.html'}\nfigure: {out / 'curves.svg'}\ntable: {out / 'curves.parquet'}")
 
 
-def _probe(request: Request, pretrained: "Pretrained", texts: dict[str, Tokens]) -> Viewer:
+def _probe(request: Request, pretrained: Pretrained, texts: dict[str, Tokens]) -> Viewer:
     """All trajectories in all modes with all answers."""
     closing = request.end_of_thinking
     if "no_thinking" in request.modes and closing is None:
