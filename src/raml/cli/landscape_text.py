@@ -50,8 +50,6 @@ class Result:
 
     landscape: Landscape
     surfaces: list[Surface]
-    precision: str
-    model_bytes: int
     seconds: float
 
     def summary(self) -> Iterator[str]:
@@ -79,7 +77,8 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
         RamlError: the NLL is not finite, out of memory, or `out` cannot be written.
     """
     check_grid(request.size, request.radius, request.token_budget or TOKEN_BUDGET)
-    result = measure(request, load_named(request.model, device=device, dtype=dtype))
+    pretrained = load_named(request.model, device=device, dtype=dtype)
+    result = measure(request, pretrained)
     provenance = own_model.origin(request, __name__, request.model, request.seed)
     title, summary = f"Answer-NLL landscape of {request.model}", list(result.summary())
     with own_model.output_folder(out) as folder:
@@ -88,7 +87,7 @@ def run(request: Request, device: str, dtype: str, out: Path) -> None:
         with drawing():
             drawn = draw_surfaces(result.surfaces)
             write_svg(drawn, figure, name="landscape", title=title, description=" ".join(summary), rounded=True)
-        page = LandscapePage(title, _facts(request, result), result.surfaces)
+        page = LandscapePage(title, _facts(request, result, pretrained), result.surfaces)
         write_text(landscape_page(page, figure), folder / "index.html")
     for line in summary:
         print_line(line)
@@ -112,14 +111,14 @@ def measure(request: Request, pretrained: Pretrained) -> Result:
         own_model.measure_curves(pretrained, prompt, [tokens], [probe], request.token_budget)[0][0]
         for prompt, tokens, probe in zip(prompts, texts, probes, strict=False)
     ]
-    asked = [
+    questions = [
         ForcedAnswer(prompt, probe.marker_ids, probe.answer_ids) for prompt, probe in zip(prompts, probes, strict=True)
     ]
     start = time.perf_counter()
     with progress("landscape", request.size**2, "point") as line:
         landscape = answer_nll_landscape(
             model,
-            asked,
+            questions,
             size=request.size,
             radius=request.radius,
             seed=request.seed,
@@ -127,13 +126,8 @@ def measure(request: Request, pretrained: Pretrained) -> Result:
             token_budget=request.token_budget or TOKEN_BUDGET,
             progress=line.update,
         )
-    return Result(
-        landscape=landscape,
-        surfaces=_surfaces(request, landscape, curves),
-        precision=own_model.precision(pretrained),
-        model_bytes=sum(parameter.nbytes for parameter in model.parameters()),
-        seconds=time.perf_counter() - start,
-    )
+    seconds = time.perf_counter() - start
+    return Result(landscape, _surfaces(request, landscape, curves), seconds)
 
 
 def _surfaces(request: Request, landscape: Landscape, curves: list[Curve]) -> list[Surface]:
@@ -168,16 +162,17 @@ def _table(request: Request, result: Result) -> pl.DataFrame:
     return LandscapePoint.cast(pl.concat(tables))
 
 
-def _facts(request: Request, result: Result) -> list[tuple[str, str]]:
+def _facts(request: Request, result: Result, pretrained: Pretrained) -> list[tuple[str, str]]:
     landscape = result.landscape
+    model_bytes = sum(parameter.nbytes for parameter in pretrained.model.parameters())
     return [
         ("Model", request.model),
-        ("Precision", result.precision),
+        ("Precision", own_model.precision(pretrained)),
         ("Grid", f"{request.size} x {request.size} within \N{PLUS-MINUS SIGN}{request.radius:g}"),
         ("Seed of the directions", str(request.seed)),
         ("Normalisation", f"by {request.normalisation}"),
         ("Second direction", landscape.directions),
-        ("Model's weights", _size(result.model_bytes)),
+        ("Model's weights", _size(model_bytes)),
         ("Held beside the model", _size(landscape.buffer_bytes)),
         ("Peak memory", _size(landscape.peak_bytes)),
         ("Time", f"{result.seconds:.1f} s, {number(1000 * result.seconds / request.size**2)} ms a point"),
