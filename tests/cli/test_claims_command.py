@@ -125,7 +125,7 @@ def test_claims_are_decided_again_with_other_values_and_nothing_is_written(measu
     }
     assert recorded["fig3"]["verdict"] == "holds" and strict["fig3"]["verdict"] != "holds"
     assert strict["fig3"]["effects"][0]["threshold"] == -0.6 and strict["fig3"]["effects"][0]["estimate"] < -0.5
-    assert "the claim asks for 40" in strict["prop2.1-downhill"]["reason"]
+    assert "of the 40 questions that the claim asks for" in strict["prop2.1-downhill"]["reason"]
     assert strict["fig2"]["verdict"] == "contradicted"  # others stand
     assert list(sure) == ["fig3"] and sure["fig3"]["verdict"] == "inconclusive"  # its p is 0.004
     wide, narrow = (one["fig3"]["effects"][0]["interval"] for one in (sure, same))
