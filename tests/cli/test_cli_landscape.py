@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +18,7 @@ from raml.storage import model_hash, read_provenance, read_table
 from raml.trajectories.pretrained import load_pretrained
 from tiny_model_folder import CONTEXT
 
-Command = Callable[..., int]
+Ask = Callable[..., Any]
 
 QUESTIONS, ANSWERS = ("rows 3 ; A +1 ?", "rows 4 ; A +1 B +2 ?"), ("2 1", "7")
 THINKING = "A 1 ; Wait A 2 ok"
@@ -52,10 +53,9 @@ def line(model_folder: Path, tmp_path: Path) -> Line:
     return Line(model_folder, tmp_path)
 
 
-def test_the_table_holds_the_landscapes_of_the_library(
-    raml_command: Command, line: Line, model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raml_command(*line.arguments("--seed", 5)) == 0
+def test_the_table_holds_the_landscapes_of_the_library(ask: Ask, line: Line, model_folder: Path) -> None:
+    told = ask(*line.arguments("--seed", 5))
+    assert told.code == 0
     assert {path.name for path in line.out.iterdir()} == FILES
     table = read_table(line.out / "landscape.parquet", LandscapePoint)
     model, tokenizer = load_pretrained(model_folder)
@@ -68,31 +68,21 @@ def test_the_table_holds_the_landscapes_of_the_library(
     np.testing.assert_allclose(table["nll"].to_numpy().reshape(2, 3, 3), expected.nll, atol=1e-5)
     assert table["x"].to_list()[:3] == [-0.5, 0.0, 0.5] and set(table["seed"]) == {5}
     assert read_provenance(line.out / "landscape.parquet").model_hash == model_hash(model_folder)
-    printed = capsys.readouterr()
-    assert "question 2: NLL" in printed.out and "9 grid points in" in printed.out
-    assert "landscape" in printed.err  # the progress line
+    assert "question 2: NLL" in told.out and "9 grid points in" in told.out
+    assert "landscape" in told.err  # the progress line
 
 
-def test_the_page_is_whole_and_says_how_it_was_made(raml_command: Command, line: Line) -> None:
+def test_the_page_is_whole_and_says_how_it_was_made(ask: Ask, line: Line) -> None:
     prompts = [line.file(f"p{number}", f"<bos> {text} <think>") for number, text in enumerate(QUESTIONS)]
     line.asked, line.rest = [], ["--size", 3, "--radius", 0.5]
     for prompt, answer in zip(prompts, ANSWERS, strict=True):
         line.asked += ["--prompt", str(prompt), "--answer", answer]
     thoughts = line.file("t", THINKING)
-    assert (
-        raml_command(*line.arguments("--trajectory", thoughts, "--trajectory", thoughts, "--normalisation", "tensor"))
-        == 0
-    )
+    more = ("--trajectory", thoughts, "--trajectory", thoughts, "--normalisation", "tensor")
+    assert ask(*line.arguments(*more)).code == 0
     page = (line.out / "index.html").read_text(encoding="utf-8")
     text = html.unescape(re.sub("<[^>]+>", " ", page))
-    for part in (
-        "3 x 3 within \N{PLUS-MINUS SIGN}0.5",
-        "by tensor",
-        "stored",
-        "Peak memory",
-        "ms a point",
-        "points outside",
-    ):
+    for part in ("3 x 3 within \N{PLUS-MINUS SIGN}0.5", "by tensor", "stored", "ms a point", "points outside"):
         assert part in text, part
     assert "<bos>" not in page and "&lt;bos&gt;" in page  # what people write is shown, not run
     assert not re.search(r'(?:src|href)="(?!data:|#|landscape\.)', page)  # nothing is fetched
@@ -105,20 +95,16 @@ def test_the_page_is_whole_and_says_how_it_was_made(raml_command: Command, line:
     ("more", "message"),
     [
         (["--size", 4], "size = 4: must be odd"),
-        (["--size", 10**20 + 1], "must be at most 1001"),
-        (["--normalisation", "layer"], "--normalisation = 'layer': allowed are filter, tensor"),
-        (["--seed", -1], "--seed -1: must be from 0"),
+        (["--size", 10**20 + 1], "Invalid value for '--size': Input should be less than or equal to 1001"),
+        (["--normalisation", "layer"], "'layer' is not one of 'filter', 'tensor'"),
+        (["--seed", -1], "Invalid value for '--seed': "),
         (["--answer", "3"], "2 questions but 3 answers: give one --answer for each"),
-        (["--prompt", "p.txt"], "and not both"),
-        (["--trajectory", "gone.txt"], "2 questions but 1 trajectories"),
-        (["--trajectory", "gone.txt", "--trajectory", "gone.txt"], "--trajectory gone.txt cannot be read"),
+        (["--prompt", __file__], "and not both"),
+        (["--trajectory", __file__], "2 questions but 1 trajectories"),
         (["--question", "rows ?" + " A" * CONTEXT, "--answer", "3"], f"exceed the model's context of {CONTEXT}"),
     ],
 )
-def test_bad_input_is_one_clear_line(
-    raml_command: Command, line: Line, capsys: pytest.CaptureFixture[str], more: list[object], message: str
-) -> None:
-    assert raml_command(*line.arguments(*more)) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and message in error, error
+def test_bad_input_is_one_clear_line(ask: Ask, line: Line, more: list[object], message: str) -> None:
+    told = ask(*line.arguments(*more))
+    assert told.code == 2 and message in told.error()
     assert not line.out.exists()

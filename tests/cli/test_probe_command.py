@@ -19,7 +19,7 @@ from raml.storage import read_provenance, read_table
 from raml.trajectories.pretrained import load_pretrained
 from tiny_model_folder import CONTEXT, tiny_model
 
-Command = Callable[..., int]
+Ask = Callable[..., Any]
 
 QUESTION, THINKING, ANSWER = "rows 3 ; A +1 ?", "A 1 ; Wait A 2 ok", "2 1"
 FILES = {"curves.parquet", "curves.svg", "index.html"}
@@ -51,10 +51,9 @@ def request_(model_folder: Path, tmp_path: Path) -> Request:
     return Request(model_folder, tmp_path)
 
 
-def test_the_table_holds_the_curves_of_the_library(
-    raml_command: Command, request_: Request, model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raml_command(*request_.arguments(mode="both", distractor="2 3")) == 0
+def test_the_table_holds_the_curves_of_the_library(ask: Ask, request_: Request, model_folder: Path) -> None:
+    told = ask(*request_.arguments(mode="both", distractor="2 3"))
+    assert told.code == 0
     assert {path.name for path in request_.out.iterdir()} == FILES
     table = read_table(request_.out / "curves.parquet", ProbeCurve)
     model, tokenizer = load_pretrained(model_folder)
@@ -74,19 +73,15 @@ def test_the_table_holds_the_curves_of_the_library(
     assert table["correct"].is_null().all()
     assert read_provenance(request_.out / "curves.parquet").model_hash is not None
 
-    shown = capsys.readouterr()
     gold = table.filter((table["answer"] == ANSWER) & (table["mode"] == "thinking"))["nll"].to_numpy()
     drop = np.diff(gold).min()
-    assert f"largest drop {-drop:.3g} nats at token {np.diff(gold).argmin() + 1}" in shown.out
-    assert "probing: 100%" in shown.err
-    assert all(str(request_.out / name) in shown.out for name in FILES)
+    assert f"largest drop {-drop:.3g} nats at token {np.diff(gold).argmin() + 1}" in told.out
+    assert "probing: 100%" in told.err
+    assert all(str(request_.out / name) in told.out for name in FILES)
 
 
-def test_the_page_holds_text_and_numbers(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raml_command(*request_.arguments(stride=3)) == 0
-    assert "after 7 tokens" in capsys.readouterr().out
+def test_the_page_holds_text_and_numbers(ask: Ask, request_: Request) -> None:
+    assert "after 7 tokens" in ask(*request_.arguments(stride=3)).out
     page = (request_.out / "index.html").read_text()
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
     (trajectory,) = data["trajectories"]
@@ -97,12 +92,12 @@ def test_the_page_holds_text_and_numbers(
     assert "every 3 tokens, and at the end" in page
 
 
-def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, request_: Request, tmp_path: Path) -> None:
+def test_strides_end_at_the_end_of_each_trajectory(ask: Ask, request_: Request, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("A 1 ; Wait A")
     command = [*request_.arguments(), "--trajectory", tmp_path / "other.txt"]
-    assert raml_command(*command) == 0
+    assert ask(*command).code == 0
     every = read_table(request_.out / "curves.parquet", ProbeCurve)
-    assert raml_command(*command, "--stride", 2) == 0
+    assert ask(*command, "--stride", 2).code == 0
     some = read_table(request_.out / "curves.parquet", ProbeCurve)
     by_name = {name[0].rsplit("/", 1)[1]: rows for name, rows in some.group_by("trajectory_id")}
     assert sorted(by_name["thoughts"]["position"]) == [0, 2, 4, 6, 7]
@@ -112,41 +107,38 @@ def test_strides_end_at_the_end_of_each_trajectory(raml_command: Command, reques
     np.testing.assert_allclose(both["nll"].to_numpy(), both["nll_right"].to_numpy(), atol=1e-5)
 
 
-def test_an_exact_prompt_replaces_the_template(raml_command: Command, request_: Request, tmp_path: Path) -> None:
-    assert raml_command(*request_.arguments()) == 0
+def test_an_exact_prompt_replaces_the_template(ask: Ask, request_: Request, tmp_path: Path) -> None:
+    assert ask(*request_.arguments()).code == 0
     by_template = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"]
     (tmp_path / "prompt.txt").write_text(f"<bos> {QUESTION} <think>\n")
-    assert raml_command(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")) == 0
+    assert ask(*request_.arguments(question=None, instruction=None, prompt=tmp_path / "prompt.txt")).code == 0
     assert read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_list() == by_template.to_list()
 
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
-    "choice": ({"mode": "fast"}, "--mode = 'fast': allowed are thinking, no-thinking, both"),
-    "minimum": ({"stride": 0}, "--stride 0: must be at least 1"),
-    "no number": ({"stride": "abc"}, "Invalid value for '--stride'"),
+    "choice": ({"mode": "fast"}, "'fast' is not one of 'thinking', 'no-thinking', 'both'"),
+    "minimum": ({"stride": 0}, "Invalid value for '--stride': "),
     "unknown option": ({"guess": 1}, "No such option: --guess"),
     "blank": ({"answer": " "}, "the answer is blank"),
     "unknown word": ({"answer": "12345"}, "no token for '12345' in the answer"),
-    "nothing asked": ({"question": None}, "give --question TEXT, or --prompt FILE"),
-    "asked twice": ({"prompt": "prompt.txt"}, "give --question TEXT, or --prompt FILE with the exact prompt, and not"),
+    "no question": ({"question": None}, "give --question TEXT, or --prompt FILE"),
+    "question and prompt": ({"prompt": __file__}, "give --question TEXT, or --prompt FILE with the exact prompt, and"),
     "equal distractor": ({"distractor": f" {ANSWER}"}, "an answer is given twice"),
     "end of thinking": ({"end_of_thinking": "</think>"}, "only forced with --mode no-thinking or --mode both"),
     "long stride": ({"stride": 8}, "--stride 8: trajectory thoughts has only 7 tokens"),
-    "control character": ({"answer": "\frac{1}{2}"}, "--answer holds the control character U+000C at character 1"),
-    "long name": ({"out": "o" * 300}, "file name too long; name another folder"),
-    "not UTF-8": ({"answer": "2\udcff"}, "is not UTF-8: '2\\udcff'"),
+    "control character": ({"answer": "\frac{1}{2}"}, "it holds the control character U+000C at character 1"),
+    "long name": ({"out": "o" * 300}, "File name too long"),
     "no model": ({"model": "./missing"}, "model ./missing: there is no such folder"),
     "no file": ({"trajectory": "gone.txt"}, "gone.txt cannot be read: no such file or directory"),
+    "below a file": ({"out": f"{__file__}/out", "model": "./missing"}, "is a file; name a folder"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_ends_with_one_line(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
+def test_bad_input_ends_with_one_line(ask: Ask, request_: Request, case: str) -> None:
     changes, message = BAD[case]
-    assert raml_command(*request_.arguments(**changes)) == 2
-    one_error(capsys, message)
+    told = ask(*request_.arguments(**changes))
+    assert told.code == 2 and message in told.error()
     assert not request_.out.exists()
 
 
@@ -158,31 +150,25 @@ def test_bad_input_ends_with_one_line(
         (b"A 1 ; " * 30, f"= {12 + 90 + 3 - 4} tokens exceed the model's context of {CONTEXT}; shorten the trajectory"),
     ],
 )
-def test_an_unusable_trajectory_ends_with_one_line(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str], content: bytes, message: str
-) -> None:
+def test_an_unusable_trajectory_ends_with_one_line(ask: Ask, request_: Request, content: bytes, message: str) -> None:
     request_.trajectory.write_bytes(content)
-    assert raml_command(*request_.arguments()) == 2
-    assert "thoughts" in one_error(capsys, message)
+    told = ask(*request_.arguments())
+    assert told.code == 2 and message in told.error() and "thoughts" in told.error()
 
 
-def test_nan_logits_end_with_exit_code_1(
-    raml_command: Command, request_: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nan_logits_end_with_exit_code_1(ask: Ask, request_: Request, tmp_path: Path) -> None:
     tiny_model(tmp_path / "broken")
     weights = load_file(tmp_path / "broken" / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, tmp_path / "broken" / "model.safetensors", metadata={"format": "pt"})
-    assert raml_command(*request_.arguments(model=tmp_path / "broken")) == 1
-    one_error(capsys, "the answer's NLL is not finite")
+    told = ask(*request_.arguments(model=tmp_path / "broken"))
+    assert told.code == 1 and "the answer's NLL is not finite" in told.error()
     assert not request_.out.exists()
 
 
-def test_out_of_memory_is_said_once_and_survived(
-    raml_command: Command, request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_out_of_memory_is_said_once_and_survived(ask: Ask, request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "2 1 ; 3 4 5"  # 6 tokens at 8 positions
-    assert raml_command(*request_.arguments(answer=long)) == 0
+    assert ask(*request_.arguments(answer=long)).code == 0
     expected = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
     forward = LlamaForCausalLM.forward
     limit = 20  # the context alone has 15
@@ -193,35 +179,12 @@ def test_out_of_memory_is_said_once_and_survived(
         return forward(self, input_ids=input_ids, **options)
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", small)
-    capsys.readouterr()
-    assert raml_command(*request_.arguments(answer=long)) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if line.startswith("warning: out of memory")]) == 1
+    told = ask(*request_.arguments(answer=long))
+    assert told.code == 0 and told.err.count("warning: out of memory") == 1
     nll = read_table(request_.out / "curves.parquet", ProbeCurve)["nll"].to_numpy()
     np.testing.assert_allclose(nll, expected, atol=1e-5)
 
     limit = 0
-    assert raml_command(*request_.arguments(answer=long, out=request_.out.with_name("none"))) == 1
-    one_error(capsys, "out of memory")
+    told = ask(*request_.arguments(answer=long, out=request_.out.with_name("none")))
+    assert told.code == 1 and "out of memory" in told.error()
     assert not request_.out.with_name("none").exists()
-
-
-def test_an_out_folder_that_cannot_be_is_refused_before_the_work(
-    raml_command: Command, request_: Request, capsys: pytest.CaptureFixture[str]
-) -> None:
-    request_.out.write_text("a file")
-    for out in (request_.out, request_.out / "below"):
-        assert raml_command(*request_.arguments(out=out, model="./missing")) == 2
-        one_error(capsys, "is a file; name a folder")
-
-
-def one_error(capsys: pytest.CaptureFixture[str], message: str) -> str:
-    """The error line, which holds `message`; nothing else but progress and warnings was printed."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and message in errors[0], captured.err
-    rest = [line for line in captured.err.splitlines() if not line.startswith(("error: ", "warning: "))]
-    assert all(re.match(r"\s*$|\r?probing:", line) for line in rest), rest
-    return errors[0]

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,11 +30,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_command_writes_what_is_promised(workplace: Path, raml_command: Callable[..., int]) -> None:
+def test_the_command_writes_what_is_promised(workplace: Path, ask: Callable[..., Any]) -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    found = re.search(r"^    (raml probe(?:.*\\\n)+.*)$", text, re.MULTILINE)
-    assert found is not None and NAMED in found[1]
-    assert raml_command(*shlex.split(found[1].replace("\\\n", " "))[1:]) == 0
+    command, *_ = re.findall(r"^    (raml probe(?:.*\\\n)+.*)$", text, re.MULTILINE)
+    assert NAMED in command
+    assert ask(*shlex.split(command.replace("\\\n", " "))[1:]).code == 0
     promised = set(re.findall(r"^\| `(\w+\.\w+)` \|", text, re.MULTILINE))
     assert {path.name for path in (workplace / "probe").iterdir()} == promised
     assert {"index.html", "curves.svg", "curves.parquet"} == promised

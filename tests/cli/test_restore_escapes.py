@@ -5,8 +5,11 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+Ask = Callable[..., Any]
 
 PATH = "results/micro/models/seed0/base/model.safetensors"
 
@@ -31,12 +34,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     records = root / "results" / "micro" / "records" / "training.json"
     records.parent.mkdir(parents=True)
-    job = {
-        "outputs": {PATH: hashlib.sha256(b"weights").hexdigest()},
-        "input_checksums": {},
-        "rule": "r",
-        "shellcmd": "s",
-    }
+    outputs = {PATH: hashlib.sha256(b"weights").hexdigest()}
+    job = {"outputs": outputs, "input_checksums": {}, "rule": "r", "shellcmd": "s"}
     records.write_text(json.dumps({"jobs": [job]}))
     monkeypatch.chdir(root)
     return root
@@ -53,36 +52,27 @@ def tracked(path: str, relpath: str, store: Path) -> str:
     ("path", "relpath"),
     [("models", "../../escaped"), ("models", "/no/such/folder/x"), ("../escaped", "x"), ("linked/escaped", "x")],
 )
-def test_nothing_is_written_elsewhere(
-    path: str,
-    relpath: str,
-    checkout: Path,
-    tmp_path: Path,
-    raml_command: Callable[..., int],
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_nothing_is_written_elsewhere(path: str, relpath: str, checkout: Path, tmp_path: Path, ask: Ask) -> None:
     (tmp_path / "elsewhere").mkdir()
     (checkout / "linked").symlink_to(tmp_path / "elsewhere")
     (checkout / "odd.dvc").write_text(tracked(path, relpath, tmp_path / "store"))
-    assert raml_command("restore") == 2
-    told = capfd.readouterr().err
-    assert "lies outside this checkout" in told and "Traceback" not in told
+    told = ask("restore")
+    assert told.code == 2 and "lies outside this checkout" in told.err and "Traceback" not in told.err
     assert not (tmp_path / "escaped").exists() and not Path("/no/such/folder").exists()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_cache_elsewhere_is_the_users_own_to_set(
-    checkout: Path, tmp_path: Path, raml_command: Callable[..., int], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cache_elsewhere_is_the_users_own_to_set(checkout: Path, tmp_path: Path, ask: Ask) -> None:
     (checkout / "results" / "micro.dvc").write_text(
         tracked("micro/models", "seed0/base/model.safetensors", tmp_path / "store")
     )
     with (checkout / ".dvc" / "config").open("a") as file:
         file.write(f"[cache]\n    dir = {tmp_path}/elsewhere\n")
-    assert raml_command("restore") == 2
-    assert "puts DVC's cache outside this checkout" in capfd.readouterr().err
+    told = ask("restore")
+    assert told.code == 2 and "puts DVC's cache outside this checkout" in told.err
     assert not (tmp_path / "elsewhere").exists()
     (checkout / ".dvc" / "config.local").write_text((checkout / ".dvc" / "config").read_text())
     (checkout / ".dvc" / "config").write_text("")
-    assert raml_command("restore") == 0, capfd.readouterr().err
+    told = ask("restore")
+    assert told.code == 0, told.err
     assert (checkout / PATH).read_bytes() == b"weights"

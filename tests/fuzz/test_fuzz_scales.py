@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from fuzzing import cases, changed, damaged_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raml import runs
-from raml.cli.plan import _overrides, _plan
+from raml.cli.options import read_assignment
+from raml.cli.plan import overrides, plan_costs
 from raml.config import Scale, canonical_json, load_scale, validate
 from raml.errors import ConfigError, InputError
 
@@ -67,7 +69,7 @@ def test_damaged_scales(raw: Any) -> None:
     canonical_json(scale)
     runs.batches(scale), runs.series(scale), runs.regimes(scale), runs.sampled_together(scale)
     try:
-        _plan(scale)
+        plan_costs(scale)
     except InputError as error:
         assert "\n" not in str(error)
 
@@ -78,6 +80,6 @@ def test_damaged_scales(raw: Any) -> None:
 @example(assignments=["a=" + "[" * 1_500])
 def test_assignments(assignments: list[str]) -> None:
     try:
-        _overrides(assignments)
-    except InputError as error:
+        overrides(map(read_assignment, assignments))
+    except (InputError, typer.BadParameter) as error:
         assert "\n" not in str(error).replace(repr(assignments), "")

@@ -17,11 +17,11 @@ LOCK = Path(__file__).parents[2] / "requirements/core.lock"
 
 
 def test_versions_are_those_installed() -> None:
-    found = environment(LOCK)
-    assert found.packages["numpy"] == metadata.version("numpy")
-    assert found.python == platform.python_version() and found.architecture == platform.machine()
-    assert found.processor and found.system.startswith(platform.system())
-    assert found.processor in found.in_words()
+    machine = environment(LOCK)
+    assert machine.packages["numpy"] == metadata.version("numpy")
+    assert machine.python == platform.python_version() and machine.architecture == platform.machine()
+    assert machine.processor and machine.system.startswith(platform.system())
+    assert machine.processor in machine.in_words()
 
 
 def test_the_record_is_the_same_each_time_and_names_nobody(tmp_path: Path) -> None:

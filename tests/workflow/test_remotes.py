@@ -15,7 +15,7 @@ import pytest
 from checkout import ROOT
 from versioned import run
 
-from raml.cli import common
+from raml.cli import dvc_paths
 
 PRESETS = ROOT / "config" / "remotes"
 SECRETS = ("access_key_id", "secret_access_key", "session_token", "password", "passphrase", "connection_string")
@@ -44,7 +44,7 @@ def test_a_preset_is_a_configuration_of_dvc(
 ) -> None:
     shutil.copy(PRESETS / f"{preset}.ini", repository / ".dvc" / "config.local")
     monkeypatch.chdir(repository)
-    (found,) = common.remotes().items()
+    (found,) = dvc_paths.remotes().items()
     assert found[0] == "store" and found[1].startswith(scheme or str(repository))
 
 

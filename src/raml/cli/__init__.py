@@ -18,17 +18,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reasoning as meta-learning, reproduced.",
 )
-app.command()(claims.claims)
-app.command()(compare.compare)
-app.command()(trace.trace)
-app.command()(verify.verify)
-app.command()(restore.restore)
-app.command()(doctor.doctor)
-app.command()(probe.probe)
-app.command()(landscape.landscape)
-app.command()(plan.plan)
-app.command()(times.times)
-app.command()(status.status)
+for command in (
+    claims.claims, compare.compare, trace.trace, verify.verify, restore.restore, doctor.doctor, probe.probe,
+    landscape.landscape, plan.plan, times.times, status.status,
+):  # fmt: skip
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -45,28 +39,24 @@ def main() -> None:
     The exit code is 0, 1 (failed), 2 (bad input; the help is shown where there was none) or 130 (interrupted).
     """
     warnings.showwarning = _show_warning
+    warnings.filterwarnings("ignore", module="transformers|torch|huggingface_hub")  # about their own affairs
     try:
-        _check_arguments(sys.argv[1:])
+        for number, argument in enumerate(sys.argv[1:], 1):
+            if any("\ud800" <= character <= "\udfff" for character in argument):
+                raise InputError(f"argument {number} is not UTF-8: {argument!a}")
         sys.exit(app(prog_name="raml", standalone_mode=False))
     except RamlError as error:
         _end(str(error), error.exit_code)
     except typer.TyperException as error:  # the command line does not fit the options
         context = getattr(error, "ctx", None)
-        advice = f"; see {context.command_path} --help" if context else ""
-        message = error.format_message()
-        _end(f"{message.rstrip('.')}{advice}" if message else "", error.exit_code)
+        hint = f"; see {context.command_path} --help" if context else ""
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        _end(f"{message}{hint}" if message else "", error.exit_code)
     except typer.Abort:
         _end("interrupted", 130)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        _end(f"a name of {len(str(error.filename)):,} characters, which no file can have: {error.filename:.80}...", 2)
-
-
-def _check_arguments(arguments: list[str]) -> None:
-    for number, argument in enumerate(arguments, 1):
-        if any("\ud800" <= character <= "\udfff" for character in argument):
-            raise InputError(f"argument {number} is not UTF-8: {argument!a}")
+    except OSError as error:  # a name that is too long, a full disk, a folder that may not be written
+        name = f"{error.filename!s:.80}: " if error.filename else ""
+        _end(f"{name}{error.strerror or error}", 2 if error.errno == errno.ENAMETOOLONG else 1)
 
 
 def _end(message: str, code: int) -> None:

@@ -1,40 +1,39 @@
 """`raml claims`: every claim of the paper with what was measured and the verdict."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from raml.cli import common
+from raml.cli.options import Assignment, Json, Scale, read_assignment
+from raml.cli.output import COLOURS, coloured, print_json, print_line, print_table
+from raml.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
 
     from raml.claims.result import ClaimResult, DecidingEffect
-
-COLOURS = {"holds": "green", "contradicted": "red", "inconclusive": "yellow", "not_run": "dim"}
 
 
 def claims(
     names: Annotated[
         list[str] | None, typer.Argument(help="Claims (tab2-grpo) or exhibits (tab2) to show in full; else all.")
     ] = None,
-    scale: Annotated[str, typer.Option("--scale", help="The scale that was run, a folder of results/.")] = "micro",
+    scale: Scale = "micro",
     verdict: Annotated[
         Literal["holds", "contradicted", "inconclusive", "not_run"] | None,
-        typer.Option("--verdict", help="Only claims with this verdict."),
+        typer.Option(help="Only claims with this verdict."),
     ] = None,
     changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="CLAIM.KEY=VALUE", help="Decide with another value: fig3.threshold=-0.6."),
+        list[Assignment] | None,
+        typer.Option(
+            "--set", parser=read_assignment, metavar="CLAIM.KEY=VALUE", help="Decide with another: fig3.threshold=-0.6."
+        ),
     ] = None,
-    confidence: Annotated[
-        float | None, typer.Option("--confidence", min=0.5, max=0.9999, help="Decide with another confidence.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what is shown as in results/<scale>/claims.json.")
-    ] = False,
+    confidence: Annotated[float | None, typer.Option(min=0.5, max=0.9999, help="Decide with another.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show every claim of the paper with its effects and verdict; named ones with the reason too.
 
@@ -44,19 +43,20 @@ def claims(
 
     path, config = Path("results", scale, "claims.json"), Path("config")
     again = bool(changes) or confidence is not None
-    found = _decide_again(scale, config, changes or [], confidence) if again else load_results(path, scale)
-    shown = _chosen(found, names or [], path)
-    shown = [one for one in shown if verdict is None or one.verdict == verdict]
+    results = _decide_again(scale, config, changes or (), confidence) if again else load_results(path, scale)
+    chosen = [one for one in _named(results, names or [], path) if verdict is None or one.verdict == verdict]
     if as_json:
-        _print_json(shown)
+        print_json(chosen)
     else:
-        _print(shown, scale, in_full=bool(names))
-        typer.echo(standing(found))
-    if not again and (config / "claims.yaml").is_file() and (stale := check_current(found, config, path, scale)):
+        _print(chosen, scale, in_full=bool(names))
+        print_line(standing(results), wrap=True)
+    if not again and (config / "claims.yaml").is_file() and (stale := check_current(results, config, path, scale)):
         typer.echo(f"warning: {stale}", err=True)
 
 
-def _decide_again(scale: str, config: Path, changes: Sequence[str], confidence: float | None) -> list["ClaimResult"]:
+def _decide_again(
+    scale: str, config: Path, changes: Iterable[Assignment], confidence: float | None
+) -> list["ClaimResult"]:
     """All claims, decided from the quantities with other values; nothing is written."""
     from raml.claims.decide import decide, read_quantities
     from raml.claims.registry import load_registry
@@ -68,77 +68,45 @@ def _decide_again(scale: str, config: Path, changes: Sequence[str], confidence: 
     return decide(registry, quantities, settings)
 
 
-def _changes(texts: Sequence[str]) -> dict[str, dict[str, object]]:
+def _changes(assignments: Iterable[Assignment]) -> dict[str, dict[str, Any]]:
     """`fig3.threshold=-0.6` as `{"fig3": {"threshold": -0.6}}`; claims' ids may hold dots, keys none."""
-    import yaml
-
-    from raml.errors import InputError
-
-    found: dict[str, dict[str, object]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in assignments:
         claim, _, key = name.rpartition(".")
-        if not (claim and key and equals):
-            raise InputError(f"--set {text}: write CLAIM.KEY=VALUE, as in fig3.threshold=-0.6")
-        try:
-            found.setdefault(claim, {})[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {text}: the value is not YAML") from None
-    return found
+        if not claim:
+            raise InputError(f"--set {name}: write CLAIM.KEY=VALUE, as in fig3.threshold=-0.6")
+        changes.setdefault(claim, {})[key] = value
+    return changes
 
 
-def _chosen(found: Sequence["ClaimResult"], names: Sequence[str], path: Path) -> list["ClaimResult"]:
+def _named(results: Sequence["ClaimResult"], names: Sequence[str], path: Path) -> list["ClaimResult"]:
     """Those of `names`, which are ids or exhibits; all without any."""
-    from raml.errors import InputError
-
-    known = {name for one in found for name in (one.id, one.exhibit)}
+    known = {name for one in results for name in (one.id, one.exhibit)}
     if unknown := [name for name in names if name not in known]:
-        raise InputError(f"{path} has no claim {unknown[0]!r}; it has {', '.join(one.id for one in found)}")
-    return [one for one in found if not names or one.id in names or one.exhibit in names]
+        raise InputError(f"{path} has no claim {unknown[0]!r}; it has {', '.join(one.id for one in results)}")
+    return [one for one in results if not names or one.id in names or one.exhibit in names]
 
 
-def _print_json(shown: Sequence["ClaimResult"]) -> None:
-    """The chosen claims in the file's form."""
-    import json
-
-    typer.echo(json.dumps([one.model_dump(mode="json") for one in shown], indent=2, sort_keys=True, ensure_ascii=False))
-
-
-def _print(shown: Sequence["ClaimResult"], scale: str, *, in_full: bool) -> None:
-    from rich.markup import escape
-
-    console = common.console()
-    console.print(_table(shown, scale))
-    for one in shown if in_full else ():
-        console.print(f"[bold]{one.id}[/] [{COLOURS[one.verdict]}]{one.verdict}[/]: {escape(one.statement)}")
+def _print(chosen: Sequence["ClaimResult"], scale: str, *, in_full: bool) -> None:
+    headings = ("claim", "verdict\nafter Holm", "effects [interval], threshold")
+    rows = [(one.id, _verdicts(one), "\n".join(map(_effect, one.effects)) or one.reason) for one in chosen]
+    print_table(f"Claims at scale {scale}", headings, rows, texts=3, wide=headings[-1], separate=True)
+    for one in chosen if in_full else ():
+        print_line(f"{one.id} ", coloured(one.verdict), f": {one.statement}", wrap=True)
         for label, text in _in_full(one):
-            console.print(f"  [dim]{label}:[/] {escape(text)}", highlight=False)
-    counts = {name: sum(one.verdict == name for one in shown) for name in COLOURS}
-    console.print(
-        ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no claim has this verdict"
-    )
-    if not in_full and shown:
-        console.print(f"[dim]Why: raml claims {shown[0].id} --scale {escape(scale)}[/]", highlight=False)
+            print_line(f"  {label}: {text}", wrap=True)
+    counts = Counter[str](one.verdict for one in chosen)
+    print_line(", ".join(f"{counts[name]} {name}" for name in COLOURS if name in counts) or "no claim has this verdict")
+    if chosen and not in_full:
+        print_line(f"Why: raml claims {chosen[0].id} --scale {scale}", style="dim")
 
 
-def _table(shown: Sequence["ClaimResult"], scale: str) -> "Table":
-    """A row a claim and a line an effect, readable at 80 columns."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+def _verdicts(one: "ClaimResult") -> "Text":
+    """The verdict, the one after Holm's correction if it is another, and whether it is built in."""
+    from rich.text import Text
 
-    table = Table(title=escape(f"Claims at scale {scale}"), box=box.HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
-    table.add_column("claim", min_width=12, overflow="fold")
-    table.add_column("verdict\nafter Holm", min_width=12, no_wrap=True)
-    table.add_column(escape("effects [interval], threshold"), ratio=1)
-    for one in shown:
-        holm = one.verdict_holm or "not_run"
-        verdicts = [f"[{COLOURS[one.verdict]}]{one.verdict}[/]"]
-        verdicts += [f"[{COLOURS[holm]}]{holm}[/]"] if holm != one.verdict else []
-        verdicts += ["[dim]built in[/]"] if one.by_construction else []
-        effects = "\n".join(_effect(effect) for effect in one.effects) or one.reason
-        table.add_row(escape(one.id), "\n".join(verdicts), escape(effects))
-    return table
+    words = [coloured(word) for word in dict.fromkeys((one.verdict, one.verdict_holm or "not_run"))]
+    return Text("\n").join([*words, *([Text("built in", "dim")] if one.by_construction else [])])
 
 
 def _effect(one: "DecidingEffect") -> str:
@@ -158,7 +126,8 @@ def _in_full(one: "ClaimResult") -> Iterator[tuple[str, str]]:
         yield "p", f"{one.p:.2g}, after Holm {one.p_holm:.2g}"
     yield "in the paper", one.paper
     if one.reported is not None:
-        yield "reported", _reported(one.reported)
+        values = list(_values(one.reported))
+        yield "reported", f"{len(values)} numbers, {min(values):g} to {max(values):g}" if values else "a plot"
     if one.n is not None:
         yield "n", ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in one.n.items())
     yield "needs", one.needs
@@ -170,12 +139,6 @@ def _in_full(one: "ClaimResult") -> Iterator[tuple[str, str]]:
             f"{number['measured']:.4g}, the paper {number['reported']:g} (tolerance {number['tolerance']:g}{beyond})",
         )
     yield "command", one.command
-
-
-def _reported(node: Mapping[str, object]) -> str:
-    """How many numbers the paper reports, and between what they lie."""
-    values = list(_values(node))
-    return f"{len(values)} numbers, {min(values):g} to {max(values):g}" if values else "a plot"
 
 
 def _values(node: object) -> Iterator[float]:

@@ -1,29 +1,31 @@
 """`raml compare`: what changed between two states of the results, from versioned files alone."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raml.cli import common
+from raml.cli.options import Json
+from raml.cli.output import coloured, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
 
-    from raml.claims.diff import ClaimChange, MetricChange, ScaleChanges, TableChange
+    from raml.claims.diff import ClaimChange, Row, ScaleChanges
 
-SHOWN = 15  # metrics on the terminal; --json has all
+    NumberChange = tuple[str, Row | None, Row | None]  # what, before, after
 
-Before = Annotated[str, typer.Argument(metavar="REV_A", help="A folder of results, or a git revision.")]
-After = Annotated[
-    str | None, typer.Argument(metavar="REV_B", help="The same; without it the working tree.", show_default=False)
-]
+ARROW = " \N{RIGHTWARDS ARROW}\n"
+SHOWN = 15  # numbers of a table on the terminal; --json has all
 
 
 def compare(
-    before: Before,
-    after: After = None,
-    scale: Annotated[str | None, typer.Option("--scale", help="One scale; without it each that both have.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all differences for machines.")] = False,
+    before: Annotated[str, typer.Argument(metavar="REV_A", help="A folder of results, or a git revision.")],
+    after: Annotated[
+        str | None, typer.Argument(metavar="REV_B", help="The same; without it the working tree.", show_default=False)
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="One scale; without it each that both have.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show which numbers, intervals and verdicts changed between two states of the results.
 
@@ -35,123 +37,82 @@ def compare(
     from raml.claims.diff import compare as differences
     from raml.claims.diff import open_version
 
-    found = differences(open_version(before), open_version(after), scale)
+    comparison = differences(open_version(before), open_version(after), scale)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        print_json(comparison)
         return
-    for changes in found.scales:
-        _show(changes, found.before, found.after)
+    for changes in comparison.scales:
+        print_line(f"{changes.scale}: {comparison.before} \N{RIGHTWARDS ARROW} {comparison.after}", style="bold")
+        _print(changes)
 
 
-def _show(changes: "ScaleChanges", before: str, after: str) -> None:
-    from rich.markup import escape
-
-    console = common.console()
-    console.print(f"[bold]{escape(changes.scale)}[/]: {escape(before)} \N{RIGHTWARDS ARROW} {escape(after)}")
+def _print(changes: "ScaleChanges") -> None:
     for note in changes.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}")
+        print_line(f"note: {note}", style="yellow")
     if changes.claims:
-        console.print(_claims_table(changes.claims))
-    console.print(f"claims: {len(changes.claims)} changed, {changes.claims_same} as before")
-    if changes.metrics:
-        console.print(_metrics_table(changes.metrics[:SHOWN]))
-    left = len(changes.metrics) - SHOWN
-    more = f" (the largest {SHOWN} are shown; --json has all)" if left > 0 else ""
-    console.print(f"metrics: {len(changes.metrics)} changed, {changes.metrics_same} as before{more}")
-    if changes.tables:
-        console.print(_tables_table(changes.tables))
-    else:
-        console.print("tables: all as before")
+        claims = [(claim.id, _verdicts(claim), _other_fields(claim)) for claim in changes.claims]
+        headings = ["claim", "verdict", "what else changed"]
+        print_table("Claims", headings, claims, texts=3, wide="what else changed", separate=True)
+    print_line(f"claims: {len(changes.claims)} changed, {changes.claims_same} as before")
+    _print_numbers("Effects of these claims", [row for claim in changes.claims for row in _effects(claim)])
+    metrics = [(f"{one.metric}: {one.model} on {one.benchmark}", one.before, one.after) for one in changes.metrics]
+    _print_numbers("Metrics, shares of 1", metrics)
+    print_line(f"metrics: {len(metrics)} changed, {changes.metrics_same} as before")
+    if not changes.tables:
+        print_line("tables: all as before")
+        return
+    headings = ["file", "rows", "added", "removed", "changed", "largest difference by column"]
+    rows = []
+    for table in changes.tables:
+        lengths = ("none" if rows is None else f"{rows:,}" for rows in (table.rows_before, table.rows_after))
+        columns = [name if size is None else f"{name} {size:.3g}" for name, size in table.columns.items()]
+        counts = (f"{number:,}" for number in (table.added, table.removed, table.changed))
+        rows.append((table.path, ARROW.join(dict.fromkeys(lengths)), *counts, ", ".join(columns)))
+    print_table("Tables that differ", headings, rows, wide=headings[-1])
 
 
-def _claims_table(claims: "list[ClaimChange]") -> "Table":
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title="Claims", show_lines=True, title_justify="left")
-    for heading in ("claim", "verdict", "measured", "interval"):
-        table.add_column(heading, no_wrap=heading in ("claim", "verdict"))
-    table.add_column("what else changed")
-    for claim in claims:
-        one, two = claim.before or {}, claim.after or {}
-        others = [name for name in claim.fields if name not in ("verdict", "measured", "interval")]
-        if claim.change != "changed":
-            others = [claim.change]
-        elif claim.details:
-            others.append(f"{len(claim.details)} numbers of the details")
-        table.add_row(
-            escape(claim.id),
-            _verdicts(one.get("verdict"), two.get("verdict")),
-            _pair(_number(one.get("measured")), _number(two.get("measured"))),
-            _pair(_interval(one.get("interval")), _interval(two.get("interval"))),
-            escape(", ".join(others)),
-        )
-    return table
+def _print_numbers(title: str, changes: "Sequence[NumberChange]") -> None:
+    """A row for each number, the first `SHOWN` of them."""
+    rows = []
+    for what, before, after in changes[:SHOWN]:
+        difference = f"{after[0] - before[0]:+.3g}" if before and after else ""
+        rows.append((what, _estimate(before), _estimate(after), difference))
+    if rows:
+        print_table(title, ("what", "before", "after", "difference"), rows, wide="what")
+    if len(changes) > SHOWN:
+        print_line(f"and {len(changes) - SHOWN} more; --json has all", style="dim")
 
 
-def _metrics_table(metrics: "list[MetricChange]") -> "Table":
-    from rich.markup import escape
-    from rich.table import Table
+def _verdicts(claim: "ClaimChange") -> "Text":
+    from rich.text import Text
 
-    table = Table(title="Metrics, shares of 1", title_justify="left")
-    for heading in ("model", "benchmark", "metric"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("before", "after", "difference"):
-        table.add_column(heading, justify="right")
-    for metric in metrics:
-        both = metric.before and metric.after
-        table.add_row(
-            *map(escape, (metric.model, metric.benchmark, metric.metric)),
-            _estimate(metric.before),
-            _estimate(metric.after),
-            f"{metric.after[0] - metric.before[0]:+.3g}" if both and metric.before and metric.after else metric.change,
-        )
-    return table
+    words = [str(state["verdict"]) if state else "none" for state in (claim.before, claim.after)]
+    return Text(ARROW).join(map(coloured, dict.fromkeys(words)))
 
 
-def _tables_table(tables: "list[TableChange]") -> "Table":
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title="Tables that differ", title_justify="left")
-    table.add_column("file", no_wrap=True)
-    for heading in ("rows", "added", "removed", "changed"):
-        table.add_column(heading, justify="right")
-    table.add_column("largest difference by column")
-    for one in tables:
-        rows = _pair(*("none" if rows is None else f"{rows:,}" for rows in (one.rows_before, one.rows_after)))
-        columns = [name if size is None else f"{name} {size:.3g}" for name, size in one.columns.items()]
-        counts = (f"{count:,}" for count in (one.added, one.removed, one.changed))
-        table.add_row(escape(one.path), rows, *counts, escape(", ".join(columns)))
-    return table
+def _other_fields(claim: "ClaimChange") -> str:
+    if claim.change != "changed":
+        return claim.change
+    fields = [name for name in claim.fields if name not in ("verdict", "measured", "interval")]
+    details = [f"{len(claim.details)} numbers of the details and effects"] if claim.details else []
+    return ", ".join([*fields, *details])
 
 
-def _verdicts(before: object, after: object) -> str:
-    from rich.markup import escape
-
-    from raml.cli.claims import COLOURS
-
-    colours = (COLOURS.get(str(verdict), "default") for verdict in (before, after))
-    texts = ("" if verdict is None else escape(str(verdict)) for verdict in (before, after))
-    return _pair(*(f"[{colour}]{text}[/]" if text else "" for colour, text in zip(colours, texts, strict=True)))
+def _effects(claim: "ClaimChange") -> "Iterator[NumberChange]":
+    """The measured numbers that differ, by the names of effects."""
+    before, after = _measured(claim.before), _measured(claim.after)
+    for name in dict.fromkeys([*after, *before]):
+        if before.get(name) != after.get(name):
+            yield f"{claim.id}: {name}", before.get(name), after.get(name)
 
 
-def _pair(before: str, after: str) -> str:
-    """Both, or one if they are the same."""
-    if before == after:
-        return after
-    return f"{before or 'none'} \N{RIGHTWARDS ARROW} {after or 'none'}"
+def _measured(claim: dict[str, Any] | None) -> "dict[str, Row]":
+    """Measured numbers with their intervals by effect; none of older files, which name no effects."""
+    numbers, intervals = ((claim or {}).get(name) for name in ("measured", "interval"))
+    if not isinstance(numbers, dict) or not isinstance(intervals, dict):
+        return {}
+    return {name: (numbers[name], *intervals[name]) for name in numbers if name in intervals}
 
 
-def _number(value: object) -> str:
-    if isinstance(value, dict):
-        return "\n".join(f"{name} {_number(part)}" for name, part in value.items())
-    return f"{value:.4g}" if isinstance(value, int | float) else ""
-
-
-def _interval(value: object) -> str:
-    return f"{_number(value[0])} to {_number(value[1])}" if isinstance(value, list) else ""
-
-
-def _estimate(value: tuple[float, float, float] | None) -> str:
-    return "" if value is None else f"{value[0]:.4f}\n{value[1]:.4f} to {value[2]:.4f}"
+def _estimate(value: "Row | None") -> str:
+    return f"{value[0]:.4g}\n[{value[1]:.3g}, {value[2]:.3g}]" if value else "none"

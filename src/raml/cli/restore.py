@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from raml.cli import common, outputs
+from raml.cli import dvc_paths
+from raml.cli.options import Scale
+from raml.cli.output import print_line
 from raml.errors import InputError, RamlError
 from raml.redaction import redacted
 
-SHOWN = 5  # of the files that are not as recorded
+LISTED = 5  # of the files that are not as recorded
 
 
 def restore(
-    scale: Annotated[str, typer.Option("--scale", help="The scale whose results to fetch.")] = "micro",
-    remote: Annotated[str | None, typer.Option("--remote", help="A remote's name; DVC's default if not given.")] = None,
+    scale: Scale = "micro",
+    remote: Annotated[str | None, typer.Option(help="A remote's name; DVC's default if not given.")] = None,
 ) -> None:
     """Fetch what git does not hold with DVC and check every file of the scale against its recorded hash.
 
@@ -26,38 +28,35 @@ def restore(
     """
     from raml.records import kept_hashes
 
-    known = kept_hashes(scale)
-    if not known:
+    recorded = kept_hashes(scale)
+    if not recorded:
+        scales = sorted({path.parts[1] for path in Path("results").glob("*/records/*.json")})
         raise InputError(
             f"this revision has no records of scale {scale!r} (results/{scale}/records); "
-            f"scales with records: {', '.join(_recorded_scales()) or 'none'}"
+            f"scales with records: {', '.join(scales) or 'none'}"
         )
-    before = _differing(known)
+    before = _differing(recorded)
     if before:
         _pull(remote)
-    found = _differing(known) if before else before
-    if found:
-        listed = ", ".join(list(found)[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+    after = before and _differing(recorded)
+    if after:
+        listed = ", ".join(after[:LISTED]) + (", ..." if len(after) > LISTED else "")
         raise RamlError(
-            f"{len(found)} of {len(known)} files are not as recorded: {listed}; files that git holds come back with "
+            f"{len(after)} of {len(recorded)} files are not as recorded: {listed}; files that git holds come back with "
             f"`git checkout results/{scale}`, the others with `dvc pull --force`, or `snakemake --cores 2` makes them"
         )
-    typer.echo(f"{len(before)} files restored; all {len(known)} files of results/{scale} are as recorded")
+    print_line(f"{len(before)} files restored; all {len(recorded)} files of results/{scale} are as recorded")
 
 
-def _recorded_scales() -> list[str]:
-    return sorted({path.parts[1] for path in Path("results").glob("*/records/*.json")})
-
-
-def _differing(known: dict[str, str]) -> list[str]:
+def _differing(recorded: dict[str, str]) -> list[str]:
     """Files that are missing or have other bytes than recorded."""
     from raml.storage import file_hash
 
-    return [path for path, sha256 in known.items() if not Path(path).is_file() or file_hash(Path(path)) != sha256]
+    return [path for path, sha256 in recorded.items() if not Path(path).is_file() or file_hash(Path(path)) != sha256]
 
 
 def _pull(remote: str | None) -> None:
-    names = common.remotes()
+    names = dvc_paths.remotes()
     if not names:
         raise InputError(
             "no DVC remote is configured; `dvc remote add --default store URL` adds one (a folder, s3://bucket/path or "
@@ -65,19 +64,19 @@ def _pull(remote: str | None) -> None:
         )
     if remote is not None and remote not in names:
         raise InputError(f"--remote = {remote!r}: configured are {', '.join(names)}")
-    outputs.check_outputs()
+    dvc_paths.check_outputs()
     _dvc("fetch", *(["--remote", remote] if remote else []))
-    outputs.check_manifests()
+    dvc_paths.check_manifests()
     _dvc("checkout")
 
 
 def _dvc(*arguments: str) -> None:
     # On a terminal there are progress bars; a log must not hold the passwords of a remote's url.
-    seen = sys.stderr.isatty()
+    terminal = sys.stderr.isatty()
     ran = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], stderr=None if seen else subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "dvc", *arguments], stderr=None if terminal else subprocess.PIPE, text=True, check=False
     )
-    if not seen:
+    if not terminal:
         print(redacted(ran.stderr), end="", file=sys.stderr)
     if ran.returncode:
         raise RamlError(f"`dvc {arguments[0]}` failed (exit code {ran.returncode}), for the reason above")

@@ -1,13 +1,12 @@
 """`raml status`: the run that is at work in this folder, on this machine or on Slurm, and how the last one ended."""
 
-import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from raml.redaction import redacted
+from raml.cli.options import Json
+from raml.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from raml.running.lock import Holder
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     State = Literal["running", "starting", "finished", "failed", "killed", "none"]
 
 
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def status(as_json: Json = False) -> None:
     """Tell what the workflow is doing in this folder: jobs done and at work, when all will be done, what failed.
 
     Reads what the run writes down itself, so it can be called at any time and disturbs nothing; on a cluster it also
@@ -26,16 +25,18 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     from raml.running import slurm, state
 
     run, jobs = state.read(), slurm.jobs_here()
-    found = _state(run)
+    now = _state(run)
     if as_json:
-        typer.echo(json.dumps(_told(found, run, jobs), indent=2))
+        print_json(_as_json(now, run, jobs))
         return
-    for line in _lines(found, run):
-        typer.echo(redacted(line))
+    for line in _lines(now, run):
+        print_line(line)
     if jobs is None and run is not None and "slurm" in run.command:
-        typer.echo("Slurm does not answer (squeue)")
+        print_line("Slurm does not answer (squeue)")
     elif jobs:
-        _show_slurm(jobs)
+        headings = ("job", "state", "time", "rule", "where, or why it waits")
+        rows = [(job.id, job.state, job.used, job.rule, job.where) for job in jobs]
+        print_table(f"Slurm: {len(jobs)} jobs of this folder", headings, rows, texts=5, wide=headings[-1])
 
 
 def _state(run: "Run | None") -> "State":
@@ -61,76 +62,59 @@ def _lives(run: "Holder | Run") -> bool:
     return run.lives() if isinstance(run, lock.Holder) else run.process.lives()
 
 
-def _told(found: "State", run: "Run | None", jobs: "list[Job] | None") -> dict[str, Any]:
-    told: dict[str, Any] = {"state": found, "folder": str(Path.cwd())}
+def _as_json(now: "State", run: "Run | None", jobs: "list[Job] | None") -> dict[str, Any]:
+    value: dict[str, Any] = {"state": now, "folder": str(Path.cwd()), "slurm": jobs and [vars(job) for job in jobs]}
     if run is not None:
-        told |= run.model_dump(mode="json", exclude={"state"})
-        told["running"] = [job | {"progress": _progress(job["log"])} for job in told["running"]]
-        if found != "running":
-            told |= {"running": [], "ends": None}
-    return told | {"slurm": None if jobs is None else [vars(job) for job in jobs]}
+        value |= run.model_dump(mode="json", exclude={"state"})
+        value["running"] = [job | {"progress": _progress(job["log"])} for job in value["running"]]
+        if now != "running":
+            value |= {"running": [], "ends": None}
+    return value
 
 
-def _lines(found: "State", run: "Run | None") -> list[str]:
+def _lines(now: "State", run: "Run | None") -> "Iterator[str]":
     from raml.running.live import failure
     from raml.running.schedule import duration
 
     here = Path.cwd()
-    if found == "starting":
-        return [f"a run is starting in {here}"]
+    if now == "starting":
+        yield f"a run is starting in {here}"
+        return
     if run is None:
-        return [f"nothing runs in {here}, and no run was started here; `snakemake --cores 2` starts one"]
-    now = time.time()
-    count = f"{run.done} of {run.total} jobs done"
-    if found == "running":
-        elsewhere = f"on {run.process.host}, as of {duration(now - run.updated)} ago, " if not run.process.here else ""
-        lines = [f"{run.scale}: {elsewhere}{count}{_ending(run, now)}, {len(run.running)} at work ({run.command})"]
+        yield f"nothing runs in {here}, and no run was started here; `snakemake --cores 2` starts one"
+        return
+    ago, count = f"{duration(time.time() - run.updated)} ago", f"{run.done} of {run.total} jobs done"
+    if now == "running":
+        where = "" if run.process.here else f"on {run.process.host}, as of {ago}, "
+        yield f"{run.scale}: {where}{count}{_time_left(run)}, {len(run.running)} at work ({run.command})"
         for job in sorted(run.running, key=lambda job: job.since):
             expected = "" if job.expected is None else f" of about {duration(job.expected)}"
-            lines.append(f"  {job.about}: {duration(now - job.since)}{expected}, {job.log or 'no log'}")
+            yield f"  {job.about}: {duration(time.time() - job.since)}{expected}, {job.log or 'no log'}"
             if progress := _progress(job.log):
-                lines.append(f"    {progress}")
-        return lines + [line for job in run.failed for line in failure(job)]
-    ago = f"{duration(now - run.updated)} ago"
-    if found == "killed":
-        how = (
-            "was killed"
-            if run.process.here
-            else f"on {run.process.host} was killed, or has a lock that is not seen here,"
-        )
-        return [f"nothing runs in {here}; the last run ({run.scale}) {how} {ago}, {count}; go on with: {run.command}"]
-    if found == "failed":
-        told = [f"nothing runs in {here}; the last run ({run.scale}) failed {ago}, {count}; go on with: {run.command}"]
-        return told + [line for job in run.failed for line in failure(job)]
-    return [f"nothing runs in {here}; the last run ({run.scale}) ended {ago}, {count}"]
+                yield f"    {progress}"
+    else:
+        elsewhere = f"on {run.process.host} was killed, or has a lock that is not seen here,"
+        killed = "was killed" if run.process.here else elsewhere
+        end = {"finished": "ended", "failed": "failed", "killed": killed}[now]
+        hint = "" if now == "finished" else f"; go on with: {run.command}"
+        yield f"nothing runs in {here}; the last run ({run.scale}) {end} {ago}, {count}{hint}"
+    if now != "killed":
+        for failed in run.failed:
+            yield from failure(failed)
 
 
-def _ending(run: "Run", now: float) -> str:
+def _time_left(run: "Run") -> str:
     from raml.running.schedule import duration
 
     if run.ends is None:
         return ""
-    left = run.ends - now
-    at = time.strftime("%H:%M", time.localtime(run.ends))
-    return f", about {duration(left)} left ({at})" if left > 0 else ", longer than expected"
+    left = run.ends - time.time()
+    clock = time.strftime("%H:%M", time.localtime(run.ends))
+    return f", about {duration(left)} left ({clock})" if left > 0 else ", longer than expected"
 
 
 def _progress(log: str | None) -> str:
     """The last line of a job's log, which of most jobs is a progress line."""
     from raml.running import state
 
-    return redacted(next(iter(state.log_tail(Path(log), 1)), "")) if log else ""
-
-
-def _show_slurm(jobs: "list[Job]") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from raml.cli import common
-
-    table = Table(title=f"Slurm: {len(jobs)} jobs of this folder", title_justify="left")
-    for heading in ("job", "state", "time", "where, or why it waits", "rule"):
-        table.add_column(heading, no_wrap=True)
-    for job in jobs:
-        table.add_row(*(escape(part) for part in (job.id, job.state, job.used, job.where, job.rule)))
-    common.console().print(table)
+    return next(iter(state.log_tail(Path(log), 1)), "") if log else ""

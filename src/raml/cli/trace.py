@@ -1,9 +1,14 @@
 """`raml trace`: the chain behind a claim or a file, down to the questions."""
 
 import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from raml.cli.options import Json, Scale
+from raml.cli.output import print_json, print_line
+from raml.report.numbers import count
 
 if TYPE_CHECKING:
     from raml.lineage.trace import Stage, Trace
@@ -15,8 +20,8 @@ def trace(
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="claims/ID, or a file of the results: tables/tab1.md, figures/fig3.")
     ],
-    scale: Annotated[str, typer.Option("--scale", help="The scale, a folder of results/.")] = "micro",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole chain for machines.")] = False,
+    scale: Scale = "micro",
+    as_json: Json = False,
 ) -> None:
     """Show where a number comes from: files, rules, commands, configuration, code, seeds and machine.
 
@@ -25,70 +30,59 @@ def trace(
     """
     from raml.config import load_scale
     from raml.lineage.trace import find
-    from raml.lineage.trace import trace as follow
+    from raml.lineage.trace import trace as trace_back
 
     load_scale(find(target, scale).scale)  # an unknown scale ends here, with one line
-    found = follow(target, scale)
+    chain = trace_back(target, scale)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
-        return
-    _show(found)
+        print_json(chain)
+    else:
+        _print(chain)
 
 
-def _show(found: "Trace") -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-
-    def line(text: str, style: str = "") -> None:
-        console.print(text, style=style, markup=False)
-
-    line(f"{found.target} at scale {found.scale}", "bold")
-    if claim := found.claim:
-        line(f"{claim.verdict}: {claim.statement}")
+def _print(chain: "Trace") -> None:
+    print_line(f"{chain.target} at scale {chain.scale}", style="bold")
+    if claim := chain.claim:
+        print_line(f"{claim.verdict}: {claim.statement}")
         for effect in claim.effects:
             measured = "not measured" if effect.estimate is None else f"{effect.estimate:.4g}"
             interval = f" [{effect.interval[0]:.4g}, {effect.interval[1]:.4g}]" if effect.interval else ""
-            line(f"   {effect.label}: {measured}{interval}")
+            print_line(f"   {effect.label}: {measured}{interval}")
         if claim.verdict == "not_run":
-            line(f"nothing was measured: {claim.reason}")
+            print_line(f"nothing was measured: {claim.reason}")
             return
-    if found.made_by:
-        line(f"{found.path} is measured after a run and made by no rule: {found.made_by}")
-    for number, stage in enumerate(found.stages, 1):
-        line("")
+    if chain.made_by:
+        print_line(f"{chain.path} is measured after a run and made by no rule: {chain.made_by}")
+    for number, stage in enumerate(chain.stages, 1):
         seeds = f", seeds {', '.join(map(str, stage.seeds))}" if stage.seeds else ""
-        line(f"{number}. {stage.rule}: {stage.jobs} {'job' if stage.jobs == 1 else 'jobs'}{seeds}", "bold")
-        for text in _files(stage):
-            line(f"   {text}")
-        line(f"   config {_against(stage.config_hash, stage.recorded('config_hash'))}")
-        line(f"   code   {_against(*stage.code_now_and_recorded())}")
+        print_line(f"\n{number}. {stage.rule}: {count(stage.jobs, 'job')}{seeds}", style="bold")
+        for line in _files(stage):
+            print_line(f"   {line}")
+        print_line(f"   config {_against(stage.config_hash, stage.recorded('config_hash'))}")
+        print_line(f"   code   {_against(*stage.code_now_and_recorded())}")
         if models := stage.recorded("model_hash"):
-            line(f"   model  {', '.join(models)}, as recorded")
-        line(f"   {_short(stage.command)}", "dim")
-    line("")
-    line(_machine(found))
-    if missing := [file.path for stage in found.stages for file in stage.files if not file.here]:
-        line(
+            print_line(f"   model  {', '.join(models)}, as recorded")
+        print_line(f"   {_short(stage.command)}", style="dim")
+    unknown = f"not recorded (results/{chain.scale}/environment.json is not here; the workflow writes it)"
+    print_line(f"\nmachine of the analysis: {chain.machine.in_words() if chain.machine else unknown}")
+    if missing := [file.path for stage in chain.stages for file in stage.files if not file.here]:
+        print_line(
             f"{len(missing)} files are not here: git keeps small results only. The rule above each makes it and what "
-            f"it needs, such as: snakemake --cores 2 {missing[0]} --config scale={found.scale}"
+            f"it needs, such as: snakemake --cores 2 {missing[0]} --config scale={chain.scale}"
         )
 
 
-def _files(stage: "Stage") -> list[str]:
+def _files(stage: "Stage") -> Iterator[str]:
     """A line for each kind of file: path, whether it is here, and its hash if it is a single one."""
     from raml.lineage.trace import alike
 
-    lines = []
-    for here in (True, False):
+    digests = {file.path: f", sha256 {file.sha256}" for file in stage.files if file.sha256}
+    for here, where in ((True, "here"), (False, "not here")):
         paths = alike(file.path for file in stage.files if file.here == here)
-        digests = {file.path: file.sha256 for file in stage.files}
         for path in paths[:SHOWN]:
-            digest = f", sha256 {digests[path]}" if digests.get(path) else ""
-            lines.append(f"{path}  ({'here' if here else 'not here'}{digest})")
+            yield f"{path}  ({where}{digests.get(path, '')})"
         if len(paths) > SHOWN:
-            lines.append(f"and {len(paths) - SHOWN} more ({'here' if here else 'not here'})")
-    return lines
+            yield f"and {len(paths) - SHOWN} more ({where})"
 
 
 def _against(now: str, recorded: list[str]) -> str:
@@ -106,9 +100,3 @@ def _short(command: str) -> str:
     if "--config" in words:
         words[words.index("--config") + 1] = "..."
     return shlex.join(words)
-
-
-def _machine(found: "Trace") -> str:
-    if found.machine is None:
-        return f"machine: not recorded (results/{found.scale}/environment.json is not here; the workflow writes it)"
-    return f"machine of the analysis: {found.machine.in_words()}"

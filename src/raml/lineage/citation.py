@@ -6,8 +6,7 @@ from pathlib import Path
 from pydantic import AliasPath, BaseModel, Field
 
 from raml.config.reading import read_yaml
-from raml.errors import ConfigError, DataError
-from raml.lineage.checked import checked
+from raml.lineage.parsing import parse
 
 
 class Person(BaseModel):
@@ -40,9 +39,6 @@ def read_citation(path: Path) -> Citation:
     """Read `CITATION.cff`.
 
     Raises:
-        DataError: the file is missing, no YAML, or lacks what is needed here.
+        InputError: the file is missing, no YAML, or lacks what is needed here.
     """
-    try:
-        return checked(Citation, read_yaml(path), str(path))
-    except ConfigError as error:
-        raise DataError(str(error)) from None
+    return parse(Citation, read_yaml(path), str(path))

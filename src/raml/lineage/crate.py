@@ -142,7 +142,7 @@ def _run(crate: ROCrate, files: list[Any], scale: Scale, citation: Citation, env
     """The workflow as what made the files."""
     address = "https://snakemake.github.io"
     version = environment.packages.get("snakemake", "unknown")
-    packages = [f"{name}=={found}" for name, found in sorted(environment.packages.items())]
+    packages = [f"{name}=={installed}" for name, installed in sorted(environment.packages.items())]
     engine = {"name": "Snakemake", "url": address, "version": version, "softwareRequirements": packages}
     repository = "Snakefile, workflow/rules and the package raml of the repository that this folder is part of"
     workflow = {"name": citation.title, "version": citation.version, "description": repository}

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from raml.config import Section
 from raml.errors import DataError
-from raml.lineage.checked import checked
+from raml.lineage.parsing import parse
 from raml.step import Step, run
 from raml.storage import read_json, write_json
 
@@ -62,12 +62,11 @@ def environment(lock: Path) -> Environment:
     for name in names:
         with suppress(metadata.PackageNotFoundError):
             packages[name] = metadata.version(name)
-    flags = _cpuinfo("flags|Features").split()
     return Environment(
         processor=processor(),
         architecture=platform.machine(),
-        instructions=[name for name in INSTRUCTIONS if name in flags],
-        gpus=_gpus(),
+        instructions=instructions(),
+        gpus=gpus("name"),
         system=f"{platform.system()}, {' '.join(filter(None, platform.libc_ver()))}".removesuffix(", "),
         python=platform.python_version(),
         packages=packages,
@@ -80,7 +79,7 @@ def read_environment(path: Path) -> Environment:
     Raises:
         DataError: the file is missing, not JSON or something else.
     """
-    return checked(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
+    return parse(Environment, read_json(path), f"{path} describes no machine", "; delete it and rerun")
 
 
 def processor() -> str:
@@ -88,19 +87,25 @@ def processor() -> str:
     return _cpuinfo("model name") or (platform.processor() or platform.machine()).strip()
 
 
-def _cpuinfo(names: str) -> str:
-    with suppress(OSError):
-        found = re.search(rf"^(?:{names})\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-        return found[1].strip() if found else ""
-    return ""
+def instructions() -> list[str]:
+    """Those of `INSTRUCTIONS` that this machine's processor has."""
+    flags = _cpuinfo("flags|Features").split()
+    return [name for name in INSTRUCTIONS if name in flags]
 
 
-def _gpus() -> list[str]:
-    """The names of NVIDIA GPUs that answer, one each."""
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+def gpus(fields: str) -> list[str]:
+    """What `nvidia-smi` says in these `fields` of each NVIDIA GPU that answers."""
+    query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
     with suppress(OSError, subprocess.SubprocessError):
         return sorted(subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines())
     return []
+
+
+def _cpuinfo(names: str) -> str:
+    with suppress(OSError):
+        line = re.search(rf"^(?:{names})\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        return line[1].strip() if line else ""
+    return ""
 
 
 if __name__ == "__main__":

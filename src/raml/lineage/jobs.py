@@ -6,7 +6,6 @@ Snakemake's Python interface gives the graph of a dry run; `tests/lineage/test_t
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
-from graphlib import TopologicalSorter
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -64,8 +63,8 @@ def jobs_behind(target: str, scale: str, artifacts: Sequence[str] = (), *, drawn
         return _in_order(_only(last, artifacts), makers)
     takers = [last, *(makers[path] for path in last.inputs if path in makers)]  # quantities stand between
     for taker in takers:
-        if kept := [path for path in taker.inputs if path in artifacts]:
-            makers |= dict.fromkeys(taker.outputs, _only(taker, kept))
+        if behind := [path for path in taker.inputs if path in artifacts]:
+            makers |= dict.fromkeys(taker.outputs, _only(taker, behind))
     return _in_order(makers[target], makers)
 
 
@@ -82,16 +81,16 @@ def _only(job: Job, inputs: Sequence[str]) -> Job:
 
 def _in_order(last: Job, makers: Mapping[str, Job]) -> list[Job]:
     """Jobs from the last to the first: a job stands after every job that takes its outputs."""
-    sorter: TopologicalSorter[Job] = TopologicalSorter({last: ()})
-    waiting, seen = [last], {last}
-    while waiting:
-        taker = waiting.pop()
-        for maker in dict.fromkeys(makers[path] for path in taker.inputs if path in makers):
-            sorter.add(maker, taker)
-            if maker not in seen:
-                seen.add(maker)
-                waiting.append(maker)
-    return [*sorter.static_order()]
+    finished: dict[Job, None] = {}
+
+    def visit(job: Job) -> None:
+        for maker in [makers[path] for path in reversed(job.inputs) if path in makers]:
+            if maker not in finished:
+                visit(maker)
+        finished[job] = None
+
+    visit(last)
+    return [*reversed(finished)]
 
 
 def _graph(targets: set[str], scale: str) -> list[Job]:

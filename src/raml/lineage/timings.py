@@ -15,8 +15,8 @@ from polars import selectors as cs
 from pydantic import BaseModel, Field
 
 from raml.errors import DataError
-from raml.lineage.checked import checked
 from raml.lineage.environment import processor
+from raml.lineage.parsing import parse
 from raml.storage import read_json
 
 # Rules that `all` does not ask for: the table by which tasks are chosen, of one seed.
@@ -99,7 +99,7 @@ def read_times(path: Path) -> Times:
     Raises:
         DataError: the file is missing, not JSON or something else.
     """
-    return checked(Times, read_json(path), f"{path} holds no times", "; write it with raml times --save")
+    return parse(Times, read_json(path), f"{path} holds no times", "; write it with raml times --save")
 
 
 def read_jobs(folder: Path) -> pl.DataFrame:
@@ -127,7 +127,7 @@ def _check_seeds(jobs: pl.DataFrame, folder: Path) -> None:
     rows = of_rules.sort(pl.col("seed").list.len(), "rule").rows()
     for rule, seeds in rows:
         if seeds != rows[0][1]:
-            few, many = (" and ".join(map(str, found)) for found in (rows[0][1], seeds))
+            few, many = (" and ".join(map(str, numbers)) for numbers in (rows[0][1], seeds))
             raise DataError(
                 f"{folder} mixes runs: jobs of {rows[0][0]} are of seeds {few}, those of {rule} of {many}; delete "
                 f"the files of rules that are gone, or all of {folder}, and run the workflow again"

@@ -7,9 +7,8 @@ the exhibits keep what was read when they were drawn.
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -17,9 +16,9 @@ from raml import records
 from raml.claims.result import ClaimResult
 from raml.claims.results import load_results
 from raml.errors import InputError
-from raml.lineage.checked import checked
 from raml.lineage.environment import Environment, read_environment
 from raml.lineage.jobs import BY_HAND, Job, Made, jobs_behind, option
+from raml.lineage.parsing import parse
 from raml.storage import Provenance, file_hash, read_json, read_provenance
 
 
@@ -44,15 +43,15 @@ class Stage(Made, frozen=True):
 
     def recorded(self, name: str) -> list[str]:
         """What is recorded of `name`, each value once: of the configuration by Snakemake, else by the files."""
-        values = [getattr(file.provenance, name) for file in self.files if file.provenance]
-        if name == "config_hash" and any(file.config_hash for file in self.files):
-            values = [file.config_hash for file in self.files]
+        values = [file.config_hash for file in self.files] if name == "config_hash" else []
+        if not any(values):
+            values = [getattr(file.provenance, name, None) for file in self.files]
         return list(dict.fromkeys(str(value) for value in values if value is not None))
 
     def code_now_and_recorded(self) -> tuple[str, list[str]]:
         """The digest of the code that Snakemake knows of, if the records are kept; else the versions in the files."""
-        if known := [file.code for file in self.files if file.code]:
-            return self.code, list(dict.fromkeys(known))
+        if digests := [file.code for file in self.files if file.code]:
+            return self.code, list(dict.fromkeys(digests))
         return self.code_version, self.recorded("code_version")
 
 
@@ -74,15 +73,14 @@ class Source(Provenance, extra="ignore"):
     path: str
 
 
-class Drawn(BaseModel):
-    """An exhibit's sources."""
+class Sources(BaseModel):
+    """An exhibit, as far as it says what it was drawn from."""
 
     sources: list[Source]
 
 
-@dataclass(frozen=True)
-class Target:
-    """What was asked for: a file, and the claim in it if it was one."""
+class Target(NamedTuple):
+    """A file to trace, and the claim in it to trace, if any."""
 
     scale: str
     path: Path
@@ -100,7 +98,9 @@ def trace(name: str, scale: str) -> Trace:
     path, results = target.path.as_posix(), Path("results", target.scale)
     claim = claim_called(target.claim, target.path, target.scale) if target.claim else None
     by_hand = BY_HAND.get(target.path.name)
-    followed = not by_hand and (claim is None or claim.verdict != "not_run")
+    jobs = []
+    if not by_hand and (claim is None or claim.verdict != "not_run"):
+        jobs = jobs_behind(path, target.scale, claim.artifacts if claim else ())
     machine = results / "environment.json"
     return Trace(
         target=name,
@@ -108,7 +108,7 @@ def trace(name: str, scale: str) -> Trace:
         path=path,
         claim=claim,
         made_by=by_hand and by_hand.format(scale=target.scale),
-        stages=_stages(jobs_behind(path, target.scale, claim.artifacts if claim else ()), results) if followed else [],
+        stages=_stages(jobs, results),
         machine=read_environment(machine) if machine.is_file() else None,
     )
 
@@ -119,12 +119,12 @@ def find(name: str, scale: str) -> Target:
     An ending may be left out where it is clear; a folder of a model stands for its weights.
 
     Raises:
-        InputError: it is no path below `results/`, or several files begin with it.
+        InputError: it is no path below `results/`.
     """
     parts = Path(name).parts
     if "results" in parts and len(parts) > parts.index("results") + 2:
-        below = parts[parts.index("results") + 1 :]
-        scale, parts = below[0], below[1:]
+        scale, *below = parts[parts.index("results") + 1 :]
+        parts = tuple(below)
     if not parts or Path(*parts).is_absolute() or ".." in parts:
         raise InputError(f"{name!r} is neither claims/<id> nor a file below results/<scale>/, such as tables/tab1.md")
     results = Path("results", scale)
@@ -134,8 +134,8 @@ def find(name: str, scale: str) -> Target:
     if parts[0] == "models" and not path.suffix:
         return Target(scale, path / "model.safetensors")
     # An exhibit's figure and its numbers are made by one job.
-    alike = [] if path.exists() else sorted(filter(Path.is_file, path.parent.glob(f"{path.name}.*")))
-    return Target(scale, alike[0] if len({file.stem for file in alike}) == 1 else path)
+    same_stem = [] if path.exists() else sorted(filter(Path.is_file, path.parent.glob(f"{path.name}.*")))
+    return Target(scale, same_stem[0] if len({file.stem for file in same_stem}) == 1 else path)
 
 
 def claim_called(name: str, path: Path, scale: str) -> ClaimResult:
@@ -151,9 +151,21 @@ def claim_called(name: str, path: Path, scale: str) -> ClaimResult:
     return claims[name]
 
 
+def alike(paths: Iterable[str]) -> list[str]:
+    """Paths that differ only in the training seed as one, `seed{0,1,2}`."""
+    groups: dict[str, set[str]] = {}
+    for path in paths:
+        seed = re.search(r"(?<=seed)\d+", path)
+        groups.setdefault(re.sub(r"(?<=seed)\d+", "{}", path, count=1), set()).add(seed[0] if seed else "")
+    return [
+        name.replace("{}", "".join(seeds) if len(seeds) == 1 else f"{{{','.join(sorted(seeds))}}}")
+        for name, seeds in groups.items()
+    ]
+
+
 def _stages(jobs: Iterable[Job], results: Path) -> list[Stage]:
     """Jobs of a rule with equal configuration together, in the order of the first of them."""
-    drawn, kept = _drawn(results / "figures"), records.kept_jobs(results.name)
+    sources, recorded = _sources(results / "figures"), records.kept_jobs(results.name)
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.rule, job.module, job.config_hash), []).append(job)
@@ -162,7 +174,7 @@ def _stages(jobs: Iterable[Job], results: Path) -> list[Stage]:
             **group[0].model_dump(include={*Made.model_fields}),
             jobs=len(group),
             seeds=sorted({job.seed for job in group if job.seed is not None}),
-            files=[_file(path, drawn, kept.get(path)) for job in group for path in job.outputs if _counts(path)],
+            files=[_file(path, sources, recorded.get(path)) for job in group for path in job.outputs if _counts(path)],
         )
         for group in groups.values()
     ]
@@ -175,45 +187,33 @@ def _counts(path: str) -> bool:
     return "/tokenizer/" not in path or path.endswith("/tokenizer.json")
 
 
-def _file(name: str, drawn: Mapping[str, tuple[Provenance, str]], kept: Mapping[str, Any] | None) -> File:
+def _file(name: str, sources: Mapping[str, tuple[Provenance, str]], record: Mapping[str, Any] | None) -> File:
     path = Path(name)
     here, beside = path.is_file(), path.parent / "raml.json"
-    provenance, source = drawn.get(name, (None, None))
+    provenance, source = sources.get(name, (None, None))
     if here and path.suffix == ".parquet":
         provenance, source = read_provenance(path), name
     elif here and beside.is_file():
         what = f"{beside} does not say where its model comes from"
-        provenance, source = checked(Provenance, read_json(beside), what, "; delete the model and rerun"), str(beside)
-    config = "".join(option(kept["shellcmd"], "config")[:1]) if kept else ""
-    digests = re.findall(r"(?m)^'([0-9a-f]{12})'$", "\n".join(kept["params"])) if kept else []
+        provenance, source = parse(Provenance, read_json(beside), what, "; delete the model and rerun"), str(beside)
+    config = "".join(option(record["shellcmd"], "config")[:1]) if record else ""
+    digests = re.findall(r"(?m)^'([0-9a-f]{12})'$", "\n".join(record["params"])) if record else []
     return File(
         path=name,
-        sha256=file_hash(path)[:12] if here else kept["outputs"][name][:12] if kept else None,
+        sha256=file_hash(path)[:12] if here else record["outputs"][name][:12] if record else None,
         here=here,
         provenance=provenance,
         recorded_in=source,
-        config_hash=hashlib.sha256(config.encode()).hexdigest()[:12] if kept else None,
+        config_hash=hashlib.sha256(config.encode()).hexdigest()[:12] if record else None,
         code=digests[0] if len(digests) == 1 else None,
     )
 
 
-def _drawn(figures: Path) -> dict[str, tuple[Provenance, str]]:
+def _sources(figures: Path) -> dict[str, tuple[Provenance, str]]:
     """What exhibits keep of the files that they were drawn from, by path, and which exhibit."""
-    mend = "; delete it and rerun"
+    hint = "; delete it and rerun"
     return {
         source.path: (source, str(path))
         for path in sorted(figures.glob("*.json"))
-        for source in checked(Drawn, read_json(path), f"{path} is no exhibit with its sources", mend).sources
+        for source in parse(Sources, read_json(path), f"{path} is no exhibit with its sources", hint).sources
     }
-
-
-def alike(paths: Iterable[str]) -> list[str]:
-    """Paths that differ only in the training seed as one, `seed{0,1,2}`."""
-    groups: dict[str, list[str]] = {}
-    for path in paths:
-        seed = re.search(r"(?<=seed)\d+", path)
-        groups.setdefault(re.sub(r"(?<=seed)\d+", "{}", path, count=1), []).append(seed[0] if seed else "")
-    return [
-        name.replace("{}", seeds[0] if len(seeds) == 1 else f"{{{','.join(sorted(set(seeds)))}}}")
-        for name, seeds in groups.items()
-    ]

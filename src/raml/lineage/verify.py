@@ -35,8 +35,7 @@ from raml.storage import file_hash, read_table
 Outcome = Literal["identical", "within tolerance", "different"]
 
 FAMILY: Final = {"p_holm", "verdict_holm"}
-GIVEN: Final = ("questions", "trajectories", "models")
-"""Folders of `results/<scale>/` that can be taken as they are."""
+GIVEN: Final = ("questions", "trajectories", "models")  # folders of `results/<scale>/` that can be taken as they are
 
 
 class Number(BaseModel):
@@ -57,7 +56,7 @@ class Difference(BaseModel):
     rule: str
     recorded: str  # SHA-256
     remade: str | None
-    changed: list[str]  # configuration, code, or both; neither where the machine reckons otherwise
+    changed: list[str]  # configuration, code, or both; neither where the machine computes differently
 
 
 class Verification(BaseModel):
@@ -113,14 +112,27 @@ def given_files(chain: Chain) -> list[Path]:
     Raises:
         DataError: one is missing or not as recorded.
     """
-    found = [Path(path) for path in chain.files if Path(path).parts[2] in GIVEN]
-    known = records.kept_hashes(chain.scale)
-    for path in found:
-        if not path.is_file() or known.get(path.as_posix()) != file_hash(path):
+    recorded = records.kept_hashes(chain.scale)
+    paths = [Path(path) for path in chain.files if Path(path).parts[2] in GIVEN]
+    for path in paths:
+        if not path.is_file() or recorded.get(path.as_posix()) != file_hash(path):
             wrong = f"is not as recorded in results/{chain.scale}/records" if path.is_file() else "is not here"
-            mend = f"`raml restore --scale {chain.scale}` fetches it; without --given it is made anew"
-            raise DataError(f"{path} {wrong}; {mend}")
-    return found
+            hint = f"`raml restore --scale {chain.scale}` fetches it; without --given it is made anew"
+            raise DataError(f"{path} {wrong}; {hint}")
+    return paths
+
+
+def recorded_hashes(chain: Chain) -> dict[str, str]:
+    """SHA-256 of the chain's files: of those that are here, of others what the records say.
+
+    Raises:
+        InputError: nothing is known of an artifact of the claim.
+    """
+    known = {path: sha256 for path, sha256 in records.kept_hashes(chain.scale).items() if path in chain.files}
+    known |= {path: file_hash(Path(path)) for path in chain.files if Path(path).is_file()}
+    if unknown := [path for path in chain.claim.artifacts if path not in known]:
+        raise InputError(f"{unknown[0]} is neither here nor recorded; `snakemake --cores 2 {unknown[0]}` makes it")
+    return known
 
 
 def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Verification:
@@ -132,19 +144,19 @@ def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Ver
         recorded: SHA-256 of files by path, see `recorded_hashes`.
     """
     remade = {path: file_hash(folder / path) if (folder / path).is_file() else None for path in chain.files}
-    differing = [path for path, now in remade.items() if path in recorded and now != recorded[path]]
-    again = decide_again(chain, folder)
-    told, told_again = (one.model_dump(mode="json", exclude=FAMILY) for one in (chain.claim, again))
-    fields = [name for name, value in told.items() if value != told_again[name]]
-    numbers = [*_numbers(chain.claim, again)]
-    complete = len(numbers) == len(chain.claim.interval or {}) + len(chain.claim.against_reported or [])
-    same = again.verdict == chain.claim.verdict and bool(numbers) and all(number.within for number in numbers)
+    differing = [path for path, sha256 in remade.items() if path in recorded and sha256 != recorded[path]]
+    claim, again = chain.claim, decide_again(chain, folder)
+    before, after = (one.model_dump(mode="json", exclude=FAMILY) for one in (claim, again))
+    fields = [name for name, value in before.items() if value != after[name]]
+    numbers = [*_numbers(claim, again)]
+    complete = len(numbers) == len(claim.interval or {}) + len(claim.against_reported or [])
+    same = again.verdict == claim.verdict and bool(numbers) and all(number.within for number in numbers)
     different: Outcome = "within tolerance" if same and complete else "different"
     return Verification(
-        claim=chain.claim.id,
+        claim=claim.id,
         scale=chain.scale,
         outcome=different if differing or fields else "identical",
-        verdict_recorded=chain.claim.verdict,
+        verdict_recorded=claim.verdict,
         verdict_remade=again.verdict,
         jobs=len(chain.jobs),
         compared=len(remade.keys() & recorded.keys()),
@@ -154,19 +166,6 @@ def verification(chain: Chain, folder: Path, recorded: Mapping[str, str]) -> Ver
         fields=fields,
         numbers=numbers,
     )
-
-
-def recorded_hashes(chain: Chain) -> dict[str, str]:
-    """SHA-256 of the chain's files: of those that are here, of others what the records say.
-
-    Raises:
-        InputError: nothing is known of an artifact of the claim.
-    """
-    known = {path: sha256 for path, sha256 in records.kept_hashes(chain.scale).items() if path in chain.files}
-    known |= {path: file_hash(Path(path)) for path in chain.files if Path(path).is_file()}
-    if lost := [path for path in chain.claim.artifacts if path not in known]:
-        raise InputError(f"{lost[0]} is neither here nor recorded; `snakemake --cores 2 {lost[0]}` makes it")
-    return known
 
 
 def decide_again(chain: Chain, folder: Path) -> ClaimResult:
@@ -180,31 +179,31 @@ def decide_again(chain: Chain, folder: Path) -> ClaimResult:
     registry = replace(registry, claims=[one for one in registry.claims if one.id == chain.claim.id])
     if not registry.claims:
         raise InputError(f"config/claims.yaml has no claim {chain.claim.id!r} any more; decide the claims again")
-    wanted = {table for effect in chain.claim.effects for table in tables_of(effect.quantity, effect.model)}
+    needed = {table for effect in chain.claim.effects for table in tables_of(effect.quantity, effect.model)}
     tables = {
-        name: pl.concat(read_table(folder / path, schema) for path in paths_of(name, scale))
-        for name, schema in TABLES.items()
-        if name in wanted
+        name: pl.concat(read_table(folder / path, TABLES[name]) for path in paths_of(name, scale))
+        for name in TABLES
+        if name in needed
     }
     questions = read_table(folder / f"results/{scale.scale}/questions/benchmarks.parquet", Question)
-    settings = scale.evaluation
-    bootstrap = Bootstrap(0, settings.bootstrap_resamples, settings.confidence)
+    bootstrap = Bootstrap(0, scale.evaluation.bootstrap_resamples, scale.evaluation.confidence)
     return decide(registry, Quantities(measure(tables, questions, job_of(scale)), bootstrap), scale)[0]
 
 
 def _numbers(one: ClaimResult, other: ClaimResult) -> Iterator[Number]:
     """The deciding effects, and the numbers that stand beside the paper's, as recorded and as they are now."""
-    again = {effect.name: effect.estimate for effect in other.effects}
+    estimates = {effect.name: effect.estimate for effect in other.effects}
     for effect in one.effects:
-        now = again.get(effect.name)
+        now = estimates.get(effect.name)
         if effect.estimate is not None and effect.interval is not None and now is not None:
             yield _number(effect.name, effect.estimate, now, effect.interval, "the recorded interval")
-    remade: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
+    entries: dict[Any, dict[str, Any]] = {entry["key"]: entry for entry in other.against_reported or []}
     for entry in one.against_reported or []:
-        if found := remade.get(entry["key"]):
-            before, far = float(str(entry["measured"])), float(found["tolerance"])
-            source = f"config/claims.yaml, tolerance {far:g}"
-            yield _number(str(entry["key"]), before, float(found["measured"]), (before - far, before + far), source)
+        if again := entries.get(entry["key"]):
+            before, tolerance = float(str(entry["measured"])), float(again["tolerance"])
+            source = f"config/claims.yaml, tolerance {tolerance:g}"
+            allowed = before - tolerance, before + tolerance
+            yield _number(str(entry["key"]), before, float(again["measured"]), allowed, source)
 
 
 def _number(name: str, recorded: float, remade: float, allowed: tuple[float, float], source: str) -> Number:
@@ -213,13 +212,13 @@ def _number(name: str, recorded: float, remade: float, allowed: tuple[float, flo
 
 
 def _difference(chain: Chain, path: str, recorded: str, remade: str | None) -> Difference:
-    job, kept = chain.files[path], records.kept_jobs(chain.scale).get(path)
+    job, record = chain.files[path], records.kept_jobs(chain.scale).get(path)
     changed = []
-    if kept:
-        if option(kept["shellcmd"], "config")[:1] != option(job.command, "config")[:1]:
+    if record:
+        if option(record["shellcmd"], "config")[:1] != option(job.command, "config")[:1]:
             changed.append("configuration")
-        if repr(job.code) not in kept["params"]:
+        if repr(job.code) not in record["params"]:
             changed.append("code")
-        if Path(path).is_file() and kept["outputs"][path] != file_hash(Path(path)):
+        if Path(path).is_file() and record["outputs"][path] != file_hash(Path(path)):
             changed.append("the file here, which is not as recorded")
     return Difference(path=path, rule=job.rule, recorded=recorded, remade=remade, changed=changed)

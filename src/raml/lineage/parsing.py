@@ -9,15 +9,15 @@ from raml.errors import DataError
 M = TypeVar("M", bound=BaseModel)
 
 
-def checked(model: type[M], value: Any, what: str, mend: str = "") -> M:
+def parse(model: type[M], value: Any, what: str, hint: str = "") -> M:
     """`value` as a `model`.
 
     Raises:
-        DataError: it is none; the message is `what`, the first problem and `mend`.
+        DataError: it is none; the message is `what`, the first problem and `hint`.
     """
     try:
         return model.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "(top level)"
-        raise DataError(f"{what}: {where}: {problem['msg']}{mend}") from None
+        raise DataError(f"{what}: {where}: {problem['msg']}{hint}") from None
