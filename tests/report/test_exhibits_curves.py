@@ -236,7 +236,7 @@ def test_pages_hold_the_numbers_drawn_and_say_what_was_skipped(drawn: Path) -> N
     assert re.findall(r"[\d,]*\d", skipped) == ["156", "24", "12", "96", "12", "12"]
     differences = fig5.tables[1]
     assert [column.heading for column in differences.columns[2:5]] == ["thinking", "no-thinking", "difference"]
-    assert "half of the fall is first made after a share" in fig5.description
+    assert "the first half-way crossing, as a share of the trajectory, differs" in fig5.description
     assert "Base answered held-out questions" in fig12.done[0]
     assert {Path(source.path).stem for source in fig12.sources} == {"effects", "questions", "curves1", "samples2"}
 
