@@ -220,7 +220,7 @@ def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, ne
     clauses += _at_ends(judged, quantities)
     seeds = min(one.effect.seeds for one in judged)
     if needed:
-        clauses.append(_needed(needed))
+        clauses.append(_needed(needed, min(one.effect.questions for one in judged), seeds))
     if seeds == 1:
         clauses.append(ONE_SEED)
     return _sentence(clauses)
@@ -307,13 +307,14 @@ def _ends(means: Sequence[float]) -> str:
     return "saturated" if min(means) > 1 - FLOOR else ""
 
 
-def _needed(needed: Mapping[str, int]) -> str:
+def _needed(needed: Mapping[str, int], questions: int, seeds: int) -> str:
     """`to decide it four times in five takes about 63 questions and 6 training seeds, if effects are as measured`."""
     if "seeds" not in needed:
         return f"it needs {needed['questions']} questions"
-    seeds = f"{needed['seeds']} training seed{'s' if needed['seeds'] > 1 else ''}"
-    questions = f"{needed['questions']:,} questions"
-    return f"to decide it four times in five takes about {questions} and {seeds}, if effects are as measured"
+    if needed["questions"] <= questions and needed["seeds"] <= seeds:
+        return "so many questions and seeds decide it four times in five, if effects are as measured; here they did not"
+    many = f"{needed['questions']:,} questions and {needed['seeds']} training seed{'s' if needed['seeds'] > 1 else ''}"
+    return f"to decide it four times in five takes about {many}, if effects are as measured"
 
 
 def _listed(names: Iterable[str]) -> str:
