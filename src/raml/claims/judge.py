@@ -219,7 +219,7 @@ def limits_of(claim: Claim, judged: Sequence[Judged], quantities: Quantities, ne
     clauses = _alone(claim, judged, quantities)
     clauses += _at_ends(judged, quantities)
     seeds = min(one.effect.seeds for one in judged)
-    if needed:
+    if needed and all(one.effect.questions >= one.min_questions for one in judged):
         clauses.append(_needed(needed, min(one.effect.questions for one in judged), seeds))
     if seeds == 1:
         clauses.append(ONE_SEED)
@@ -309,11 +309,9 @@ def _ends(means: Sequence[float]) -> str:
 
 def _needed(needed: Mapping[str, int], questions: int, seeds: int) -> str:
     """`to decide it four times in five takes about 63 questions and 6 training seeds, if effects are as measured`."""
-    if "seeds" not in needed:
-        return f"it needs {needed['questions']} questions"
-    if needed["questions"] <= questions and needed["seeds"] <= seeds:
-        return "so many questions and seeds decide it four times in five, if effects are as measured; here they did not"
     many = f"{needed['questions']:,} questions and {needed['seeds']} training seed{'s' if needed['seeds'] > 1 else ''}"
+    if needed["questions"] <= questions and needed["seeds"] <= seeds:
+        return f"{many} decide it four times in five, if effects are as measured; {questions:,} and {seeds} did not"
     return f"to decide it four times in five takes about {many}, if effects are as measured"
 
 
