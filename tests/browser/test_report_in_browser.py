@@ -153,6 +153,7 @@ def test_the_board_sorts(visit: Open) -> None:
     sorting.select_option("Verdict")
     assert shown(page) == ["fig3", "fig16", "tab2", "prop2.1", "tab2-grpo"]
     page.get_by_role("button", name="Show all").click()
+    expect(page.locator("#board > li").first).to_have_id(f"claim-{CLAIMS[0]['id']}")  # sorted after the form's reset
     assert shown(page) == [claim["id"] for claim in CLAIMS]
 
 
