@@ -10,6 +10,7 @@ import torch
 from off_policy import PROVENANCE, TOKENIZER, hardware, start_model
 from transformers import LlamaForCausalLM
 
+from raml.answers import Judgement
 from raml.config import GRPO, QuestionSet
 from raml.questions.build import draw
 from raml.schemas import Question, column_types
@@ -31,6 +32,12 @@ def grpo(**changes: Any) -> GRPO:
         "clip_low": 0.2, "clip_high": 0.3, "kl": 0.0, "temperature": 1.0, "top_p": 1.0, "top_k": 0, **changes,
     }  # fmt: skip
     return GRPO.model_validate(values)
+
+
+def judge_labels(text: str, *_: Any, **__: Any) -> Judgement:
+    """Rewards the share of A among the labels: each completion tells what is better, from the first step on."""
+    labels = [word for word in text.split() if word in set("ABC")]
+    return Judgement(None, False, True, labels.count("A") / max(1, len(labels)))
 
 
 @cache

